@@ -1,0 +1,31 @@
+"""The contract between faceorch and a network: job file in, events and a video out (docs/contract.md).
+
+Standard library only, Python 3.10 and later: it runs inside every network's environment.
+"""
+
+from .errors import BadInput, ErrorKind, MissingWeight, NoFace, RunnerError, UnsupportedGpu
+from .events import Event, EventKind, EventParser
+from .jobs import SCHEMA, Feed, Job, JobFile
+from .network import Network, Progress
+from .video import VideoWriter
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "SCHEMA",
+    "BadInput",
+    "ErrorKind",
+    "Event",
+    "EventKind",
+    "EventParser",
+    "Feed",
+    "Job",
+    "JobFile",
+    "MissingWeight",
+    "Network",
+    "NoFace",
+    "Progress",
+    "RunnerError",
+    "UnsupportedGpu",
+    "VideoWriter",
+]

@@ -1,0 +1,140 @@
+"""The job file: what the host asks of a runner."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from .errors import JobFileError
+from .video import VideoWriter
+
+SCHEMA = 1
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Feed(str, Enum):
+    """Where further jobs come from."""
+
+    NONE = "none"
+    STDIN = "stdin"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One portrait and one clip to animate.
+
+    `portrait` is an 8-bit RGB PNG with orientation and transparency resolved, `audio` a mono 16-bit PCM WAV at the
+    clip's own rate, `settings` has every default filled in, `work` is a scratch folder that is deleted afterwards.
+    """
+
+    id: str
+    portrait: Path
+    audio: Path
+    seed: int
+    settings: Mapping[str, Any]
+    work: Path
+    timeout_s: float | None = None
+    writers: list[VideoWriter] = field(default_factory=list, repr=False, compare=False)
+
+    def video(self, width: int, height: int, fps: float) -> VideoWriter:
+        """Return a writer of H.264 yuv420p with this job's audio; use it as a context manager.
+
+        `width` and `height` are in pixels and even, `fps` in frames per second.
+        """
+        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps)
+        self.writers.append(writer)
+        return writer
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """What `python -m faceorch_runner FILE` reads. All paths are those of the runner's own file system."""
+
+    network: str
+    code: Path
+    weights: Path | None
+    out: Path
+    device: str
+    feed: Feed
+    jobs: tuple[Job, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> JobFile:
+        """Read a job file; `JobFileError` when it does not follow the contract."""
+        try:
+            raw = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise JobFileError(f"{path}: {error}") from error
+        return cls.from_json(raw)
+
+    @classmethod
+    def from_json(cls, raw: object) -> JobFile:
+        """Return the job file that `raw` describes; `JobFileError` when it is none."""
+        fields = _object(raw, "the job file")
+        schema = fields.pop("schema", None)
+        if schema != SCHEMA:
+            raise JobFileError(f"the job file has schema {schema!r}, this runner reads schema {SCHEMA}")
+        out = Path(_take(fields, "out", str))
+        weights = _take(fields, "weights", (str, type(None)))
+        feed = _take(fields, "feed", str)
+        if feed not in {f.value for f in Feed}:
+            raise JobFileError(f"'feed' is {feed!r}, 'none' or 'stdin' needed")
+        file = cls(
+            network=_take(fields, "network", str),
+            code=Path(_take(fields, "code", str)),
+            weights=None if weights is None else Path(weights),
+            out=out,
+            device=_take(fields, "device", str),
+            feed=Feed(feed),
+            jobs=tuple(job_from_json(entry, out) for entry in _take(fields, "jobs", list)),
+        )
+        _nothing_left(fields, "the job file")
+        ids = [job.id for job in file.jobs]
+        if len(ids) != len(set(ids)):
+            raise JobFileError("two jobs have the same id")
+        return file
+
+
+def job_from_json(raw: object, out: Path) -> Job:
+    """Return the job that one entry of `jobs`, or one line on stdin, describes."""
+    fields = _object(raw, "a job")
+    job_id = _take(fields, "id", str)
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobFileError(f"job id {job_id!r} is no plain file name")
+    timeout_s = fields.pop("timeout_s", None)
+    job = Job(
+        id=job_id,
+        portrait=Path(_take(fields, "portrait", str)),
+        audio=Path(_take(fields, "audio", str)),
+        seed=_take(fields, "seed", int),
+        settings=_take(fields, "settings", dict),
+        work=out / f".{job_id}.part",
+        timeout_s=None if timeout_s is None else float(timeout_s),
+    )
+    _nothing_left(fields, f"job {job_id!r}")
+    return job
+
+
+def _object(raw: object, what: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise JobFileError(f"{what} is not a JSON object")
+    return dict(raw)
+
+
+def _take(fields: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    if key not in fields:
+        raise JobFileError(f"'{key}' is missing")
+    value = fields.pop(key)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        raise JobFileError(f"'{key}' is {type(value).__name__}")
+    return value
+
+
+def _nothing_left(fields: dict[str, Any], what: str) -> None:
+    if fields:
+        raise JobFileError(f"{what} has unknown keys: {', '.join(sorted(fields))}")

@@ -1,0 +1,239 @@
+"""The runner: checks every job, sets the network up once, animates one job after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import queue
+import random
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import __version__ as runner_version
+from .errors import ErrorKind, RunnerError, classify
+from .events import EventKind, EventStream
+from .jobs import Feed, Job, JobFile, job_from_json
+from .network import Network, Progress, load_network
+from .video import conform
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_OWNER_DIED = 75
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job file named by the only argument; return the exit code."""
+    # Upstream code prints freely: file descriptor 1 becomes stderr, and events alone keep the real stdout.
+    events = EventStream(os.dup(1))
+    os.dup2(2, 1)
+    if len(arguments) != 1:
+        print("usage: python -m faceorch_runner JOB_FILE", file=sys.stderr)
+        return EXIT_FAILED
+    try:
+        file = JobFile.read(Path(arguments[0]))
+    except RunnerError as error:
+        _fail(events, None, error)
+        return EXIT_FAILED
+    return _Runner(file, events).run()
+
+
+class _Runner:
+    def __init__(self, file: JobFile, events: EventStream) -> None:
+        self.file, self.events = file, events
+        self.failed = False
+        self.fed: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+
+    def run(self) -> int:
+        if self.file.feed is Feed.STDIN:
+            threading.Thread(target=self._read_stdin, name="lifeline", daemon=True).start()
+        try:
+            self.events.emit(EventKind.STAGE, None, name="import")
+            network = load_network(self.file.code)
+        except BaseException as error:
+            _fail(self.events, None, error)
+            return EXIT_FAILED
+        jobs = [job for job in self.file.jobs if self._check(network, job)]
+        if self.file.jobs and not jobs:
+            return EXIT_FAILED
+        if not self._setup(network):
+            return EXIT_FAILED
+        for job in jobs:
+            self._animate(network, job)
+        for job in self._fed_jobs():
+            if self._check(network, job):
+                self._animate(network, job)
+        return EXIT_FAILED if self.failed else EXIT_DONE
+
+    def _check(self, network: Network, job: Job) -> bool:
+        self.events.emit(EventKind.STAGE, job.id, name="check")
+        try:
+            job.work.mkdir(parents=True, exist_ok=True)
+            network.check(job)
+        except BaseException as error:
+            self._fail_job(job, error)
+            return False
+        return True
+
+    def _setup(self, network: Network) -> bool:
+        self.events.emit(EventKind.STAGE, None, name="setup")
+        started_s = time.monotonic()
+        try:
+            network.setup(self.file.weights, self.file.device)
+        except BaseException as error:
+            _fail(self.events, None, error)
+            return False
+        self.events.emit(
+            EventKind.SETUP,
+            None,
+            elapsed_s=round(time.monotonic() - started_s, 4),
+            device=self.file.device,
+            runner=runner_version,
+            python=platform.python_version(),
+        )
+        return True
+
+    def _animate(self, network: Network, job: Job) -> None:
+        progress = Progress(self.events, job.id)
+        deadline = _Deadline(self.events, job)
+        started_s = time.monotonic()
+        try:
+            job.work.mkdir(parents=True, exist_ok=True)
+            _seed(job.seed)
+            _reset_allocator_peaks()
+            progress.stage("animate")
+            video = network.animate(job, progress)
+            final = self._finish(job, video, progress)
+        except BaseException as error:
+            self._fail_job(job, error)
+            return
+        finally:
+            deadline.cancel()
+        for name, value in _allocator_peaks().items():
+            progress.metric(name, value, "bytes")
+        rss_bytes = _peak_rss_bytes()
+        if rss_bytes is not None:
+            progress.metric("peak_rss_bytes", rss_bytes, "bytes")
+        for writer in job.writers:
+            progress.metric("frames", writer.frames, "frames")
+            progress.metric("encode_s", writer.blocked_s, "s")
+            if writer.first_frame_s is not None:
+                progress.metric("first_frame_s", writer.first_frame_s - started_s, "s")
+        self.events.emit(EventKind.DONE, job.id, video=final.name, elapsed_s=round(time.monotonic() - started_s, 4))
+
+    def _finish(self, job: Job, video: Path, progress: Progress) -> Path:
+        if not video.is_file():
+            raise RunnerError(f"the network returned {video}, which does not exist")
+        if all(writer.path != video for writer in job.writers):
+            progress.stage("encode")
+            target = job.work / "conformed.mp4"
+            conform(video, job.audio, target)
+            video = target
+        final = self.file.out / f"{job.id}.mp4"
+        os.replace(video, final)
+        shutil.rmtree(job.work)
+        return final
+
+    def _fail_job(self, job: Job, error: BaseException) -> None:
+        self.failed = True
+        shutil.rmtree(job.work, ignore_errors=True)
+        _fail(self.events, job.id, error)
+
+    def _fed_jobs(self) -> Iterator[Job]:
+        while self.file.feed is Feed.STDIN:
+            job = self.fed.get()
+            if job is None:
+                return
+            yield job
+
+    def _read_stdin(self) -> None:
+        """Queue what the host sends; leave at once when stdin ends without a `drain`: then the host is dead."""
+        drained = False
+        for line in sys.stdin.buffer:
+            if not line.strip() or drained:
+                continue
+            try:
+                raw = json.loads(line)
+                if raw == {"op": "drain"}:
+                    drained = True
+                    self.fed.put(None)
+                else:
+                    self.fed.put(job_from_json(raw, self.file.out))
+            except (ValueError, RunnerError) as error:
+                self.failed = True
+                _fail(self.events, None, error)
+        # Also after `drain`: the host holds stdin open until the runner has left.
+        os._exit(EXIT_OWNER_DIED)
+
+
+class _Deadline:
+    """Ends the whole process when a job takes too long: native code cannot be interrupted otherwise."""
+
+    def __init__(self, events: EventStream, job: Job) -> None:
+        self._timer: threading.Timer | None = None
+        if job.timeout_s is None:
+            return
+        message = f"not finished after {job.timeout_s:g} s"
+
+        def expire() -> None:
+            events.emit(EventKind.ERROR, job.id, kind=ErrorKind.TIMEOUT.value, message=message)
+            os._exit(EXIT_FAILED)
+
+        self._timer = threading.Timer(job.timeout_s, expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _fail(events: EventStream, job: str | None, error: BaseException) -> None:
+    if not isinstance(error, RunnerError):
+        traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
+    sys.stderr.flush()
+    text = str(error).strip() or type(error).__name__
+    message = (
+        text.splitlines()[0] if isinstance(error, RunnerError) else f"{type(error).__name__}: {text.splitlines()[0]}"
+    )
+    events.emit(EventKind.ERROR, job, kind=classify(error).value, message=message)
+
+
+def _seed(seed: int) -> None:
+    """Seed every generator that is in use in this process."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)  # CPU and every CUDA device
+
+
+def _reset_allocator_peaks() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _allocator_peaks() -> dict[str, int]:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return {}
+    return {
+        "torch_peak_allocated_bytes": torch.cuda.max_memory_allocated(),
+        "torch_peak_reserved_bytes": torch.cuda.max_memory_reserved(),
+    }
+
+
+def _peak_rss_bytes() -> int | None:
+    """Return the largest resident set of this process so far (getrusage), None where the system has no such figure."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,112 @@
+"""How a runner is started. A runtime turns a `Launch` into a `Process`; it knows nothing of runs and records."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from faceorch.networks import Network
+from faceorch.owner import Owner
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A network can run in a runtime: the environment it will get."""
+
+    identity: str
+    name: str
+    given: bool = False
+    base: str | None = None
+    python: str | None = None
+    prepared: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotReady:
+    """A network cannot run in a runtime: why, and what to do."""
+
+    kind: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """What to start. All paths are the host's; `out` exists, is empty and belongs to this job alone."""
+
+    network: Network
+    environment: Ready
+    owner: Owner
+    run: str
+    job: Mapping[str, Any]
+    portrait: Path
+    audio: Path
+    out: Path
+    job_file: Path
+    weights: Path | None = None
+    gpus: tuple[str, ...] = ()
+
+
+class Stream(str, Enum):
+    """Where a piece of output came from."""
+
+    STDOUT = "stdout"
+    STDERR = "stderr"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exit:
+    """How a runner ended: `code` is None when nobody knows, `signal` is set when a signal ended it."""
+
+    code: int | None
+    signal: int | None = None
+    oom_killed: bool = False
+
+
+class Process(Protocol):
+    """A started runner."""
+
+    @property
+    def output(self) -> queue.SimpleQueue[tuple[Stream, bytes] | None]:
+        """Pieces of output as they arrive; None once both streams have ended."""
+
+    def send(self, line: bytes) -> None:
+        """Write one line to the runner's stdin."""
+
+    def stop(self) -> None:
+        """End it: stdin first (the lifeline), then a polite signal, then a kill; returns when it is gone."""
+
+    def wait(self) -> Exit:
+        """Return how it ended, after its output has ended."""
+
+
+@dataclass(slots=True)
+class Preparing:
+    """How `prepare` tells what it is doing: one line at a time, and everything to a log file."""
+
+    log: Path
+    line: Callable[[str], None] = field(default=lambda _: None)
+
+
+class Runtime(Protocol):
+    """One way to start runners."""
+
+    name: str
+
+    def ready(self, network: Network) -> Ready | NotReady:
+        """Say whether `network` could run here now (or after `prepare`), without changing anything."""
+
+    def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
+        """Make the environment, when `ready.prepared` is False; `UserError` when that fails."""
+
+    def start(self, launch: Launch) -> AbstractContextManager[Process]:
+        """Start the runner; leaving the context removes everything that was started, on every path."""
+
+    def sweep(self) -> list[str]:
+        """Remove what dead owners left behind; return one line per thing removed."""

@@ -160,7 +160,6 @@ class Expected(_Model):
     source: str = Field(description="whose figures these are")
     head_motion: str | None = None
     eye_blinks: str | None = None
-    expression: str | None = None
     steps: int | None = Field(default=None, description="diffusion steps; None when there are none")
     fps: float | None = None
     size: str | None = Field(default=None, description="pixels, width x height")

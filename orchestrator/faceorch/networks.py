@@ -303,7 +303,8 @@ def _describe(error: ValidationError) -> Iterator[str]:
 
 
 def _known_keys(model: type[BaseModel]) -> set[str]:
-    models: list[type[BaseModel]] = [model, Expected, Needs, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting]
+    kinds: list[type[BaseModel]] = [IntSetting, FloatSetting, BoolSetting, ChoiceSetting]
+    models: list[type[BaseModel]] = [model, Expected, Needs, UpstreamCode, *kinds]
     return {field.alias or name for m in models for name, field in m.model_fields.items()}
 
 

@@ -1,0 +1,269 @@
+"""Three ways to show a run: a live table on a terminal, plain lines elsewhere, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from faceorch.observe import Observer
+from faceorch.record import Job, JobStatus, Run, RunStatus
+
+_PLAIN_STEP_S = 5.0
+_MARKS = {JobStatus.DONE: "done", JobStatus.FAILED: "FAILED", JobStatus.SKIPPED: "skipped"}
+
+
+class Display(Observer, AbstractContextManager["Display"]):
+    """An observer that may hold the terminal while its context lasts."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def make_observer(*, as_json: bool, quiet: bool) -> Display:
+    """Return the display that fits the options and the terminal. NO_COLOR is honoured by rich."""
+    if as_json:
+        return _JsonLines()
+    console = Console(highlight=False, soft_wrap=True, stderr=False)
+    if quiet:
+        return _Plain(console, quiet=True)
+    return _LiveTable(console) if console.is_terminal and not console.is_dumb_terminal else _Plain(console)
+
+
+def duration(seconds: float | None) -> str:
+    """Return `seconds` as people write it, `n/a` for None."""
+    if seconds is None:
+        return "n/a"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+class _Progress:
+    """Where the current job is, and how long the current stage may still take."""
+
+    def __init__(self) -> None:
+        self.begun_s = time.monotonic()
+        self.stage = "start"
+        self.note = ""
+        self.done = self.total = 0
+        self.unit = ""
+        self._counting_since_s = self.begun_s
+        self._first = 0
+
+    def enter(self, stage: str) -> None:
+        self.stage, self.note, self.done, self.total = stage, "", 0, 0
+        self._first, self._counting_since_s = 0, time.monotonic()
+
+    def count(self, done: int, total: int, unit: str) -> None:
+        if self.total == 0:  # the first count: what came before it was preparation of this stage
+            self._first, self._counting_since_s = done, time.monotonic()
+        self.done, self.total, self.unit = done, total, unit
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.begun_s
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left in this stage at the pace so far; None while nobody knows."""
+        finished = self.done - self._first
+        if finished <= 0 or self.total <= 0:
+            return None
+        return (time.monotonic() - self._counting_since_s) / finished * max(0, self.total - self.done)
+
+    @property
+    def counts(self) -> str:
+        return f"{self.done}/{self.total} {self.unit}" if self.total else ""
+
+
+def outcome_line(job: Job) -> str:
+    """Return one line on how a job ended."""
+    if job.status is JobStatus.DONE and job.video is not None:
+        pace = "" if job.compute_s_per_video_s is None else f", {job.compute_s_per_video_s:.2f} s per second of video"
+        size = f"{job.video.width}x{job.video.height}, {job.video.fps:g} fps"
+        return f"{job.video.file} ({size}) in {duration(job.times.total_s)}{pace}"
+    return f"{job.reason or 'not finished'} -> {job.remedy}" if job.remedy else job.reason or "not finished"
+
+
+class _Plain(Display):
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console, self._quiet = console, quiet
+        self._state = _Progress()
+        self._said_s = 0.0
+
+    def __enter__(self) -> _Plain:
+        return self
+
+    def _say(self, text: str) -> None:
+        self._console.print(escape(text))
+
+    def run_started(self, run: Run) -> None:
+        if self._quiet:
+            return
+        for job in run.jobs:
+            if job.status is JobStatus.SKIPPED:
+                self._say(f"{job.network}: skipped: {outcome_line(job)}")
+
+    def job_started(self, job: Job) -> None:
+        self._state = _Progress()
+
+    def stage(self, network: str, name: str) -> None:
+        self._state.enter(name)
+        if not self._quiet:
+            self._say(f"{network}: {name} (after {duration(self._state.elapsed_s)})")
+
+    def progress(self, network: str, done: int, total: int, unit: str) -> None:
+        state = self._state
+        state.count(done, total, unit)
+        now_s = time.monotonic()
+        if not self._quiet and (done == total or now_s - self._said_s >= _PLAIN_STEP_S):
+            self._said_s = now_s
+            left = "" if state.remaining_s is None or done == total else f", {duration(state.remaining_s)} left"
+            self._say(f"{network}: {state.stage} {state.counts} ({duration(state.elapsed_s)}{left})")
+
+    def note(self, network: str, text: str) -> None:
+        if not self._quiet and text:
+            self._say(f"{network}: {text}" if network else text)
+
+    def job_ended(self, job: Job) -> None:
+        self._say(f"{job.network}: {_MARKS[job.status]}: {outcome_line(job)}")
+
+    def run_ended(self, run: Run, folder: Path) -> None:
+        for line in closing_lines(run, folder):
+            self._say(line)
+
+
+class _LiveTable(Display):
+    """One line per network: stage, counts, elapsed and remaining time."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._jobs: list[Job] = []
+        self._current: str | None = None
+        self._state = _Progress()
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=False)
+
+    def __enter__(self) -> _LiveTable:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live.is_started:
+            self._live.stop()
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        for _ in range(4):
+            table.add_column(no_wrap=True)
+        table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+        for job in self._jobs:
+            table.add_row(*self._row(job))
+        return table
+
+    def _row(self, job: Job) -> tuple[str, str, str, str, str]:
+        name = f"[bold]{escape(job.network)}[/]"
+        if job.network == self._current:
+            state = self._state
+            left = "" if state.remaining_s is None else f"{duration(state.remaining_s)} left"
+            detail = state.counts or escape(state.note)
+            return name, f"[cyan]{escape(state.stage)}[/]", duration(state.elapsed_s), left, detail
+        match job.status:
+            case JobStatus.DONE:
+                return name, "[green]done[/]", duration(job.times.total_s), "", escape(outcome_line(job))
+            case JobStatus.FAILED:
+                return name, "[red]FAILED[/]", duration(job.times.total_s), "", escape(outcome_line(job))
+            case JobStatus.SKIPPED:
+                return name, "[yellow]skipped[/]", "", "", f"[dim]{escape(outcome_line(job))}[/]"
+            case _:
+                return name, "[dim]waiting[/]", "", "", ""
+
+    def run_started(self, run: Run) -> None:
+        self._jobs = run.jobs
+        self._live.start()
+
+    def job_started(self, job: Job) -> None:
+        self._current, self._state = job.network, _Progress()
+
+    def stage(self, network: str, name: str) -> None:
+        self._state.enter(name)
+
+    def progress(self, network: str, done: int, total: int, unit: str) -> None:
+        self._state.count(done, total, unit)
+
+    def note(self, network: str, text: str) -> None:
+        if network:
+            self._state.note = text
+        else:
+            self._console.print(escape(text))
+
+    def job_ended(self, job: Job) -> None:
+        self._current = None
+        self._live.refresh()
+
+    def run_ended(self, run: Run, folder: Path) -> None:
+        self._current = None
+        self._live.stop()
+        for job in run.jobs:
+            if job.status in (JobStatus.FAILED, JobStatus.SKIPPED):
+                # The table cuts long lines; what to do must be readable in full.
+                self._console.print(f"{escape(job.network)}: {_MARKS[job.status]}: {escape(outcome_line(job))}")
+        for line in closing_lines(run, folder):
+            self._console.print(escape(line))
+
+
+class _JsonLines(Display):
+    """One JSON object per line on stdout."""
+
+    def __enter__(self) -> _JsonLines:
+        return self
+
+    def _emit(self, event: str, **data: Any) -> None:
+        sys.stdout.write(json.dumps({"event": event, **data}, ensure_ascii=True) + "\n")
+        sys.stdout.flush()
+
+    def run_started(self, run: Run) -> None:
+        self._emit("run_started", run=run.model_dump(mode="json", by_alias=True))
+
+    def job_started(self, job: Job) -> None:
+        self._emit("job_started", network=job.network)
+
+    def stage(self, network: str, name: str) -> None:
+        self._emit("stage", network=network, name=name)
+
+    def progress(self, network: str, done: int, total: int, unit: str) -> None:
+        self._emit("progress", network=network, done=done, total=total, unit=unit)
+
+    def note(self, network: str, text: str) -> None:
+        self._emit("note", network=network or None, text=text)
+
+    def job_ended(self, job: Job) -> None:
+        self._emit("job_ended", job=job.model_dump(mode="json"))
+
+    def run_ended(self, run: Run, folder: Path) -> None:
+        self._emit("run_ended", folder=os.fspath(folder), run=run.model_dump(mode="json", by_alias=True))
+
+
+def closing_lines(run: Run, folder: Path) -> list[str]:
+    """Return where the videos and the report are, and how to go on."""
+    path = os.path.relpath(folder)
+    lines = [f"videos: {path}", f"report: {path}/report.html"]
+    if run.status is RunStatus.INTERRUPTED:
+        lines.append(f"interrupted; finish it with: faceorch run --resume {shlex.quote(path)}")
+    return lines

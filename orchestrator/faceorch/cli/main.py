@@ -1,0 +1,121 @@
+"""The `faceorch` command itself: finds the subcommand, imports only that, and turns bugs into one line and a log."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from faceorch import __version__
+
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+
+# name -> one line of help; the module faceorch.cli.<name> is imported when the command is used.
+COMMANDS = {
+    "run": "Animate one portrait with one clip, in every network, and compare.",
+    "report": "Build the report of a run again.",
+    "networks": "List the networks: what they are, need, and whether they are ready here.",
+    "build": "Build the networks' images.",
+    "speak": "Make a speech clip from text.",
+    "completion": "Print the shell completion script.",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when the command is asked for: `--help` stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"faceorch.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" (did you mean '{near[0]}'?)" if near else f"; commands: {', '.join(COMMANDS)}"
+            ctx.fail(f"no command is called {args[0]!r}{hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, "-V", "--version", message="faceorch %(version)s")
+def cli() -> None:
+    """Which open talking-head network should I use, for my face and my voice, and what will it cost me?
+
+    \b
+    Example:
+      faceorch run --image face.png --audio clip.wav
+    """
+
+
+def main() -> None:
+    """Run the command line; never returns."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = EXIT_INTERRUPTED
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): not an error, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        code = _bug(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End like Ctrl-C: stop, record, clean up."""
+    raise KeyboardInterrupt
+
+
+def _bug(error: Exception) -> int:
+    """Write the traceback to a log and say in one line where it is."""
+    import tempfile
+    import traceback
+
+    from faceorch.paths import home
+
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    facts = f"faceorch {__version__}\nPython {sys.version}\n{platform.platform()}\n{' '.join(sys.argv)}\n\n{text}"
+    try:
+        folder = home() / "bugs"
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = None
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="bug-", suffix=".log", dir=folder, delete=False) as file:
+            file.write(facts)
+        where = f"details: {file.name}"
+    except OSError:
+        where = text
+    click.echo(
+        f"faceorch has a bug: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", err=True
+    )
+    click.echo(f"  please report it; {where}", err=True)
+    return EXIT_BUG

@@ -1,0 +1,164 @@
+"""`faceorch run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from faceorch.cli.types import Assignment, Duration, NetworkName, SettingName
+
+if TYPE_CHECKING:
+    from faceorch.networks import SettingValue
+    from faceorch.record import RunFolder
+
+EXIT_SOME_FAILED = 1
+
+
+@click.command()
+@click.option("--image", type=click.Path(path_type=Path), metavar="FILE", help="The portrait: any image with one face.")
+@click.option("--audio", type=click.Path(path_type=Path), metavar="FILE", help="The clip: any audio file.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    type=NetworkName(),
+    help="Run this one (repeatable); default: all that can.",
+)
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "docker", "venv"]),
+    default="auto",
+    show_default=True,
+    help="auto: in a container where the network's image is built, otherwise in a locked environment of this host.",
+)
+@click.option("--gpus", default="all", show_default=True, metavar="all|none|0,1|UUID", help="GPUs that may be used.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Same seed, same video.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    type=SettingName(),
+    metavar="NETWORK.KEY=VALUE",
+    help="Change a setting.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder for run folders."
+)
+@click.option("--timeout", type=Duration(), default="2h", show_default=True, help="Limit per network: 90s, 5m, 1h30m.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Finish an earlier run: do only what is missing."
+)
+@click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    type=Assignment(),
+    metavar="NETWORK=PATH",
+    help="Run a network with this Python interpreter instead of an environment built by faceorch.",
+)
+@click.option(
+    "--use-image",
+    "images",
+    multiple=True,
+    type=Assignment(),
+    metavar="NETWORK=REF",
+    help="Run a network in this image instead of one built by faceorch.",
+)
+@click.option("--no-face-check", is_flag=True, help="Start although the first network finds no usable face.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
+@click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    image: Path | None,
+    audio: Path | None,
+    networks: tuple[str, ...],
+    runtime: str,
+    gpus: str,
+    seed: int,
+    settings: tuple[tuple[str, str], ...],
+    out: Path,
+    timeout: float,
+    resume: Path | None,
+    pythons: tuple[tuple[str, str], ...],
+    images: tuple[tuple[str, str], ...],
+    no_face_check: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Animate one portrait with one clip, in every network that can run here, and compare.
+
+    Makes a folder with a video per network, what each cost, and report.html. Exit code 0: all that ran succeeded;
+    1: a network failed; above 1: nothing was started.
+
+    \b
+    Examples:
+      faceorch run --image face.png --audio clip.wav
+      faceorch run --image face.png --audio clip.wav --network baseline --set baseline.max_size=512
+      faceorch run --resume results/20260131-120000-face-clip
+    """
+    from faceorch.cli.display import make_observer
+    from faceorch.runs import Request, resume_run, start_run
+
+    given_pythons = {name: Path(path).expanduser() for name, path in pythons}
+    given_images = dict(images)
+    observer = make_observer(as_json=as_json, quiet=quiet)
+    if resume is not None:
+        _refuse_with_resume(ctx)
+        default = ctx.get_parameter_source("timeout") is click.core.ParameterSource.DEFAULT
+        with observer:
+            folder = resume_run(
+                resume, observer, timeout_s=None if default else timeout, pythons=given_pythons, images=given_images
+            )
+    else:
+        if image is None or audio is None:
+            raise click.UsageError("--image and --audio are both needed (or --resume RUN)")
+        request = Request(
+            image=image,
+            audio=audio,
+            networks=tuple(dict.fromkeys(networks)),
+            runtime=runtime,  # type: ignore[arg-type]  # click.Choice allows exactly these words
+            gpus=gpus,
+            seed=seed,
+            settings=_parse_settings(settings),
+            out=out,
+            timeout_s=timeout,
+            pythons=given_pythons,
+            images=given_images,
+            check_face=not no_face_check,
+            command=("faceorch", *sys.argv[1:]),
+        )
+        with observer:
+            folder = start_run(request, observer)
+    _exit(ctx, folder)
+
+
+def _exit(ctx: click.Context, folder: RunFolder) -> None:
+    if any(job.status.value == "failed" for job in folder.run.jobs):
+        ctx.exit(EXIT_SOME_FAILED)
+
+
+def _refuse_with_resume(ctx: click.Context) -> None:
+    fixed = {"image", "audio", "networks", "runtime", "gpus", "seed", "settings", "out", "no_face_check"}
+    for parameter in ctx.command.params:
+        given = ctx.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
+        if parameter.name in fixed and given:
+            raise click.UsageError(f"--resume goes on with what the run recorded; leave out {parameter.opts[0]}")
+
+
+def _parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:
+    """Return network -> key -> value of every `--set`."""
+    from faceorch.errors import InputError
+    from faceorch.networks import load_networks, pick
+
+    known = load_networks() if given else {}
+    parsed: dict[str, dict[str, SettingValue]] = {}
+    for place, text in given:
+        name, separator, key = place.partition(".")
+        if not separator or not key:
+            raise InputError(f"--set {place}={text} names no setting", "write NETWORK.KEY=VALUE")
+        parsed.setdefault(name, {})[key] = pick(known, name).parse_setting(key, text)
+    return parsed

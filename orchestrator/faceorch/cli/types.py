@@ -1,0 +1,70 @@
+"""Option types that several commands share."""
+
+from __future__ import annotations
+
+import re
+
+import click
+from click.shell_completion import CompletionItem
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|)")
+
+
+class Duration(click.ParamType[float]):
+    """`90`, `90s`, `5m`, `1h30m` as seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds that `value` describes."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip().lower()
+        parts = _DURATION.findall(text)
+        if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+            self.fail(f"{value!r} is no duration; write 90s, 5m or 1h30m", param, ctx)
+        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+        if seconds <= 0:
+            self.fail("the duration must be above 0", param, ctx)
+        return seconds
+
+
+class NetworkName(click.ParamType[str]):
+    """The name of a network; completes in the shell."""
+
+    name = "network"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the networks whose names begin so."""
+        from faceorch.networks import load_networks
+
+        return [CompletionItem(name) for name in load_networks() if name.startswith(incomplete)]
+
+
+class Assignment(click.ParamType[tuple[str, str]]):
+    """`NETWORK=VALUE` as a pair."""
+
+    name = "network=value"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Return (NETWORK, VALUE)."""
+        if isinstance(value, tuple):  # click converts defaults once more
+            return value
+        key, separator, rest = str(value).partition("=")
+        if not separator or not key or not rest:
+            self.fail(f"{value!r} is not of the form NETWORK=VALUE", param, ctx)
+        return key, rest
+
+
+class SettingName(Assignment):
+    """`NETWORK.KEY=VALUE` as a pair of `NETWORK.KEY` and VALUE; completes in the shell."""
+
+    name = "network.key=value"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the settings whose names begin so."""
+        from faceorch.networks import load_networks
+
+        names = [f"{n.name}.{key}=" for n in load_networks().values() for key in n.manifest.settings]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -1,0 +1,268 @@
+"""Plan -> outcomes: start each runner, watch it, time it out, collect its video. One network at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import queue
+import shlex
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceorch import media
+from faceorch.errors import InputError, OutputError, UserError
+from faceorch.joblog import JobLog
+from faceorch.observe import Observer
+from faceorch.outcome import Failure, Transcript, explain_exit
+from faceorch.owner import Owner
+from faceorch.plan import Planned
+from faceorch.record import Environment, Job, JobStatus, OutcomeKind, RunFolder, RunStatus, Video, now
+from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready
+from faceorch_runner import ErrorKind, Event, EventKind
+
+# The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
+_RUNNER_GRACE_S = 30.0
+_DURATION_TOLERANCE_S = 0.5
+
+
+@dataclass(slots=True)
+class _Ended:
+    """How watching a runner ended."""
+
+    exit: Exit
+    timed_out: bool
+    ended_s: float
+
+
+class Executor:
+    """Runs the planned jobs of one run folder, one after the other."""
+
+    def __init__(self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True) -> None:
+        self._folder, self._run, self._observer = folder, folder.run, observer
+        self._owner = Owner.me()
+        # Until a first network has accepted the inputs, a refusal is the user's error and not a result.
+        self._gate = gate_inputs and not any(job.status is JobStatus.DONE for job in self._run.jobs)
+
+    def execute(self, planned: tuple[Planned, ...]) -> None:
+        """Run every planned job and record its outcome; leaves a complete record on every path.
+
+        Raises `InputError` when the first network refuses the portrait or the clip before it starts,
+        `OutputError` when the run folder cannot be written, and passes `KeyboardInterrupt` on.
+        """
+        try:
+            for plan in planned:
+                self._one(plan)
+                self._gate = False
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
+        self._run.status = RunStatus.DONE
+        self._folder.save()
+
+    def _interrupted(self) -> None:
+        remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
+        for job in self._run.jobs:
+            if job.status in (JobStatus.RUNNING, JobStatus.PENDING):
+                started = job.status is JobStatus.RUNNING
+                job.status = JobStatus.FAILED if started else JobStatus.SKIPPED
+                job.kind = OutcomeKind.INTERRUPTED
+                job.reason = "interrupted while it ran" if started else "the run was interrupted before it started"
+                job.remedy = remedy
+        self._run.status = RunStatus.INTERRUPTED
+        self._folder.save()
+
+    def _one(self, plan: Planned) -> None:
+        job = self._run.job(plan.network.name)
+        _reset(job)
+        job.attempt += 1
+        job.status, job.started = JobStatus.RUNNING, now()
+        job.environment = _environment(plan, plan.ready)
+        work = self._folder.job_folder(job.network)
+        job.log = f"{job.network}/log.txt"
+        begun_s = time.monotonic()
+        self._observer.job_started(job)
+        try:
+            work.mkdir(exist_ok=True)
+            self._folder.save()
+            with JobLog(work, job.attempt) as log:
+                failure = self._attempt(plan, job, work, log)
+                if failure is not None:
+                    job.log_tail = log.tail()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                raise
+            message = f"cannot write to {self._folder.path}: {error.strerror}"
+            raise OutputError(message, "free some space, or choose another --out") from error
+        job.times.total_s = time.monotonic() - begun_s
+        job.finished = now()
+        if failure is None:
+            job.status = JobStatus.DONE
+        else:
+            job.status = JobStatus.FAILED
+            job.kind, job.reason, job.remedy = failure.kind, failure.reason, failure.remedy
+        self._folder.save()
+        self._observer.job_ended(job)
+
+    def _attempt(self, plan: Planned, job: Job, work: Path, log: JobLog) -> Failure | None:
+        """Run the job once; return why it failed, None when its video is in place."""
+        out = work / "out"
+        try:
+            shutil.rmtree(out, ignore_errors=True)
+            out.mkdir()
+            ready = self._prepare(plan, job, work)
+            return self._launch(plan, ready, job, out, log)
+        except (InputError, OutputError):
+            raise
+        except UserError as error:
+            log.write_line(f"faceorch: {error.message}")
+            return Failure(OutcomeKind.START_FAILED, error.message, error.remedy)
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+
+    def _prepare(self, plan: Planned, job: Job, work: Path) -> Ready:
+        if plan.ready.prepared:
+            return plan.ready
+        self._observer.stage(job.network, "prepare")
+        begun_s = time.monotonic()
+
+        def line(text: str) -> None:
+            self._observer.note(job.network, text)
+
+        ready = plan.runtime.prepare(plan.network, plan.ready, Preparing(work / "prepare.log", line))
+        job.times.prepare_s = time.monotonic() - begun_s
+        job.environment = _environment(plan, ready)
+        return ready
+
+    def _launch(self, plan: Planned, ready: Ready, job: Job, out: Path, log: JobLog) -> Failure | None:
+        timeout_s = self._run.options.timeout_s
+        launch = Launch(
+            network=plan.network,
+            environment=ready,
+            owner=self._owner,
+            run=self._run.id,
+            job={
+                "id": job.network,
+                "seed": job.seed,
+                "settings": job.settings,
+                "timeout_s": None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
+            },
+            portrait=self._folder.path / self._run.inputs.portrait.file,
+            audio=self._folder.path / self._run.inputs.clip.file,
+            out=out,
+            job_file=out.parent / "job.json",
+            gpus=plan.gpus,
+        )
+        self._observer.stage(job.network, "start")
+        begun_s = time.monotonic()
+        transcript = Transcript(begun_s)
+        with plan.runtime.start(launch) as process:
+            process.send(b'{"op":"drain"}\n')
+            ended = self._watch(process, job, transcript, log, timeout_s)
+        job.exit_code = ended.exit.code
+        transcript.fill(job, ended.ended_s)
+        log.flush()
+        failure = self._failure(job, transcript, ended, plan)
+        return failure or self._collect(job, out)
+
+    def _watch(
+        self, process: Process, job: Job, transcript: Transcript, log: JobLog, timeout_s: float | None
+    ) -> _Ended:
+        """Follow the runner's output to its end, or end it when its time is over."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        timed_out = False
+        while True:
+            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+            try:
+                piece = process.output.get(timeout=left_s)
+            except queue.Empty:
+                timed_out, deadline_s = True, None
+                process.stop()
+                continue
+            if piece is None:
+                break
+            for item in log.feed(*piece):
+                transcript.add(item, time.monotonic())
+                self._show(job, item)
+        return _Ended(process.wait(), timed_out, time.monotonic())
+
+    def _show(self, job: Job, event: Event) -> None:
+        if event.kind is EventKind.STAGE:
+            self._observer.stage(job.network, str(event.data.get("name", "?")))
+        elif event.kind is EventKind.PROGRESS:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                done, total = int(event.data["done"]), int(event.data["total"])
+                self._observer.progress(job.network, done, total, str(event.data.get("unit", "")))
+
+    def _failure(self, job: Job, transcript: Transcript, ended: _Ended, plan: Planned) -> Failure | None:
+        if ended.timed_out:
+            limit_s = self._run.options.timeout_s or 0
+            stage = transcript.stage or "start"
+            return Failure(
+                OutcomeKind.TIMEOUT,
+                f"not finished after {limit_s:g} s (in stage '{stage}')",
+                "give it longer with --timeout, or choose cheaper settings",
+            )
+        error = transcript.error
+        if error is not None:
+            if self._gate and transcript.stage == "check" and error.kind in (ErrorKind.NO_FACE, ErrorKind.BAD_INPUT):
+                raise InputError(
+                    error.message, "use a portrait with one clear face; --no-face-check tries all the same"
+                )
+            return Failure.from_runner(error, plan.network)
+        if transcript.done:
+            if ended.exit.code != 0:
+                job.notes.append(f"the runner ended with exit code {ended.exit.code} after its work was done")
+            return None
+        return explain_exit(ended.exit, plan.network, in_container=plan.runtime.name == "docker")
+
+    def _collect(self, job: Job, out: Path) -> Failure | None:
+        """Check the finished video and give it its final name."""
+        made = out / f"{job.network}.mp4"
+        try:
+            info = media.probe_video(made)
+        except media.BrokenVideo as error:
+            return Failure(OutcomeKind.BROKEN_VIDEO, f"its video cannot be used: {error}", "see its log")
+        clip_s = self._run.inputs.clip.duration_s
+        if abs(info.duration_s - clip_s) > _DURATION_TOLERANCE_S:
+            job.notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
+        final = self._folder.video(job.network)
+        os.replace(made, final)
+        job.video = Video(
+            file=final.name,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+            frames=info.frames,
+            duration_s=info.duration_s,
+            codec=info.codec,
+            pixel_format=info.pixel_format,
+            audio_codec=info.audio_codec,
+            bytes=info.bytes,
+            sha256=info.sha256,
+        )
+        if job.times.animate_s is not None and info.duration_s > 0:
+            job.compute_s_per_video_s = job.times.animate_s / info.duration_s
+        return None
+
+
+def _reset(job: Job) -> None:
+    """Forget an earlier attempt."""
+    fresh = Job(network=job.network, title=job.title, status=JobStatus.PENDING)
+    for name in Job.model_fields:
+        if name not in {"network", "title", "seed", "settings", "upstream", "attempt"}:
+            setattr(job, name, getattr(fresh, name))
+
+
+def _environment(plan: Planned, ready: Ready) -> Environment:
+    return Environment(
+        runtime="docker" if plan.runtime.name == "docker" else "venv",
+        identity=ready.identity,
+        name=ready.name,
+        given=ready.given,
+        base=ready.base,
+        python=ready.python,
+        note=ready.note,
+    )

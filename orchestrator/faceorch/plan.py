@@ -1,0 +1,121 @@
+"""What will run, what cannot and why, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from faceorch import __version__
+from faceorch.errors import CannotRun
+from faceorch.networks import Network
+from faceorch.record import Gpu, OutcomeKind
+from faceorch.runtimes import NotReady, Ready, Runtime
+from faceorch.telemetry.nvml import Gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A network that will run: where, in what, on which GPUs."""
+
+    network: Network
+    runtime: Runtime
+    ready: Ready
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """A network that cannot run here: why, and what to do."""
+
+    network: Network
+    kind: OutcomeKind
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every network of a run, as one or the other."""
+
+    planned: tuple[Planned, ...]
+    obstacles: tuple[Obstacle, ...]
+
+
+def make_plan(
+    networks: Sequence[Network],
+    *,
+    runtimes: Mapping[str, Runtime],
+    gpus: Gpus,
+    selected: Sequence[Gpu],
+) -> Plan:
+    """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
+
+    `gpus` is what the host has, `selected` what the user allows.
+    """
+    planned: list[Planned] = []
+    obstacles: list[Obstacle] = []
+    for network in networks:
+        decided = _decide(network, runtimes, gpus, selected)
+        if isinstance(decided, Planned):
+            planned.append(decided)
+        else:
+            obstacles.append(decided)
+    # The cheapest first: what is wrong with the portrait shows in seconds, not behind an hour of diffusion.
+    planned.sort(key=lambda p: (p.network.manifest.needs.gpu, p.network.name))
+    return Plan(tuple(planned), tuple(obstacles))
+
+
+def _decide(
+    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu]
+) -> Planned | Obstacle:
+    needs = network.manifest.needs
+    if network.missing_files:
+        return Obstacle(
+            network,
+            OutcomeKind.NOT_AVAILABLE,
+            f"its image is not part of faceorch {__version__} yet: {', '.join(network.missing_files)} missing",
+            "update faceorch when it is released (pip install --upgrade faceorch)",
+        )
+    if needs.gpu and not selected:
+        reason = gpus.reason or "the run was limited to --gpus none"
+        return Obstacle(
+            network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"
+        )
+    not_ready: list[NotReady] = []
+    for runtime in runtimes.values():
+        ready = runtime.ready(network)
+        if isinstance(ready, Ready):
+            return Planned(network, runtime, ready, tuple(gpu.uuid for gpu in selected) if needs.gpu else ())
+        not_ready.append(ready)
+    # When nothing is ready, the preferred runtime of those that the network can use at all says what to do.
+    usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
+    best = (usable or not_ready)[0]
+    return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+
+
+def demand(plan: Plan, named: Sequence[str]) -> None:
+    """Raise `CannotRun` when a named network cannot run, or when nothing can."""
+    missing = [o for o in plan.obstacles if o.network.name in named]
+    if missing:
+        raise CannotRun("; ".join(f"{o.network.name} cannot run here: {o.reason}" for o in missing), missing[0].remedy)
+    if not plan.planned:
+        reasons = "; ".join(f"{o.network.name}: {o.reason}" for o in plan.obstacles)
+        raise CannotRun(f"no network can run here: {reasons}", plan.obstacles[0].remedy if plan.obstacles else "")
+
+
+def select_gpus(wanted: str, gpus: Gpus) -> tuple[Gpu, ...]:
+    """Return the GPUs that `--gpus` names: `all`, `none`, indices or UUIDs, separated by commas."""
+    if wanted == "all":
+        return gpus.gpus
+    if wanted == "none":
+        return ()
+    chosen: dict[str, Gpu] = {}
+    for word in (part.strip() for part in wanted.split(",")):
+        found = [g for g in gpus.gpus if word == str(g.index) or (word and g.uuid.lower().startswith(word.lower()))]
+        if len(found) != 1:
+            has = ", ".join(f"{g.index} ({g.name}, {g.uuid})" for g in gpus.gpus) or f"none: {gpus.reason}"
+            raise CannotRun(
+                f"--gpus names {word!r}; this host has {has}", "--gpus all, --gpus none, or name one of these"
+            )
+        chosen[found[0].uuid] = found[0]
+    return tuple(chosen.values())

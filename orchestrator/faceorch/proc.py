@@ -1,0 +1,69 @@
+"""The one door to other programs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TAIL_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a program ended, and the last lines that it printed (stdout and stderr together)."""
+
+    code: int
+    tail: tuple[str, ...]
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    log: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run a program to its end, without a shell; append what it prints to `log`, line by line to `on_line`."""
+    tail: list[str] = []
+    with (
+        open(log, "a", encoding="utf-8") if log else open(os.devnull, "w") as file,
+        subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else dict(env),
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        file.write(f"$ {' '.join(arguments)}\n")
+        try:
+            for line in process.stdout:
+                file.write(line)
+                tail = [*tail[-_TAIL_LINES + 1 :], line.rstrip("\n")]
+                if on_line is not None:
+                    on_line(line.rstrip("\n"))
+        except BaseException:
+            process.kill()
+            raise
+    return Completed(process.returncode, tuple(tail))
+
+
+def start(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
+    """Start a program with three pipes in a session of its own, so that Ctrl-C does not reach it."""
+    return subprocess.Popen(
+        list(arguments),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(env),
+        cwd=cwd,
+        bufsize=0,
+        start_new_session=True,
+    )

@@ -1,0 +1,321 @@
+"""One `faceorch run` from its request to its record: normalise, plan, execute, report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import filelock
+
+from faceorch import __version__, host, media
+from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
+from faceorch.execute import Executor
+from faceorch.networks import Network, SettingValue, load_networks, pick
+from faceorch.observe import Observer
+from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
+from faceorch.record import (
+    ClipRecord,
+    Host,
+    Inputs,
+    Job,
+    JobStatus,
+    Options,
+    OutcomeKind,
+    PortraitRecord,
+    Run,
+    RunFolder,
+    RunStatus,
+    Upstream,
+    new_run_id,
+    now,
+)
+from faceorch.runtimes import Runtime
+from faceorch.runtimes.docker import DockerRuntime, engine_facts
+from faceorch.runtimes.venv import VenvRuntime
+from faceorch.telemetry.nvml import read_gpus
+
+RuntimeChoice = Literal["auto", "docker", "venv"]
+
+# A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
+_NEEDED_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the user asked for. `settings` maps networks to settings that are already parsed."""
+
+    image: Path
+    audio: Path
+    networks: tuple[str, ...] = ()
+    runtime: RuntimeChoice = "auto"
+    gpus: str = "all"
+    seed: int = 0
+    settings: Mapping[str, Mapping[str, SettingValue]] = field(default_factory=dict)
+    out: Path = Path("results")
+    timeout_s: float | None = None
+    pythons: Mapping[str, Path] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    check_face: bool = True
+    command: tuple[str, ...] = ()
+
+
+def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Mapping[str, str]) -> dict[str, Runtime]:
+    """Return the runtimes to try, in order of preference."""
+    runtimes: dict[str, Runtime] = {}
+    if choice in ("auto", "docker"):
+        runtimes["docker"] = DockerRuntime(images)
+    if choice in ("auto", "venv"):
+        runtimes["venv"] = VenvRuntime(pythons)
+    return runtimes
+
+
+def start_run(request: Request, observer: Observer) -> RunFolder:
+    """Do everything that `request` asks for and return the finished run folder.
+
+    Raises `UserError` for whatever the user can mend, before anything is started or left behind;
+    on `KeyboardInterrupt` the folder is complete and says how to go on.
+    """
+    known = load_networks()
+    chosen = [pick(known, name) for name in request.networks] or list(known.values())
+    _check_names(request, chosen)
+    plan, options, described = _plan(request, chosen)
+    shortest_s = min(p.network.manifest.needs.shortest_clip_s for p in plan.planned)
+    portrait = media.read_portrait(request.image)
+    clip = media.read_clip(request.audio, shortest_s=shortest_s)
+    plan = _without_too_short(plan, clip.duration_s, request.networks)
+    folder = _new_folder(request)
+    try:
+        (folder / "inputs").mkdir()
+        kept_portrait = media.write_portrait(portrait, folder / "inputs" / "portrait.png")
+        kept_clip = media.write_clip(clip, folder / "inputs" / "clip.wav")
+        run = Run(
+            faceorch=__version__,
+            id=folder.name,
+            status=RunStatus.RUNNING,
+            created=now(),
+            updated=now(),
+            command=list(request.command),
+            options=options,
+            host=described,
+            inputs=Inputs(
+                portrait=PortraitRecord(
+                    file="inputs/portrait.png",
+                    source=one_line(os.fspath(request.image)),
+                    source_sha256=kept_portrait.source_sha256,
+                    sha256=kept_portrait.sha256,
+                    width=kept_portrait.width,
+                    height=kept_portrait.height,
+                    notes=list(kept_portrait.notes),
+                ),
+                clip=ClipRecord(
+                    file="inputs/clip.wav",
+                    source=one_line(os.fspath(request.audio)),
+                    source_sha256=kept_clip.source_sha256,
+                    sha256=kept_clip.sha256,
+                    duration_s=kept_clip.duration_s,
+                    sample_rate_hz=kept_clip.sample_rate_hz,
+                    notes=list(kept_clip.notes),
+                ),
+            ),
+            jobs=_jobs(plan, request),
+        )
+        record = RunFolder(folder, run)
+        record.save()
+        _execute(record, plan.planned, observer, gate_inputs=request.check_face)
+    except (InputError, CannotRun):
+        shutil.rmtree(folder, ignore_errors=True)  # refused: nothing has run, nothing stays
+        raise
+    return record
+
+
+def resume_run(
+    path: Path,
+    observer: Observer,
+    *,
+    timeout_s: float | None,
+    pythons: Mapping[str, Path],
+    images: Mapping[str, str],
+) -> RunFolder:
+    """Do what is missing in an earlier run, with the inputs, settings and seed that it recorded."""
+    record = RunFolder.load(path)
+    run = record.run
+    known = load_networks()
+    _check_inputs(record)
+    missing = [job for job in run.jobs if not _has_video(record, job)]
+    networks = [pick(known, job.network) for job in missing]
+    if timeout_s is not None:
+        run.options.timeout_s = timeout_s
+    run.options.pythons.update({name: os.fspath(python) for name, python in pythons.items()})
+    run.options.images.update(images)
+    runtimes = make_runtimes(
+        run.options.runtime, {n: Path(p) for n, p in run.options.pythons.items()}, run.options.images
+    )
+    _sweep(runtimes, observer)
+    gpus = read_gpus()
+    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=select_gpus(run.options.gpus, gpus))
+    plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
+    if not networks:
+        return record
+    run.host = host.describe(gpus, engine_facts())
+    run.faceorch = __version__
+    for obstacle in plan.obstacles:
+        job = run.job(obstacle.network.name)
+        job.status, job.kind = JobStatus.SKIPPED, obstacle.kind
+        job.reason, job.remedy = obstacle.reason, obstacle.remedy
+    for planned in plan.planned:
+        run.job(planned.network.name).status = JobStatus.PENDING
+    run.status = RunStatus.RUNNING
+    _execute(record, plan.planned, observer, gate_inputs=False)
+    return record
+
+
+def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, Host]:
+    runtimes = make_runtimes(request.runtime, request.pythons, request.images)
+    _sweep(runtimes, None)
+    gpus = read_gpus()
+    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=select_gpus(request.gpus, gpus))
+    demand(plan, request.networks)
+    options = Options(
+        networks=list(request.networks),
+        runtime=request.runtime,
+        gpus=request.gpus,
+        seed=request.seed,
+        timeout_s=request.timeout_s,
+        settings={name: dict(values) for name, values in request.settings.items()},
+        pythons={name: os.fspath(path) for name, path in request.pythons.items()},
+        images=dict(request.images),
+    )
+    engine = engine_facts() if "docker" in runtimes else None
+    return plan, options, host.describe(gpus, engine)
+
+
+def _sweep(runtimes: Mapping[str, Runtime], observer: Observer | None) -> None:
+    for runtime in runtimes.values():
+        for line in runtime.sweep():
+            if observer is not None:
+                observer.note("", line)
+
+
+def _check_names(request: Request, chosen: Sequence[Network]) -> None:
+    """Refuse options that speak of a network that does not take part."""
+    names = {network.name for network in chosen}
+    for option, given in (("--set", request.settings), ("--python", request.pythons), ("--use-image", request.images)):
+        for name in given:
+            if name not in names:
+                raise InputError(
+                    f"{option} names {name!r}, which is not in this run", f"it has: {', '.join(sorted(names))}"
+                )
+
+
+def _without_too_short(plan: Plan, clip_s: float, named: Sequence[str]) -> Plan:
+    """Turn networks that need a longer clip into obstacles; refuse when the user named one of them."""
+    fitting: list[Planned] = []
+    obstacles = list(plan.obstacles)
+    for planned in plan.planned:
+        needed_s = planned.network.manifest.needs.shortest_clip_s
+        if clip_s >= needed_s:
+            fitting.append(planned)
+            continue
+        reason = f"the clip lasts {clip_s:.2f} s, {planned.network.name} needs {needed_s:g} s"
+        if planned.network.name in named:
+            raise InputError(reason, "use a longer clip")
+        obstacles.append(Obstacle(planned.network, OutcomeKind.BAD_INPUT, reason, "use a longer clip"))
+    return Plan(tuple(fitting), tuple(obstacles))
+
+
+def _jobs(plan: Plan, request: Request) -> list[Job]:
+    jobs = []
+    for planned in plan.planned:
+        jobs.append(_job(planned.network, request, JobStatus.PENDING))
+    for obstacle in plan.obstacles:
+        job = _job(obstacle.network, request, JobStatus.SKIPPED)
+        job.kind, job.reason, job.remedy = obstacle.kind, obstacle.reason, obstacle.remedy
+        jobs.append(job)
+    return jobs
+
+
+def _job(network: Network, request: Request, status: JobStatus) -> Job:
+    return Job(
+        network=network.name,
+        title=network.manifest.title,
+        status=status,
+        seed=request.seed,
+        settings=network.settings(request.settings.get(network.name, {})),
+        upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
+    )
+
+
+def _new_folder(request: Request) -> Path:
+    """Make the run's own folder below `--out`."""
+    out = request.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
+    media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
+    name = new_run_id(request.image, request.audio, now())
+    for number in range(1, 1000):
+        folder = (out / (name if number == 1 else f"{name}-{number}")).absolute()
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise OutputError(f"{out} holds a thousand runs of this second", "choose another --out")
+
+
+def _execute(record: RunFolder, planned: tuple[Planned, ...], observer: Observer, *, gate_inputs: bool) -> None:
+    """Execute and write the report, also when the run was interrupted."""
+    with _locked(record.path):
+        observer.run_started(record.run)
+        try:
+            Executor(record, observer, gate_inputs=gate_inputs).execute(planned)
+        finally:
+            if record.run.status is not RunStatus.RUNNING:
+                from faceorch.report import write_report
+
+                write_report(record)
+                observer.run_ended(record.run, record.path)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder: two processes must not work on one run."""
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RunFolderError(f"{folder} is in use by another faceorch", "wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        (folder / ".lock").unlink(missing_ok=True)
+
+
+def _has_video(record: RunFolder, job: Job) -> bool:
+    """Say whether a job is done and its video still is the one that was recorded."""
+    if job.status is not JobStatus.DONE or job.video is None:
+        return False
+    path = record.path / job.video.file
+    try:
+        return media.sha256_of(path) == job.video.sha256
+    except OSError:
+        return False
+
+
+def _check_inputs(record: RunFolder) -> None:
+    """Refuse to go on with inputs that are not those of the run."""
+    for file, wanted in (
+        (record.run.inputs.portrait.file, record.run.inputs.portrait.sha256),
+        (record.run.inputs.clip.file, record.run.inputs.clip.sha256),
+    ):
+        path = record.path / file
+        if not path.is_file():
+            raise RunFolderError(f"{path} is missing", "start a new run")
+        found = media.samples_sha256(path) if path.suffix == ".wav" else media.sha256_of(path)
+        if found != wanted:
+            raise RunFolderError(f"{path} has changed since the run began", "start a new run")

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -16,7 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from faceorch.errors import OutputError, RunFolderError
+from faceorch.errors import RunFolderError
+from faceorch.files import write_atomically
 
 SCHEMA = 1
 FILE_NAME = "run.json"
@@ -267,30 +266,6 @@ class Run(_Model):
 def now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(timezone.utc)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` by rename within its folder; `OutputError` when the disk is full or read-only."""
-    try:
-        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-            Path(name).chmod(0o666 & ~_umask())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}", "free some space, or choose another --out"
-        ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 class RunFolder:

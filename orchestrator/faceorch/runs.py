@@ -15,6 +15,7 @@ import filelock
 from faceorch import __version__, host, media
 from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
 from faceorch.execute import Executor
+from faceorch.files import sha256_of
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
 from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
@@ -302,7 +303,7 @@ def _has_video(record: RunFolder, job: Job) -> bool:
         return False
     path = record.path / job.video.file
     try:
-        return media.sha256_of(path) == job.video.sha256
+        return sha256_of(path) == job.video.sha256
     except OSError:
         return False
 
@@ -316,6 +317,6 @@ def _check_inputs(record: RunFolder) -> None:
         path = record.path / file
         if not path.is_file():
             raise RunFolderError(f"{path} is missing", "start a new run")
-        found = media.samples_sha256(path) if path.suffix == ".wav" else media.sha256_of(path)
+        found = media.samples_sha256(path) if path.suffix == ".wav" else sha256_of(path)
         if found != wanted:
             raise RunFolderError(f"{path} has changed since the run began", "start a new run")

@@ -20,10 +20,11 @@ import psutil
 
 from faceorch import proc
 from faceorch.errors import VenvError
+from faceorch.files import write_atomically
 from faceorch.networks import Network, docker_folder
 from faceorch.owner import Owner
 from faceorch.paths import home
-from faceorch.record import OutcomeKind, write_atomically
+from faceorch.record import OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
 
 _MARKER = "faceorch.json"

@@ -1,0 +1,22 @@
+"""Portraits, clips and finished videos: probe, validate, normalise. docs/inputs.md says what is accepted."""
+
+from faceorch.media.clip import Clip, LoadedClip, read_clip, samples_sha256, write_clip
+from faceorch.media.files import check_output_folder
+from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, write_portrait
+from faceorch.media.video import BrokenVideo, VideoInfo, probe_video
+
+__all__ = [
+    "BrokenVideo",
+    "Clip",
+    "LoadedClip",
+    "LoadedPortrait",
+    "Portrait",
+    "VideoInfo",
+    "check_output_folder",
+    "probe_video",
+    "read_clip",
+    "read_portrait",
+    "samples_sha256",
+    "write_clip",
+    "write_portrait",
+]

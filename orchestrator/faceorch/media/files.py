@@ -1,0 +1,51 @@
+"""What portraits, clips and output folders have in common as files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from faceorch.errors import InputError, OutputError
+
+
+def read_input(path: Path, what: str) -> bytes:
+    """Return the bytes of an input file; `InputError` in one line when it is no readable, non-empty file.
+
+    `what` is the option's word for it: "image" or "audio".
+    """
+    remedy = f"name the {what} file with --{what}"
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path} is a folder, an {what} file is needed", remedy)
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path} is no regular file", remedy)
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"cannot read {path}: {reason}", remedy) from error
+    if not data:
+        raise InputError(f"{path} is empty (0 bytes)", "copy or download it again")
+    return data
+
+
+def check_output_folder(path: Path, *, needed_bytes: int) -> None:
+    """Raise `OutputError` when nothing can be written to the folder `path`, or less than `needed_bytes`."""
+    remedy = "choose another folder with --out"
+    if not path.is_dir():
+        raise OutputError(f"{path} is no folder", remedy)
+    free = shutil.disk_usage(path).free
+    if free < needed_bytes:
+        raise OutputError(
+            f"{path} has {free / 2**20:.0f} MiB free, {needed_bytes / 2**20:.0f} MiB needed",
+            "free some space, or choose another folder with --out",
+        )
+    try:
+        fd, name = tempfile.mkstemp(dir=path, prefix=".faceorch-")
+        os.close(fd)
+        Path(name).unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write to {path}: {error.strerror}", remedy) from error

@@ -1,0 +1,107 @@
+"""Real small things for every test: a portrait, a clip, networks made of the standard library alone."""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+import textwrap
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from faceorch.networks import Network, read_manifest
+
+MakeNetwork = Callable[..., Network]
+
+# A runner that needs nothing but the contract: a grey picture that follows the loudness of the clip.
+GREY_RUNNER = """
+import wave
+from faceorch_runner import Network
+
+class Grey(Network):
+    def animate(self, job, progress):
+        with wave.open(str(job.audio)) as clip:
+            frames = max(1, round(clip.getnframes() / clip.getframerate() * 25))
+        progress.stage("frames")
+        with job.video(64, 48, 25) as video:
+            for index in range(frames):
+                video.write(bytes([(index * 5 + job.seed) % 256]) * (64 * 48 * 3))
+                progress.update(index + 1, frames)
+        return video.path
+"""
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep every test away from the user's cache."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("FACEORCH_HOME", str(home))
+    monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
+    return home
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    path = tmp_path / "face.png"
+    Image.linear_gradient("L").convert("RGB").save(path)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_tone(tmp_path / "clip.wav", seconds=1.0)
+
+
+def write_tone(path: Path, *, seconds: float, rate: int = 16000) -> Path:
+    """Write a 220 Hz tone as 16-bit mono WAV."""
+    count = round(seconds * rate)
+    samples = (round(12000 * math.sin(2 * math.pi * 220 * i / rate)) for i in range(count))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(struct.pack(f"<{count}h", *samples))
+    return path
+
+
+@pytest.fixture
+def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeNetwork:
+    """Return a function that makes a network folder which faceorch finds, to be run with this test's own Python."""
+    parent = tmp_path / "networks"
+
+    def make(name: str, runner: str = GREY_RUNNER, **needs: object) -> Network:
+        folder = parent / name
+        folder.mkdir(parents=True)
+        manifest = {
+            "schema": 1,
+            "title": name.title(),
+            "summary": "A network of the tests.",
+            "approach": "none",
+            "licence": "Apache-2.0",
+            "needs": {"gpu": False, "runtimes": ["venv"], "bases": ["cpu"], "ram_gb": 1, **needs},
+            "settings": {
+                "size": {"type": "int", "default": 64, "min": 16, "max": 128, "help": "side in pixels"},
+                "loud": {"type": "bool", "default": False, "help": "loud or not"},
+                "mode": {"type": "choice", "default": "a", "choices": ["a", "b"], "help": "which"},
+                "gain": {"type": "float", "default": 1.0, "min": 0.0, "max": 2.0, "help": "how much"},
+            },
+        }
+        (folder / "network.yaml").write_text(yaml.safe_dump(manifest), "utf-8")
+        (folder / "runner.py").write_text(textwrap.dedent(runner), "utf-8")
+        (folder / "requirements.cpu.lock").write_text("", "utf-8")
+        monkeypatch.setenv("FACEORCH_NETWORKS", str(parent))
+        return Network(folder, read_manifest(folder / "network.yaml"))
+
+    return make
+
+
+@pytest.fixture
+def python() -> str:
+    """The interpreter that runs the made-up networks."""
+    return sys.executable

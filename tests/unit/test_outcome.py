@@ -1,0 +1,93 @@
+"""What a runner's events and its end mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from faceorch.outcome import Failure, RunnerFailure, Transcript, explain_exit
+from faceorch.record import Job, JobStatus, OutcomeKind
+from faceorch.runtimes import Exit
+from faceorch_runner import ErrorKind, Event, EventKind
+from tests.conftest import MakeNetwork
+
+
+@pytest.mark.parametrize(
+    ("end", "in_container", "kind", "reason"),
+    [
+        (
+            Exit(code=137, signal=9, oom_killed=True),
+            True,
+            "out_of_memory",
+            "it used more memory than its limit of 1 GB",
+        ),
+        (Exit(code=0, oom_killed=True), True, "out_of_memory", "it used more memory than its limit of 1 GB"),
+        (Exit(code=137, signal=9), True, "killed", "it was killed (signal 9)"),
+        (Exit(code=-11, signal=11), False, "crash", "it crashed in native code (SIGSEGV)"),
+        (Exit(code=134, signal=6), True, "crash", "it crashed in native code (SIGABRT)"),
+        (Exit(code=0), False, "crash", "it ended without making a video and without saying why"),
+        (Exit(code=3), False, "crash", "it ended with exit code 3 and without saying why"),
+        (Exit(code=127), True, "start_failed", "its image cannot be started (exit code 127)"),
+        (Exit(code=None), False, "crash", "it ended with exit code None and without saying why"),
+    ],
+)
+def test_an_end_without_a_word_is_explained(
+    make_network: MakeNetwork, end: Exit, in_container: bool, kind: str, reason: str
+) -> None:
+    failure = explain_exit(end, make_network("grey"), in_container=in_container)
+    assert failure.kind.value == kind
+    assert failure.reason.startswith(reason)
+    assert failure.remedy
+
+
+@pytest.mark.parametrize("kind", list(ErrorKind))
+def test_every_kind_of_the_contract_has_an_outcome_and_a_remedy(make_network: MakeNetwork, kind: ErrorKind) -> None:
+    failure = Failure.from_runner(RunnerFailure(kind, "why"), make_network("grey"))
+    assert failure.kind.value == kind.value
+    assert failure.remedy
+
+
+def test_a_full_disk_is_told_apart(make_network: MakeNetwork) -> None:
+    error = RunnerFailure(ErrorKind.CRASH, "OSError: [Errno 28] No space left on device")
+    assert Failure.from_runner(error, make_network("grey")).kind is OutcomeKind.DISK_FULL
+
+
+def test_times_are_split_by_stage() -> None:
+    transcript = Transcript(begun_s=100.0)
+    stages = [("import", 0.1), ("check", 1.1), ("setup", 1.2), ("animate", 3.2), ("frames", 3.7)]
+    for name, t_s in stages:
+        transcript.add(Event(EventKind.STAGE, t_s, "a", {"name": name}), 100.5 + t_s)
+    transcript.add(Event(EventKind.SETUP, 3.2, None, {"elapsed_s": 2.0}), 103.7)
+    for name, value, unit in [
+        ("first_frame_s", 0.6, "s"),
+        ("encode_s", 0.2, "s"),
+        ("torch_peak_reserved_bytes", 7, "bytes"),
+    ]:
+        transcript.add(Event(EventKind.METRIC, 9.0, "a", {"name": name, "value": value, "unit": unit}), 109.5)
+    transcript.add(Event(EventKind.DONE, 9.2, "a", {"elapsed_s": 6.0}), 109.7)
+    job = Job(network="a", title="A", status=JobStatus.RUNNING)
+    transcript.fill(job, 110.0)
+    times = job.times
+    assert transcript.done
+    assert times.start_s == pytest.approx(0.6)
+    assert times.import_s == pytest.approx(1.0)
+    assert times.check_s == pytest.approx(0.1)
+    assert (times.setup_s, times.animate_s, times.first_frame_s, times.encode_s) == (2.0, 6.0, 0.6, 0.2)
+    assert times.stop_s == pytest.approx(0.3)
+    assert times.stages == {"frames": pytest.approx(5.5)}
+    assert job.metrics["torch_peak_reserved_bytes"].method == "allocator"
+    assert set(job.metrics) == {"torch_peak_reserved_bytes"}
+
+
+def test_a_runner_that_said_nothing_leaves_times_unknown() -> None:
+    job = Job(network="a", title="A", status=JobStatus.RUNNING)
+    Transcript(begun_s=1.0).fill(job, 2.0)
+    assert job.times.start_s is None
+    assert job.times.animate_s is None
+
+
+def test_nonsense_in_events_is_no_crash() -> None:
+    transcript = Transcript(begun_s=0.0)
+    transcript.add(Event(EventKind.METRIC, 1, None, {"name": "x", "value": "many"}), 1)
+    transcript.add(Event(EventKind.ERROR, 1, None, {"kind": "unheard_of"}), 1)
+    transcript.add(Event(EventKind.DONE, 1, None, {"elapsed_s": None}), 1)
+    assert transcript.error == RunnerFailure(ErrorKind.CRASH, "no message")

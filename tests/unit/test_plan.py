@@ -1,0 +1,142 @@
+"""What will run, what cannot and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from faceorch.errors import CannotRun
+from faceorch.networks import Network, load_networks
+from faceorch.plan import Plan, demand, make_plan, select_gpus
+from faceorch.record import Gpu, OutcomeKind
+from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Runtime
+from faceorch.telemetry.nvml import Gpus
+from tests.conftest import MakeNetwork
+
+NO_GPUS = Gpus((), None, "no NVIDIA driver is installed")
+READY = Ready(identity="1", name="env")
+NOT_BUILT = NotReady(kind="not_built", reason="its image is not built", remedy="faceorch build grey")
+NO_VENV = NotReady(kind="no_engine", reason="it runs only in a container", remedy="install Docker")
+
+
+def gpu(index: int) -> Gpu:
+    return Gpu(index=index, uuid=f"GPU-{index}abc", name="H200", memory_bytes=1, compute_capability="9.0")
+
+
+TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
+
+
+class FakeRuntime:
+    def __init__(self, name: str, answer: Ready | NotReady) -> None:
+        self.name, self.answer = name, answer
+
+    def ready(self, network: Network) -> Ready | NotReady:
+        return self.answer
+
+    def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
+        raise AssertionError("planning must not prepare")
+
+    @contextmanager
+    def start(self, launch: Launch) -> Iterator[Process]:
+        raise AssertionError("planning must not start")
+        yield
+
+    def sweep(self) -> list[str]:
+        return []
+
+
+def plan(network: Network, docker: Ready | NotReady, venv: Ready | NotReady, gpus: Gpus = NO_GPUS) -> Plan:
+    runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", docker), "venv": FakeRuntime("venv", venv)}
+    return make_plan([network], runtimes=runtimes, gpus=gpus, selected=gpus.gpus)
+
+
+@pytest.mark.parametrize(
+    ("docker", "venv", "runtime"), [(READY, READY, "docker"), (NOT_BUILT, READY, "venv"), (READY, NO_VENV, "docker")]
+)
+def test_the_first_ready_runtime_is_taken(
+    make_network: MakeNetwork, docker: Ready | NotReady, venv: Ready | NotReady, runtime: str
+) -> None:
+    (planned,) = plan(make_network("grey"), docker, venv).planned
+    assert planned.runtime.name == runtime
+
+
+def test_the_reason_is_that_of_the_runtime_the_network_can_use(make_network: MakeNetwork) -> None:
+    network = make_network("grey", runtimes=["docker"])
+    (network.folder / "Dockerfile").touch()
+    (obstacle,) = plan(network, NOT_BUILT, NO_VENV).obstacles
+    assert (obstacle.kind, obstacle.reason, obstacle.remedy) == (
+        OutcomeKind.NOT_BUILT,
+        "its image is not built",
+        "faceorch build grey",
+    )
+
+
+def test_a_network_without_its_files_says_so(make_network: MakeNetwork) -> None:
+    network = make_network("grey", runtimes=["docker"])
+    (obstacle,) = plan(network, READY, READY).obstacles
+    assert obstacle.kind is OutcomeKind.NOT_AVAILABLE
+    assert obstacle.reason.endswith("yet: Dockerfile missing")
+
+
+def test_a_gpu_network_needs_a_gpu_and_never_falls_back(make_network: MakeNetwork) -> None:
+    network = make_network("heavy", gpu=True)
+    (obstacle,) = plan(network, READY, READY).obstacles
+    assert (obstacle.kind, obstacle.reason) == (
+        OutcomeKind.NO_GPU,
+        "needs an NVIDIA GPU: no NVIDIA driver is installed",
+    )
+    (planned,) = plan(network, READY, READY, TWO_GPUS).planned
+    assert planned.gpus == ("GPU-0abc", "GPU-1abc")
+
+
+def test_a_cpu_network_gets_no_gpu(make_network: MakeNetwork) -> None:
+    (planned,) = plan(make_network("grey"), READY, READY, TWO_GPUS).planned
+    assert planned.gpus == ()
+
+
+def test_the_cheap_networks_go_first(make_network: MakeNetwork) -> None:
+    networks = [make_network("a_heavy", gpu=True), make_network("z_light")]
+    runtimes: dict[str, Runtime] = {"venv": FakeRuntime("venv", READY)}
+    made = make_plan(networks, runtimes=runtimes, gpus=TWO_GPUS, selected=TWO_GPUS.gpus)
+    assert [p.network.name for p in made.planned] == ["z_light", "a_heavy"]
+
+
+def test_naming_a_network_that_cannot_run_is_an_error(make_network: MakeNetwork) -> None:
+    made = plan(make_network("grey"), NOT_BUILT, NO_VENV)
+    with pytest.raises(CannotRun) as caught:
+        demand(made, ["grey"])
+    assert caught.value.message == "grey cannot run here: it runs only in a container"
+    assert caught.value.remedy == "install Docker"
+
+
+def test_nothing_that_can_run_is_an_error(make_network: MakeNetwork) -> None:
+    with pytest.raises(CannotRun, match="no network can run here: grey: "):
+        demand(plan(make_network("grey"), NOT_BUILT, NO_VENV), [])
+
+
+def test_the_four_without_an_image_say_so() -> None:
+    networks = [n for n in load_networks().values() if n.manifest.needs.gpu]
+    assert len(networks) == 4
+    made = make_plan(networks, runtimes={}, gpus=TWO_GPUS, selected=TWO_GPUS.gpus)
+    assert {o.kind for o in made.obstacles} == {OutcomeKind.NOT_AVAILABLE}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "indices"), [("all", [0, 1]), ("none", []), ("1", [1]), ("1,0", [1, 0]), ("GPU-1", [1]), ("0,0", [0])]
+)
+def test_gpus_are_selected_by_index_or_uuid(wanted: str, indices: list[int]) -> None:
+    assert [g.index for g in select_gpus(wanted, TWO_GPUS)] == indices
+
+
+@pytest.mark.parametrize("wanted", ["2", "GPU-", "", "0,x"])
+def test_a_gpu_that_does_not_exist_is_an_error(wanted: str) -> None:
+    with pytest.raises(CannotRun, match=r"this host has 0 \(H200, GPU-0abc\), 1 \(H200, GPU-1abc\)"):
+        select_gpus(wanted, TWO_GPUS)
+
+
+def test_selecting_gpus_where_there_are_none_says_why() -> None:
+    with pytest.raises(CannotRun) as caught:
+        select_gpus("0", NO_GPUS)
+    assert caught.value.message == "--gpus names '0'; this host has none: no NVIDIA driver is installed"

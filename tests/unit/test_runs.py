@@ -1,0 +1,406 @@
+"""One run from its request to its record, with real runners in this test's own Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from faceorch.errors import CannotRun, InputError, RunFolderError
+from faceorch.observe import Observer
+from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, json_schema
+from faceorch.runs import Request, resume_run, start_run
+from tests.conftest import GREY_RUNNER, MakeNetwork, write_tone
+
+
+class Listener(Observer):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    def run_started(self, run: Run) -> None:
+        self.heard.append(("run_started",))
+
+    def job_started(self, job: Job) -> None:
+        self.heard.append(("job_started", job.network))
+
+    def stage(self, network: str, name: str) -> None:
+        self.heard.append(("stage", network, name))
+
+    def progress(self, network: str, done: int, total: int, unit: str) -> None:
+        self.heard.append(("progress", network, done, total, unit))
+
+    def note(self, network: str, text: str) -> None:
+        self.heard.append(("note", network, text))
+
+    def job_ended(self, job: Job) -> None:
+        self.heard.append(("job_ended", job.network, job.status))
+
+    def run_ended(self, run: Run, folder: Path) -> None:
+        self.heard.append(("run_ended", run.status))
+
+
+def failing(line: str) -> str:
+    return f"""
+        from faceorch_runner import Network, NoFace
+        class Bad(Network):
+            def animate(self, job, progress):
+                {line}
+    """
+
+
+@pytest.fixture
+def request_for(tmp_path: Path, portrait: Path, clip: Path) -> Callable[..., Request]:
+    """Return a function that makes a request for the named networks, all run with this Python."""
+
+    def make(*names: str, **changes: Any) -> Request:
+        defaults: dict[str, Any] = {
+            "image": portrait,
+            "audio": clip,
+            "networks": names,
+            "runtime": "venv",
+            "out": tmp_path / "results",
+            "timeout_s": 60.0,
+            "pythons": {name: Path(sys.executable) for name in names},
+        }
+        return Request(**{**defaults, **changes})
+
+    return make
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+RequestFor = Callable[..., Request]
+
+
+def test_a_run_leaves_videos_records_logs_and_reports(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("grey")
+    folder = start_run(request_for("grey", seed=7, settings={"grey": {"size": 32}}), listener)
+    files = {str(p.relative_to(folder.path)) for p in folder.path.rglob("*") if p.is_file()}
+    assert files == {
+        "run.json",
+        "report.html",
+        "report.md",
+        "grey.mp4",
+        "inputs/portrait.png",
+        "inputs/clip.wav",
+        "grey/log.txt",
+        "grey/events.jsonl",
+        "grey/job.json",
+    }
+    run = RunFolder.load(folder.path).run
+    assert run.status is RunStatus.DONE
+    (job,) = run.jobs
+    assert (job.status, job.seed, job.exit_code) == (JobStatus.DONE, 7, 0)
+    assert job.settings == {"size": 32, "loud": False, "mode": "a", "gain": 1.0}
+    assert job.video is not None
+    assert (job.video.frames, job.video.fps) == (25, 25)
+    assert job.environment is not None
+    assert (job.environment.runtime, job.environment.given) == ("venv", True)
+    times = job.times
+    assert times.total_s is not None
+    parts = [times.start_s, times.import_s, times.check_s, times.setup_s, times.animate_s, times.stop_s]
+    assert all(part is not None and part >= 0 for part in parts)
+    assert sum(part for part in parts if part is not None) <= times.total_s + 0.05
+    assert job.compute_s_per_video_s == pytest.approx(times.animate_s, rel=0.05)
+    jsonschema.validate(json.loads((folder.path / "run.json").read_text("utf-8")), json_schema())
+
+
+def test_what_happens_is_told_in_order(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
+    make_network("grey")
+    start_run(request_for("grey"), listener)
+    stages = [entry[2] for entry in listener.heard if entry[0] == "stage"]
+    assert stages == ["start", "import", "check", "setup", "animate", "frames"]
+    assert ("progress", "grey", 25, 25, "frames") in listener.heard
+    assert [e[0] for e in listener.heard if e[0] not in ("stage", "progress")] == [
+        "run_started",
+        "job_started",
+        "job_ended",
+        "run_ended",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "reason"),
+    [
+        (failing("raise ValueError('wrong')"), "crash", "ValueError: wrong"),
+        (failing("import os; os._exit(3)"), "crash", "it ended with exit code 3 and without saying why"),
+        (failing("import os; os._exit(0)"), "crash", "it ended without making a video and without saying why"),
+        (failing("import os; os.kill(os.getpid(), 11)"), "crash", "it crashed in native code (SIGSEGV)"),
+        (
+            failing("import os; os.kill(os.getpid(), 9)"),
+            "killed",
+            "it was killed (signal 9), by someone or by the system for want of memory",
+        ),
+        (failing("raise NoFace('no face in it')"), "no_face", "no face in it"),
+        ("import no_such_module\n", "crash", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ],
+)
+def test_a_failing_network_is_a_result_and_the_others_go_on(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, source: str, kind: str, reason: str
+) -> None:
+    make_network("bad", source)
+    make_network("good")
+    folder = start_run(request_for("bad", "good"), listener)
+    bad, good = folder.run.job("bad"), folder.run.job("good")
+    assert (bad.status, bad.kind and bad.kind.value, bad.reason) == (JobStatus.FAILED, kind, reason)
+    assert bad.remedy
+    assert good.status is JobStatus.DONE
+    assert folder.run.status is RunStatus.DONE
+    assert "bad" in (folder.path / "report.html").read_text("utf-8")
+
+
+def test_a_failed_job_keeps_the_last_lines_of_its_log(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("bad", failing("print('about to fail'); raise ValueError('wrong')"))
+    job = start_run(request_for("bad"), listener).run.job("bad")
+    assert job.log_tail[0] == "about to fail"
+    assert job.log_tail[-1] == "ValueError: wrong"
+
+
+def test_a_hang_is_ended_at_the_timeout(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
+    source = (
+        "import subprocess; subprocess.Popen(['sleep', '300']); progress.stage('frames'); import time; time.sleep(300)"
+    )
+    make_network("slow", failing(source))
+    make_network("zgood")
+    folder = start_run(request_for("slow", "zgood", timeout_s=2.0), listener)
+    slow = folder.run.job("slow")
+    assert (slow.kind, slow.reason) == (OutcomeKind.TIMEOUT, "not finished after 2 s (in stage 'frames')")
+    assert slow.times.total_s is not None
+    assert slow.times.total_s < 8
+    assert folder.run.job("zgood").status is JobStatus.DONE
+
+
+def test_a_child_that_outlives_its_runner_does_not_hold_the_run(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("grey", GREY_RUNNER + "\nimport subprocess\nsubprocess.Popen(['sleep', '300'])\n")
+    job = start_run(request_for("grey"), listener).run.job("grey")
+    assert job.status is JobStatus.DONE
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "its video cannot be used: grey.mp4 is empty"),
+        (b"this is no video at all" * 100, "its video cannot be used: grey.mp4"),
+    ],
+)
+def test_a_broken_video_is_a_failure(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, body: bytes, reason: str
+) -> None:
+    source = f"""
+        import os
+        from faceorch_runner import Network
+        class Broken(Network):
+            def animate(self, job, progress):
+                # Behind the contract's back: the file appears under its final name, and the runner is gone.
+                (job.work.parent / "grey.mp4").write_bytes({body!r})
+                import faceorch_runner.main as m
+                with job.video(16, 16, 25) as video:
+                    video.write(bytes(16 * 16 * 3))
+                def keep(path, target): path.unlink()
+                os.replace = keep
+                return video.path
+    """
+    make_network("grey", source)
+    job = start_run(request_for("grey"), listener).run.job("grey")
+    assert (job.status, job.kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
+    assert job.reason is not None
+    assert job.reason.startswith(reason)
+
+
+REFUSING = """
+from faceorch_runner import Network, NoFace
+class Refusing(Network):
+    def check(self, job):
+        raise NoFace("no face found in portrait.png")
+"""
+
+
+def test_a_portrait_that_the_first_network_refuses_ends_the_run_and_leaves_nothing(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+) -> None:
+    make_network("a_first", REFUSING)
+    make_network("grey")
+    with pytest.raises(InputError) as caught:
+        start_run(request_for("a_first", "grey"), listener)
+    assert caught.value.message == "no face found in portrait.png"
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_without_the_face_check_it_is_that_networks_result(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("a_first", REFUSING)
+    make_network("grey")
+    run = start_run(request_for("a_first", "grey", check_face=False), listener).run
+    assert run.job("a_first").kind is OutcomeKind.NO_FACE
+    assert run.job("grey").status is JobStatus.DONE
+
+
+def test_networks_that_cannot_run_are_rows_with_reason_and_remedy(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("grey")
+    request = request_for("grey")
+    folder = start_run(
+        Request(
+            image=request.image,
+            audio=request.audio,
+            runtime="venv",
+            out=request.out,
+            pythons={"grey": Path(sys.executable), "baseline": Path(sys.executable)},
+            check_face=False,
+        ),
+        listener,
+    )
+    skipped = [job for job in folder.run.jobs if job.status is JobStatus.SKIPPED]
+    assert len(skipped) == 4
+    assert all(job.reason and job.remedy and job.kind is OutcomeKind.NOT_AVAILABLE for job in skipped)
+
+
+def test_naming_a_network_that_cannot_run_starts_nothing(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+) -> None:
+    make_network("heavy", gpu=True)
+    with pytest.raises(CannotRun, match="heavy cannot run here: needs an NVIDIA GPU"):
+        start_run(request_for("heavy", gpus="none"), listener)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_clip_that_is_too_short_for_a_named_network_is_refused(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+) -> None:
+    make_network("grey")
+    make_network("patient", shortest_clip_s=2.0)
+    with pytest.raises(InputError) as caught:
+        start_run(request_for("grey", "patient"), listener)
+    assert caught.value.message == "the clip lasts 1.00 s, patient needs 2 s"
+    assert not (tmp_path / "results").exists()
+
+
+def test_options_for_a_network_that_takes_no_part_are_refused(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("grey")
+    with pytest.raises(InputError, match="--set names 'other', which is not in this run"):
+        start_run(request_for("grey", settings={"other": {"x": 1}}), listener)
+
+
+def test_a_python_that_is_none_is_refused_before_anything_starts(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+) -> None:
+    make_network("grey")
+    with pytest.raises(CannotRun, match="is not a Python interpreter"):
+        start_run(request_for("grey", pythons={"grey": tmp_path}), listener)
+
+
+class TestResume:
+    def test_it_does_only_what_is_missing(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        make_network("good")
+        bad = make_network("zbad", failing("raise ValueError('wrong')"))
+        first = start_run(request_for("good", "zbad"), listener)
+        made = (first.path / "good.mp4").stat().st_mtime_ns
+        (bad.folder / "runner.py").write_text(GREY_RUNNER, "utf-8")
+        again = resume_run(first.path, listener, timeout_s=None, pythons={}, images={})
+        assert [job.status for job in again.run.jobs] == [JobStatus.DONE, JobStatus.DONE]
+        assert (first.path / "good.mp4").stat().st_mtime_ns == made
+        job = again.run.job("zbad")
+        assert (job.attempt, job.reason, job.kind) == (2, None, None)
+        log = (first.path / "zbad" / "log.txt").read_text("utf-8")
+        assert "ValueError: wrong" in log
+        assert "--- attempt 2 ---" in log
+
+    def test_a_run_that_was_killed_loads_and_is_finished(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        make_network("grey")
+        folder = start_run(request_for("grey"), listener)
+        # What a kill -9 in the middle leaves: a job that is running, a half-made video, a lock nobody holds.
+        job = folder.run.job("grey")
+        job.status, job.video = JobStatus.RUNNING, None
+        folder.run.status = RunStatus.RUNNING
+        folder.save()
+        (folder.path / "grey.mp4").unlink()
+        (folder.path / "grey" / "out" / ".grey.part").mkdir(parents=True)
+        (folder.path / ".lock").touch()
+        again = resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        assert again.run.job("grey").status is JobStatus.DONE
+        assert again.run.status is RunStatus.DONE
+        assert not (folder.path / "grey" / "out").exists()
+
+    def test_a_video_that_was_deleted_or_changed_is_made_again(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        make_network("grey")
+        folder = start_run(request_for("grey"), listener)
+        original = (folder.path / "grey.mp4").read_bytes()
+        (folder.path / "grey.mp4").write_bytes(b"cut")
+        resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        assert (folder.path / "grey.mp4").read_bytes() == original
+
+    def test_nothing_missing_is_no_work(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        make_network("grey")
+        folder = start_run(request_for("grey"), listener)
+        listener.heard.clear()
+        resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        assert listener.heard == []
+
+    def test_inputs_that_changed_are_refused(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        make_network("grey")
+        folder = start_run(request_for("grey"), listener)
+        write_tone(folder.path / "inputs" / "clip.wav", seconds=2.0)
+        with pytest.raises(RunFolderError, match=r"clip\.wav has changed since the run began"):
+            resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+
+    def test_a_run_in_use_is_refused(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        import filelock
+
+        make_network("grey")
+        folder = start_run(request_for("grey"), listener)
+        (folder.path / "grey.mp4").unlink()
+        with (
+            filelock.FileLock(folder.path / ".lock"),
+            pytest.raises(RunFolderError, match="is in use by another faceorch"),
+        ):
+            resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (None, "is no run folder: No such file or directory: run.json"),
+            ("{", "run.json is not JSON: "),
+            ('{"schema": 99}', "run.json has schema 99, this faceorch reads 1"),
+            ('{"schema": 1}', "run.json is damaged: faceorch: Field required"),
+        ],
+    )
+    def test_a_folder_that_is_no_run_is_named(
+        self, tmp_path: Path, listener: Listener, content: str | None, message: str
+    ) -> None:
+        if content is not None:
+            (tmp_path / "run.json").write_text(content, "utf-8")
+        with pytest.raises(RunFolderError) as caught:
+            resume_run(tmp_path, listener, timeout_s=None, pythons={}, images={})
+        assert message in caught.value.message

@@ -36,9 +36,9 @@ from faceorch.record import (
     now,
 )
 from faceorch.runtimes import Runtime
-from faceorch.runtimes.docker import DockerRuntime, engine_facts
+from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.venv import VenvRuntime
-from faceorch.telemetry.nvml import read_gpus
+from faceorch.telemetry.nvml import Gpus, read_gpus
 
 RuntimeChoice = Literal["auto", "docker", "venv"]
 
@@ -162,7 +162,7 @@ def resume_run(
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
     if not networks:
         return record
-    run.host = host.describe(gpus, engine_facts())
+    run.host = _host(gpus, runtimes)
     run.faceorch = __version__
     for obstacle in plan.obstacles:
         job = run.job(obstacle.network.name)
@@ -191,8 +191,12 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
         pythons={name: os.fspath(path) for name, path in request.pythons.items()},
         images=dict(request.images),
     )
-    engine = engine_facts() if "docker" in runtimes else None
-    return plan, options, host.describe(gpus, engine)
+    return plan, options, _host(gpus, runtimes)
+
+
+def _host(gpus: Gpus, runtimes: Mapping[str, Runtime]) -> Host:
+    docker = runtimes.get("docker")
+    return host.describe(gpus, docker.facts if isinstance(docker, DockerRuntime) else None)
 
 
 def _sweep(runtimes: Mapping[str, Runtime], observer: Observer | None) -> None:

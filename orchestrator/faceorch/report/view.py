@@ -1,0 +1,182 @@
+"""What the pages show, computed from the record: no number is made up, unknown is `n/a`."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faceorch.record import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
+
+# Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).
+EMBED_BYTES = 50 * 2**20
+NOT_AVAILABLE = "n/a"
+
+# The order in which time passes, and how the parts are called on the page.
+_PARTS = (
+    ("prepare_s", "build environment"),
+    ("start_s", "start"),
+    ("import_s", "import code"),
+    ("check_s", "check inputs"),
+    ("setup_s", "load models"),
+    ("animate_s", "animate and encode"),
+    ("stop_s", "stop"),
+)
+_MEMORY = ("torch_peak_reserved_bytes", "torch_peak_allocated_bytes", "peak_rss_bytes")
+_MEMORY_METHODS = {
+    "torch_peak_reserved_bytes": "VRAM, torch's allocator, reserved",
+    "torch_peak_allocated_bytes": "VRAM, torch's allocator, allocated",
+    "peak_rss_bytes": "main memory of the runner's process (getrusage)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a time bar: `share` is its percentage of the longest job."""
+
+    name: str
+    key: str
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A finished video: where it is, or why it cannot be shown."""
+
+    job: Job
+    source: str | None
+    embedded: bool
+    missing: str | None
+
+
+def content(folder: RunFolder) -> dict[str, Any]:
+    """Return everything that the templates need."""
+    run = folder.run
+    done = [job for job in run.jobs if job.status is JobStatus.DONE]
+    failed = [job for job in run.jobs if job.status is JobStatus.FAILED]
+    skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
+    unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
+    embed = sum(job.video.bytes for job in done if job.video) <= EMBED_BYTES
+    longest_s = max((job.times.total_s or 0 for job in done + failed), default=0)
+    return {
+        "run": run,
+        "done": done,
+        "failed": failed,
+        "skipped": skipped,
+        "unfinished": unfinished,
+        "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
+        "videos": [_shown(folder.path, job, embed) for job in done],
+        "embedded": embed,
+        "portrait": _data_url(folder.path / run.inputs.portrait.file, "image/png"),
+        "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
+        "legend": _PARTS,
+        "lead": _lead(folder, done, failed, skipped, unfinished),
+        "again": _again(folder),
+        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}",
+        "memory": {job.network: _memory(job) for job in run.jobs},
+    }
+
+
+def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[Job], unfinished: list[Job]) -> str:
+    run = folder.run
+    clip = run.inputs.clip
+    total = len(run.jobs)
+    made = "made a video" if len(done) == 1 else "made videos"
+    first = (
+        f"{len(done)} of {total} network{'' if total == 1 else 's'} {made} of {Path(run.inputs.portrait.source).name} "
+        f"speaking {Path(clip.source).name} ({clip.duration_s:.1f} s)"
+    )
+    cannot = [job for job in skipped if job.kind is not OutcomeKind.INTERRUPTED]
+    rest = [
+        f"{len(failed)} failed" if failed else "",
+        f"{len(cannot)} could not run here" if cannot else "",
+        f"{len(unfinished) + len(skipped) - len(cannot)} did not get its turn"
+        if len(unfinished) + len(skipped) - len(cannot)
+        else "",
+    ]
+    return "; ".join([first, *(part for part in rest if part)]) + "."
+
+
+def _again(folder: RunFolder) -> str:
+    """Return the command that repeats the run from the kept inputs."""
+    run = folder.run
+    options = run.options
+    words = ["faceorch", "run", "--image", run.inputs.portrait.file, "--audio", run.inputs.clip.file]
+    for name in options.networks:
+        words += ["--network", name]
+    words += ["--runtime", options.runtime] if options.runtime != "auto" else []
+    words += ["--gpus", options.gpus] if options.gpus != "all" else []
+    words += ["--seed", str(options.seed)]
+    for name, settings in options.settings.items():
+        for key, value in settings.items():
+            words += ["--set", f"{name}.{key}={value}"]
+    for option, given in (("--python", options.pythons), ("--use-image", options.images)):
+        for name, value in given.items():
+            words += [option, f"{name}={value}"]
+    return shlex.join(words)
+
+
+def _shown(folder: Path, job: Job, embed: bool) -> Shown:
+    assert job.video is not None
+    path = folder / job.video.file
+    if not path.is_file():
+        return Shown(job, None, False, f"{job.video.file} is no longer in the run folder")
+    return Shown(job, _data_url(path, "video/mp4") if embed else job.video.file, embed, None)
+
+
+def _data_url(path: Path, kind: str) -> str | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _parts(job: Job, longest_s: float) -> list[Part]:
+    times = [(key, name, getattr(job.times, key)) for key, name in _PARTS]
+    return [Part(name, key, s, 100 * s / longest_s) for key, name, s in times if s is not None and s > 0]
+
+
+def _memory(job: Job) -> tuple[str, str]:
+    """Return the peak memory of a job as text, and how it was measured."""
+    for name in _MEMORY:
+        metric = job.metrics.get(name)
+        if metric is not None and metric.value is not None:
+            return size(metric.value), _MEMORY_METHODS[name]
+    return NOT_AVAILABLE, "the runner reported none"
+
+
+def seconds(value: float | None) -> str:
+    """Return seconds as text, `n/a` when unknown."""
+    if value is None:
+        return NOT_AVAILABLE
+    if value >= 600:
+        return f"{value / 60:.1f} min"
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def size(value: float | None) -> str:
+    """Return bytes as text in binary units, `n/a` when unknown."""
+    if value is None:
+        return NOT_AVAILABLE
+    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def number(value: float | None) -> str:
+    """Return a number as text, `n/a` when unknown."""
+    return NOT_AVAILABLE if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def md(value: object) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    text = " ".join(str(value).split())
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in text)
+
+
+FILTERS = {"seconds": seconds, "size": size, "number": number, "md": md}

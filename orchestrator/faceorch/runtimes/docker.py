@@ -1,0 +1,298 @@
+"""The docker runtime: each runner in a container of its own, in the sandbox of docs/images.md."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import socket
+import struct
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from faceorch import images
+from faceorch.errors import EngineError
+from faceorch.files import write_atomically
+from faceorch.networks import Network
+from faceorch.owner import Owner
+from faceorch.record import Engine, OutcomeKind
+from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
+from faceorch.runtimes.engine_errors import explain
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_CODE = "/opt/faceorch/network"
+_STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
+_TIMEOUT_S = 60
+_TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
+_SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
+_FILES = 65536  # engine 29 lowered the default to 1024
+_PROCESSES = 4096
+
+
+class DockerRuntime:
+    """Starts runners as containers. `given` maps networks to images brought by the user."""
+
+    name = "docker"
+
+    def __init__(self, given: Mapping[str, str] | None = None) -> None:
+        self._given = dict(given or {})
+
+    @cached_property
+    def _engine(self) -> APIClient | NotReady:
+        try:
+            return connect()
+        except EngineError as error:
+            return NotReady(kind=OutcomeKind.NO_ENGINE, reason=error.message, remedy=error.remedy)
+
+    @cached_property
+    def _api(self) -> APIClient:
+        engine = self._engine
+        if isinstance(engine, NotReady):
+            raise EngineError(engine.reason, engine.remedy)
+        return engine
+
+    @cached_property
+    def _images(self) -> list[images.Image]:
+        return images.ours(self._api)
+
+    @cached_property
+    def _rootless(self) -> bool:
+        return any("rootless" in option for option in self._api.info().get("SecurityOptions") or [])
+
+    @property
+    def facts(self) -> Engine | None:
+        """What the record says about the engine; None when there is none."""
+        if isinstance(self._engine, NotReady):
+            return None
+        version = self._api.version()
+        components = version.get("Components") or [{}]
+        name = str(components[0].get("Name", "Docker"))
+        return Engine(name=name, version=str(version["Version"]), api=str(version["ApiVersion"]))
+
+    def ready(self, network: Network) -> Ready | NotReady:
+        """Say whether the engine is there and has a current image of `network`."""
+        if isinstance(self._engine, NotReady):
+            return self._engine
+        if network.name in self._given:
+            return self._ready_given(network.name)
+        own = [image for image in self._images if image.tag.startswith(f"faceorch/{network.name}:")]
+        for image in own:
+            if images.make_recipe(network, image.base, image.base_image).inputs == image.inputs:
+                return Ready(identity=image.id, name=image.tag, base=image.base)
+        reason = "its image is older than what it is made of" if own else "its image is not built"
+        return NotReady(kind=OutcomeKind.NOT_BUILT, reason=reason, remedy=f"faceorch build {network.name}")
+
+    def _ready_given(self, name: str) -> Ready | NotReady:
+        import docker.errors
+
+        reference = self._given[name]
+        try:
+            found = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
+        except docker.errors.NotFound:
+            return NotReady(
+                kind=OutcomeKind.NOT_BUILT,
+                reason=f"the engine has no image {reference}",
+                remedy=f"docker pull {reference}, or mend --use-image",
+            )
+        return Ready(identity=str(found["Id"]), name=reference, given=True, note="image given by the user")
+
+    def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
+        """Return `ready`: images are built by `faceorch build` alone, never in the middle of a run."""
+        return ready
+
+    @contextlib.contextmanager
+    def start(self, launch: Launch) -> Iterator[Process]:
+        """Start the container; on leaving, it is removed."""
+        import docker.errors
+
+        write_atomically(launch.job_file, json.dumps(_job_file(launch), indent=1).encode())
+        launch.job_file.chmod(0o644)
+        name = f"faceorch-{launch.network.name}-{uuid.uuid4().hex[:12]}"
+        running: _Running | None = None
+        try:
+            try:
+                self._create(name, launch)
+                running = _Running(self._api, name)
+                self._api.start(name)
+            except docker.errors.APIError as error:
+                raise explain(str(error)) from error
+            yield running
+        finally:
+            if running is not None:
+                running.close()
+            with contextlib.suppress(docker.errors.NotFound):
+                self._api.remove_container(name, force=True, v=True)
+
+    def _create(self, name: str, launch: Launch) -> None:
+        from docker.types import DeviceRequest, Mount, Ulimit
+
+        memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
+        mounts = [
+            Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
+            Mount("/job/portrait.png", str(launch.portrait), type="bind", read_only=True),
+            Mount("/job/clip.wav", str(launch.audio), type="bind", read_only=True),
+            Mount("/out", str(launch.out), type="bind"),
+        ]
+        if launch.weights is not None:
+            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
+        gpus = [DeviceRequest(device_ids=list(launch.gpus), capabilities=[["gpu", "compute", "utility", "video"]])]
+        self._api.create_container(
+            launch.environment.identity,
+            name=name,
+            command=["/job/job.json"],
+            # A rootless engine maps its root to the caller: there the default user is the right one.
+            user="0:0" if self._rootless else f"{os.getuid()}:{os.getgid()}",
+            stdin_open=True,
+            labels={
+                f"{images.LABEL}.run": launch.run,
+                f"{images.LABEL}.owner": str(launch.owner),
+                f"{images.LABEL}.network": launch.network.name,
+            },
+            host_config=self._api.create_host_config(
+                network_mode="none",
+                read_only=True,
+                tmpfs={"/tmp": _TMP},
+                mounts=mounts,
+                cap_drop=["ALL"],
+                security_opt=["no-new-privileges"],
+                pids_limit=_PROCESSES,
+                mem_limit=memory_bytes,
+                memswap_limit=memory_bytes,
+                shm_size=_SHM_BYTES,
+                ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+                init=True,
+                device_requests=gpus if launch.gpus else None,
+            ),
+        )
+
+    def sweep(self) -> list[str]:
+        """Remove the containers of dead owners, and only those that carry our labels."""
+        if isinstance(self._engine, NotReady):
+            return []
+        import docker.errors
+
+        removed = []
+        for entry in self._api.containers(all=True, filters={"label": f"{images.LABEL}.owner"}):
+            owner = Owner.parse((entry.get("Labels") or {}).get(f"{images.LABEL}.owner", ""))
+            if owner is None or owner.alive():
+                continue
+            with contextlib.suppress(docker.errors.NotFound):
+                self._api.remove_container(entry["Id"], force=True, v=True)
+                removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
+        return removed
+
+
+def connect() -> APIClient:
+    """Return a client of the engine that DOCKER_HOST or the CLI's context names; `EngineError` when there is none."""
+    import docker
+    import docker.errors
+    import requests
+
+    try:
+        # from_env alone ignores the CLI's current context before docker 7.2.
+        return docker.from_env(timeout=_TIMEOUT_S).api
+    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
+        raise _no_engine(str(error)) from error
+
+
+def _no_engine(text: str) -> EngineError:
+    where = os.environ.get("DOCKER_HOST", "the default socket")
+    if "Permission denied" in text or "PermissionError" in text:
+        return EngineError(
+            f"this user may not use the container engine at {where}", "sudo usermod -aG docker $USER, then log in again"
+        )
+    if "is too old" in text or "client version" in text:
+        return EngineError(f"the container engine at {where} is too old for this client: {text}", "update Docker")
+    return EngineError(
+        f"no container engine answers at {where}",
+        "install or start Docker (systemctl start docker), or set DOCKER_HOST",
+    )
+
+
+def _job_file(launch: Launch) -> dict[str, Any]:
+    """Return the job file with the sandbox's own paths."""
+    return {
+        "schema": 1,
+        "network": launch.network.name,
+        "code": _CODE,
+        "weights": None if launch.weights is None else "/weights",
+        "out": "/out",
+        "device": "cuda" if launch.gpus else "cpu",
+        "feed": "stdin",
+        "jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}],
+    }
+
+
+class _Running:
+    """A container whose stdin we hold: when we die, the engine closes it and the runner leaves by itself."""
+
+    def __init__(self, api: APIClient, name: str) -> None:
+        self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
+        self._api, self._name = api, name
+        # Attached before the start, so that neither the first word nor the lifeline is missed.
+        self._stream = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        self._socket: socket.socket = self._stream._sock
+        self._socket.settimeout(None)
+        self._reader = threading.Thread(target=self._read, name="docker-output", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Split the engine's multiplexed stream: 1 byte stream, 3 bytes zero, 4 bytes length (big-endian), payload."""
+        try:
+            while header := self._exactly(8):
+                kind, length = struct.unpack(">BxxxL", header)
+                payload = self._exactly(length)
+                self.output.put((Stream.STDERR if kind == 2 else Stream.STDOUT, payload))
+        except OSError:
+            pass  # the socket was closed under us: `close` or a dead engine; `wait` tells which
+        finally:
+            self.output.put(None)
+
+    def _exactly(self, count: int) -> bytes:
+        pieces = []
+        while count:
+            piece = self._socket.recv(min(count, 65536))
+            if not piece:
+                return b""
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+    def send(self, line: bytes) -> None:
+        """Write one line to the runner's stdin; a runner that is gone is no error here, `wait` tells."""
+        with contextlib.suppress(BrokenPipeError, ConnectionError):
+            self._socket.sendall(line)
+
+    def stop(self) -> None:
+        """End the runner, politely first; returns when its output has ended."""
+        import docker.errors
+
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        for step, patience_s in _STOP_STEPS:
+            if step is not None:
+                with contextlib.suppress(docker.errors.APIError):  # it has just ended
+                    self._api.kill(self._name, step)
+            self._reader.join(patience_s)
+            if not self._reader.is_alive():
+                return
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join(5.0)
+        self._stream.close()
+
+    def wait(self) -> Exit:
+        """Return how the container ended."""
+        self._api.wait(self._name)
+        state = self._api.inspect_container(self._name)["State"]
+        code = int(state["ExitCode"])
+        return Exit(code=code, signal=code - 128 if code > 128 else None, oom_killed=bool(state.get("OOMKilled")))

@@ -38,7 +38,7 @@ _H264 = [
 # RGB is full range with sRGB primaries; players assume limited-range BT.709 for H.264, so convert and say so.
 _COLOUR = [
     "-vf",
-    "scale=in_range=full:out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int",
+    "scale=out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int",
     *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
 ]
 
@@ -170,7 +170,8 @@ def conform(video: Path, audio: Path, target: Path) -> None:
     stream = re.search(r"Stream #\S+.*?: Video: (.*)", found)
     if stream is None:
         raise EncodeError(f"{video.name} holds no video: {found.strip().splitlines()[-1] if found.strip() else '?'}")
-    picture = ["-c:v", "copy"] if re.match(r"h264\b.*\byuv420p\b", stream.group(1)) else _H264
+    fits = re.match(r"h264\b.*\byuv420p\b", stream.group(1))
+    picture = ["-c:v", "copy"] if fits else _COLOUR + _H264
     arguments = [
         *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
         *("-i", os.fspath(video), "-i", os.fspath(audio), "-map", "0:v:0", "-map", "1:a:0"),

@@ -92,6 +92,7 @@ class VenvRuntime:
             yield running
         finally:
             running.stop()
+            running.close()
             record.unlink(missing_ok=True)
 
     def sweep(self) -> list[str]:
@@ -292,6 +293,12 @@ class _Running:
                 break
         for thread in self._threads:
             thread.join(2.0)
+
+    def close(self) -> None:
+        """Let go of the pipes, after `stop`."""
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -293,5 +293,5 @@ def test_an_encoder_that_cannot_write_says_why(tmp_path: Path, clip: Path) -> No
                 video.write(bytes(64 * 48 * 3))
                 time.sleep(0.01)
 
-    with pytest.raises(RunnerError, match="ffmpeg stopped: .*No such file or directory"):
+    with pytest.raises(RunnerError, match=r"ffmpeg stopped: .*No such file or directory"):
         write()

@@ -11,7 +11,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
@@ -31,7 +31,8 @@ _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
 _TIMEOUT_S = 60
 _TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
 _SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
-_FILES = 65536  # engine 29 lowered the default to 1024
+# Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
+_FILES = 16384
 _PROCESSES = 4096
 
 
@@ -189,20 +190,25 @@ class DockerRuntime:
 
 
 def connect() -> APIClient:
-    """Return a client of the engine that DOCKER_HOST or the CLI's context names; `EngineError` when there is none."""
+    """Return the client of the engine that DOCKER_HOST or the CLI's context names; `EngineError` when there is none."""
+    return _connect(os.environ.get("DOCKER_HOST"))
+
+
+@cache
+def _connect(host: str | None) -> APIClient:
+    """Connect once per process and `host`: every further client would cost a round trip."""
     import docker
     import docker.errors
     import requests
 
     try:
-        # from_env alone ignores the CLI's current context before docker 7.2.
         return docker.from_env(timeout=_TIMEOUT_S).api
     except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
-        raise _no_engine(str(error)) from error
+        raise _no_engine(str(error), host) from error
 
 
-def _no_engine(text: str) -> EngineError:
-    where = os.environ.get("DOCKER_HOST", "the default socket")
+def _no_engine(text: str, host: str | None) -> EngineError:
+    where = host or "the default socket"
     if "Permission denied" in text or "PermissionError" in text:
         return EngineError(
             f"this user may not use the container engine at {where}", "sudo usermod -aG docker $USER, then log in again"
@@ -289,6 +295,7 @@ class _Running:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._reader.join(5.0)
         self._stream.close()
+        self._socket.close()
 
     def wait(self) -> Exit:
         """Return how the container ended."""

@@ -1,0 +1,50 @@
+# The three commands: make demo, make test, make check. Everything they install goes into .venv and .cache.
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
+
+.PHONY: demo test check docs lock wheel clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed
+	$(VENV)/bin/faceorch run --image assets/face.png --audio assets/clip.wav
+
+test: $(VENV)/installed-dev
+	$(PYTHON) -m pytest
+
+check: $(VENV)/installed-dev
+	$(VENV)/bin/ruff format $(if $(CI),--check)
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+
+# What is generated from the code: the JSON Schema of run.json and the command line's reference.
+docs: $(VENV)/installed-dev
+	$(PYTHON) docs/generate.py
+
+# Renews every lock. A network's own overrides.txt, when there is one, says what its packages ask for and do not use.
+UV_LOCK = $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+          --only-binary :all: --no-emit-index-url --custom-compile-command 'make lock'
+lock: $(VENV)/installed
+	$(UV_LOCK) docker/base/uv.in --output-file docker/base/uv.lock
+	set -e; for wanted in docker/*/requirements.in; do folder=$$(dirname $$wanted); \
+	  for base in $$(sed -n 's/^  bases: \[\(.*\)\]/\1/p' $$folder/network.yaml | tr -d ,); do \
+	    $(UV_LOCK) $$(test -f $$folder/overrides.txt && echo --override $$folder/overrides.txt) \
+	      $$wanted --output-file $$folder/requirements.$$base.lock; \
+	  done; done
+
+wheel: $(VENV)/installed
+	$(VENV)/bin/uv build --wheel
+
+$(PYTHON):
+	if command -v uv > /dev/null; then uv venv --quiet --seed $(VENV); else python3 -m venv $(VENV); fi
+
+$(VENV)/installed: pyproject.toml | $(PYTHON)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist

@@ -73,7 +73,7 @@ def _decide(
         return Obstacle(
             network,
             OutcomeKind.NOT_AVAILABLE,
-            f"its image is not part of faceorch {__version__} yet: {', '.join(network.missing_files)} missing",
+            f"its image is not part of faceorch {__version__} yet{_unfinished(network)}",
             "update faceorch when it is released (pip install --upgrade faceorch)",
         )
     if needs.gpu and not selected:
@@ -91,6 +91,12 @@ def _decide(
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
     best = (usable or not_ready)[0]
     return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+
+
+def _unfinished(network: Network) -> str:
+    """Name what is missing of a network that somebody has begun; say nothing of one that is a manifest alone."""
+    begun = any((network.folder / name).is_file() for name in ("runner.py", "Dockerfile"))
+    return f": {', '.join(network.missing_files)} missing" if begun else ""
 
 
 def demand(plan: Plan, named: Sequence[str]) -> None:

@@ -41,9 +41,9 @@ def command(networks: tuple[str, ...], base_image: str | None, no_cache: bool) -
     chosen = [pick(known, name) for name in networks] or list(known.values())
     console = Console(highlight=False, soft_wrap=True)
     for network in [n for n in chosen if n.missing_files]:
-        reason = f"{network.name} has no image yet: {', '.join(network.missing_files)} missing"
+        reason = f"its image is not part of faceorch yet: {', '.join(network.missing_files)} missing"
         if networks:
-            raise CannotRun(reason, "update faceorch when it is released")
+            raise CannotRun(f"{network.name} cannot be built: {reason}", "update faceorch when it is released")
         console.print(f"{network.name}: skipped: {reason}")
     api = connect()
     present = {image.inputs: image for image in images.ours(api)}

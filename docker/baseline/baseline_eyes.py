@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from baseline_face import IRIS, LID_LOW, LID_TOP, Face, Image
-from baseline_fields import Field, Grid, Points, ramp, thin_plate, turn_round
-from baseline_mouth import fill, smooth_line
+from baseline_face import IRIS, LID_LOW, LID_TOP, Face
+from baseline_fields import Grid, fill, thin_plate, turn_round
+from baseline_pixels import Field, Image, Points, blend, blur, ramp, sample, smooth_line, to_bytes
 
 _MEET = 0.80  # share of the opening that the upper lid crosses; the lower one rises through the rest
-_LASHES = 0.014  # how far below the edge of the lid its lashes reach, in interocular distances
+_LASHES = 0.008  # how far below the edge of the lid its lashes reach, in interocular distances
+_EDGE = 0.006  # how far above the mesh's line the skin of the lid certainly begins
 
 # Landmarks around each eye, from the picture's left to its right: two rings above, two below, the brow.
 _ABOVE = (
@@ -30,7 +31,8 @@ class Eye:
     def __init__(self, image: Image, face: Face, side: int) -> None:
         points = face.points
         self._image, self._span, self._face = image, face.span, face
-        self._top, self._low = points[list(LID_TOP[side])], points[list(LID_LOW[side])]
+        lift = _EDGE * face.span * face.axes[1, :2]
+        self._top, self._low = points[list(LID_TOP[side])] - lift, points[list(LID_LOW[side])]
         above = [points[list(ring)] for ring in _ABOVE[side]]
         below = [points[list(ring)] for ring in _BELOW[side]]
         brow = points[list(_BROW[side])]
@@ -58,15 +60,15 @@ class Eye:
         base = smooth_line(self._low + (self._meet - self._low) * shut)
         feather = 0.009 * self._span
         picture = eye * (1.0 - 0.30 * shut * self._opening[..., None])
-        picture = _blend(picture, self._slide(self._lower, shut), _beyond(self.grid, base, 2.0 * down, feather))
+        picture = blend(picture, self._slide(self._lower, shut), _beyond(self.grid, base, 2.0 * down, feather))
         lid = _beyond(self.grid, edge + _LASHES * down, -2.0 * down, feather)
-        picture = _blend(picture, self._slide(self._upper, shut), lid)
+        picture = blend(picture, self._slide(self._upper, shut), lid)
         lashes = np.zeros((self.grid.height, self.grid.width), np.uint8)
         line = np.round((edge + 0.5 * _LASHES * down - (self.grid.left, self.grid.top)) * 16).astype(np.int32)
         cv2.polylines(lashes, [line], False, 255, max(1, round(0.016 * self._span)), cv2.LINE_AA, 4)
-        stroke = cv2.GaussianBlur(lashes, (0, 0), max(0.5, 0.010 * self._span)).astype(np.float32) / 255.0
-        picture += (self._lash - picture) * (0.55 * shut * stroke)[..., None]
-        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        stroke = blur(lashes.astype(np.float32) / np.float32(255), max(0.5, 0.010 * self._span))
+        picture = blend(picture, self._lash, np.float32(0.75 * shut) * stroke)
+        return to_bytes(picture)
 
     def _look(self, gaze: Points) -> Image:
         if not np.any(gaze):
@@ -77,12 +79,11 @@ class Eye:
             self._image, self.grid.enlarge(source), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
         still = self._image[self.grid.rows, self.grid.columns].astype(np.float32)
-        return np.clip(_blend(still, moved, self._opening) + 0.5, 0, 255).astype(np.uint8)
+        return to_bytes(blend(still, moved, self._opening))
 
-    def _slide(self, sheet: Field, shut: float) -> Field:
+    def _slide(self, sheet: Field, shut: float) -> Image:
         source = self.grid.enlarge(turn_round(sheet * np.float32(shut), self.grid, 14, 0.5))
-        moved = cv2.remap(self._image, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return moved.astype(np.float32)
+        return sample(self._image, source)
 
     def _sheet(self, line: Points, rings: list[Points], still: Points) -> Field:
         """Return the displacement (rows, columns, 2) of the skin that hangs on `line` when the lids are shut."""
@@ -103,13 +104,9 @@ class Eye:
 
     def _pixels(self, places: Points) -> Image:
         where = places.astype(np.float32)[:, None, :]
-        return cv2.remap(self._image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+        return sample(self._image, where)[:, 0]
 
 
 def _beyond(grid: Grid, line: Points, way: Points, feather: float) -> Field:
     """Return how much of each pixel lies on that side of a line (n, 2) to which `way` (2,) leads."""
     return fill(grid, np.concatenate([line, [line[-1] + way, line[0] + way]]), feather)
-
-
-def _blend(below: Field, above: Field, share: Field) -> Field:
-    return below + (above - below) * share[..., None]

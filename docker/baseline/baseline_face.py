@@ -10,10 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from baseline_pixels import Image, Points
 from numpy.typing import NDArray
-
-Image = NDArray[np.uint8]
-Points = NDArray[np.float64]
 
 # Landmarks of the MediaPipe face mesh, from the subject's right (left in the picture) to the left.
 LIP_TOP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
@@ -131,8 +129,8 @@ class FaceFinder:
     def _landmarks(self, image: Image, box: tuple[float, float, float, float]) -> Face | None:
         x, y, side, lean = box
         zoom = _MESH_SIDE / (_CROP * side)
-        upright = cv2.getRotationMatrix2D((x, y), float(np.degrees(lean)), zoom)
-        upright[:, 2] += _MESH_SIDE / 2 - np.array([x, y])
+        upright = np.asarray(cv2.getRotationMatrix2D((x, y), float(np.degrees(lean)), zoom), np.float64)
+        upright[:, 2] += (_MESH_SIDE / 2 - x, _MESH_SIDE / 2 - y)
         crop = cv2.warpAffine(
             image,
             upright,
@@ -157,7 +155,7 @@ def _solutions() -> Any:
         stand_in.pyplot = types.ModuleType("matplotlib.pyplot")  # type: ignore[attr-defined]
         sys.modules.update({"matplotlib": stand_in, "matplotlib.pyplot": stand_in.pyplot})
         try:
-            import mediapipe
+            import mediapipe  # type: ignore[import-not-found, unused-ignore]
         finally:
             del sys.modules["matplotlib"], sys.modules["matplotlib.pyplot"]
     else:

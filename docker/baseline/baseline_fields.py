@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-
-Field = NDArray[np.float32]
-Points = NDArray[np.float64]
+from baseline_pixels import Box, Field, Points, blur, look_up, ramp
 
 
 @dataclass(frozen=True)
@@ -55,18 +52,25 @@ class Grid:
         y = self.top + (np.arange(rows, dtype=np.float32) - 0.5) * self.cell - 0.5
         return np.stack(np.meshgrid(x, y), axis=2)
 
-    def enlarge(self, coarse: Field) -> Field:
-        """Return a coarse field (rows, columns, ...) at one value a pixel."""
-        rows, columns = self.shape
+    def enlarge(self, coarse: Field, box: Box | None = None) -> Field:
+        """Return a coarse field (rows, columns, ...) at one value a pixel; only `box` of it when one is given."""
+        (top, bottom), (left, right) = self._range(box, 0), self._range(box, 1)
         cell = self.cell
-        full = cv2.resize(coarse, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)
-        return full[cell : cell + self.height, cell : cell + self.width]  # type: ignore[return-value]
+        row, column = top // cell, left // cell
+        part = coarse[row : -(-bottom // cell) + 2, column : -(-right // cell) + 2]
+        size = (part.shape[1] * cell, part.shape[0] * cell)
+        full = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.float32)
+        top, left = top - (row - 1) * cell, left - (column - 1) * cell
+        bottom, right = bottom - (row - 1) * cell, right - (column - 1) * cell
+        return full[top:bottom, left:right]
+
+    def _range(self, box: Box | None, axis: int) -> tuple[int, int]:
+        return (0, (self.height, self.width)[axis]) if box is None else (box[axis].start, box[axis].stop)
 
     def look_up(self, field: Field, places: Points) -> Points:
         """Return the values (n, k) of a coarse field (rows, columns, k) at picture points (n, 2)."""
         where = ((places - (self.left, self.top) + 0.5) / self.cell + 0.5).astype(np.float32)
-        values = cv2.remap(field, where[:, None, :], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(values[:, 0].reshape(len(places), -1), np.float64)
+        return look_up(field, where[:, None, :]).reshape(len(places), -1).astype(np.float64)
 
 
 def thin_plate(places: Points, values: Points, grid: Grid, unit: float, stiffness: float = 1e-4) -> Field:
@@ -85,7 +89,7 @@ def thin_plate(places: Points, values: Points, grid: Grid, unit: float, stiffnes
     rows, columns = grid.shape
     asked = (grid.positions().reshape(-1, 2) - places.mean(axis=0)) / unit
     surface = _kernel(asked, known) @ weights[:count] + np.column_stack([np.ones(len(asked)), asked]) @ weights[count:]
-    return surface.reshape(rows, columns, -1).astype(np.float32)
+    return np.asarray(surface.reshape(rows, columns, -1), np.float32)
 
 
 def _kernel(a: Points, b: Points) -> Points:
@@ -104,21 +108,14 @@ def turn_round(forward: Field, grid: Grid, steps: int = 6, pace: float = 0.8) ->
     source = target - forward
     for _ in range(steps - 1):
         where = (index + (source - target) / grid.cell).astype(np.float32)
-        moved = cv2.remap(forward, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        source += np.float32(pace) * (target - moved - source)
-    return source.astype(np.float32)
+        source += np.float32(pace) * (target - look_up(forward, where) - source)
+    return source
 
 
 def least_stretch(source: Field, cell: int) -> float:
     """Return the smallest determinant of the Jacobian of a coordinate field (rows, columns, 2): a fold is below 0."""
     across, along = np.diff(source, axis=1)[:-1] / cell, np.diff(source, axis=0)[:, :-1] / cell
     return float((across[..., 0] * along[..., 1] - across[..., 1] * along[..., 0]).min())
-
-
-def ramp(values: NDArray[np.floating], start: float, end: float) -> Field:
-    """Rise from 0 at `start` to 1 at `end` with no corner (or fall, when `end` is the smaller)."""
-    share = np.clip((values - start) / (end - start), 0.0, 1.0)
-    return (share**3 * (share * (6.0 * share - 15.0) + 10.0)).astype(np.float32)
 
 
 def border_window(grid: Grid, size: tuple[int, int], width: float, *, frame: bool = True) -> Field:
@@ -140,3 +137,11 @@ def border_window(grid: Grid, size: tuple[int, int], width: float, *, frame: boo
     if frame or bottom < size[1]:
         window *= ramp(bottom - 1 - at[..., 1], start, width)
     return window
+
+
+def fill(grid: Grid, outline: Points, feather: float = 0.0) -> Field:
+    """Return how much of each pixel (height, width) of a grid lies inside an outline (n, 2), softened by `feather`."""
+    mask = np.zeros((grid.height, grid.width), np.uint8)
+    corners = np.round((outline - (grid.left, grid.top)) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [corners], (255,), lineType=cv2.LINE_AA, shift=4)
+    return blur(mask.astype(np.float32) / np.float32(255), feather)

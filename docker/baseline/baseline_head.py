@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from baseline_face import Face
-from baseline_fields import Field, Grid, Points, border_window, ramp, thin_plate
+from baseline_fields import Grid, border_window, thin_plate
 from baseline_motion import BREATH, DOWN, NOD, RIGHT, ROLL, YAW
+from baseline_pixels import Field, Points, ramp
 
 MOTIONS = 6
 
@@ -28,7 +29,7 @@ class HeadField:
 
     def source(self, motion: Field) -> Field:
         """Return where each place of the grid is seen from, (rows, columns, 2) in picture coordinates."""
-        return self.positions - self.basis @ motion
+        return self.positions - (self.basis.reshape(-1, MOTIONS) @ motion).reshape(self.positions.shape)
 
 
 def make_head_field(face: Face, size: tuple[int, int]) -> HeadField:

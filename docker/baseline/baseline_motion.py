@@ -41,12 +41,24 @@ def frame_count(samples: int, rate: int, fps: float) -> int:
 
 
 def move(
-    voice: Voice, count: int, fps: float, seed: int, *, expression: float, head_motion: float, blinks_per_minute: float
+    voice: Voice,
+    count: int,
+    fps: float,
+    seed: int,
+    *,
+    expression: float,
+    head_motion: float,
+    blinks_per_minute: float,
+    grin: float = 0.0,
 ) -> Motion:
-    """Return the motion of `count` frames. `expression` and `head_motion` are factors, 1 is natural."""
+    """Return the motion of `count` frames.
+
+    `expression` and `head_motion` are factors, 1 is natural; `grin` (0..1) says how far the portrait's own lips are
+    apart.
+    """
     random = [np.random.default_rng([seed % 2**64, stream]) for stream in range(3)]
     times = np.arange(count) / fps
-    mouth = articulate(voice) * expression
+    mouth = articulate(voice, grin) * expression
     face = np.stack([_sample(mouth[:, column], times + _LEAD_S) for column in range(mouth.shape[1])], axis=1)
     face[:, :BROW] *= _fade(times, count / fps, _CALM_S)[:, None]
     starts = blink_starts(count / fps, blinks_per_minute, random[0])
@@ -63,8 +75,10 @@ def move(
 _LIMITS = np.array([1.3, 1.0, 1.0, 1.0, 1.0, 1.0])
 
 
-def articulate(voice: Voice) -> Curve:
+def articulate(voice: Voice, grin: float = 0.0) -> Curve:
     """Return (frames, 6) curves of the mouth and the brows, at the voice's own rate."""
+    # Nobody talks through a broad smile: speech relaxes it.
+    relaxed = 0.30 * grin * _smooth(np.minimum(2.0 * voice.loud, 1.0), 0.22)
     tone = voice.loud**0.8 * _smooth(voice.voiced, 0.012)
     closed = _smooth(voice.closed, 0.010)
     jaw = tone * (0.22 + 0.78 * voice.open) + 0.10 * voice.hiss
@@ -75,10 +89,10 @@ def articulate(voice: Voice) -> Curve:
     accent = _smooth(voice.loud * np.clip(voice.pitch / 5.0, 0, 1), 0.14)
     columns = {
         JAW: _smooth(_release(jaw, 0.060), 0.028) * (1.0 - 0.92 * closed),
-        ROUND: _smooth(_release(rounded, 0.080), 0.042),
+        ROUND: _smooth(_release(rounded, 0.080), 0.042) + relaxed,
         SPREAD: _smooth(_release(spread, 0.080), 0.045),
         BARE: _smooth(_release(bare, 0.050), 0.025) * (1.0 - closed),
-        PRESS: _smooth(np.minimum(1.25 * voice.closed, 1.0), 0.018),
+        PRESS: np.maximum(_smooth(np.minimum(1.25 * voice.closed, 1.0), 0.018), relaxed),
         BROW: _smooth(accent, 0.10),
     }
     return np.stack([columns[index] for index in range(6)], axis=1).astype(np.float32)
@@ -187,4 +201,5 @@ def _release(values: NDArray[np.floating], tau_s: float) -> NDArray[np.float64]:
 
 
 def _sample(values: NDArray[np.floating], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.interp(times * RATE_HZ, np.arange(len(values)), values, left=0.0, right=0.0)
+    at = np.interp(times * RATE_HZ, np.arange(len(values)), values, left=0.0, right=0.0)
+    return np.asarray(at, np.float64)

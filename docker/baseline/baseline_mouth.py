@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from baseline_face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, Face, Image
-from baseline_fields import Field, Grid, Points, ramp
-from baseline_motion import BARE, JAW
+from baseline_face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, Face
+from baseline_fields import Grid, fill
+from baseline_motion import BARE, BROW, JAW
+from baseline_pixels import Box, Field, Image, Points, blur, look_up, ramp, smooth_line
 from baseline_shapes import JAW_DROP
 from numpy.typing import NDArray
 
 _MM = 1.0 / 63.0  # in interocular distances (adult mean)
-_IVORY = np.array([236.0, 226.0, 208.0], np.float32)
+_IVORY = np.array([234.0, 222.0, 200.0], np.float32)
 _TONGUE = np.array([168.0, 84.0, 82.0], np.float32)
 _GUM = np.array([176.0, 98.0, 96.0], np.float32)
 _CAVITY = np.array([38.0, 15.0, 14.0], np.float32)
@@ -22,6 +23,7 @@ _UPPER_EDGES_MM = (0.0, 8.5, 15.0, 21.0, 25.5, 29.0, 31.0)
 _LOWER_EDGES_MM = (0.0, 5.2, 10.8, 16.6, 21.5, 25.5, 28.0)
 _SHOWN_MM = 1.6  # how far the upper teeth stand below lips that are closed
 _OVERBITE_MM = 1.5
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # ITU-R BT.709
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,11 @@ class Mouth:
         self.top = smooth_line(face.points[list(LIP_TOP_INNER)])
         self.low = smooth_line(face.points[list(LIP_LOW_INNER)])
         self.picture = image[self.grid.rows, self.grid.columns].astype(np.float32)
-        self.light = _light(image, face)
+        light, colourful = _light(image, face)
+        self.ivory, self.flesh, self.gum, self.cavity = (
+            np.asarray(light * (colour @ _LUMA + (colour - colour @ _LUMA) * colourful), np.float32)
+            for colour in (_IVORY, _TONGUE, _GUM, _CAVITY)
+        )
         teeth = _find_teeth(self.picture, self.grid, face, self.top, self.low)
         self.teeth_seen = teeth is not None
         across, down = self._millimetres()
@@ -52,47 +58,54 @@ class Mouth:
             middle = (self.top + self.low) / 2
             self._edge_mm = self._fit_edge(middle) * (0, 1, 1) + (-0.008, 0, _SHOWN_MM)
             self.upper = self._draw_upper(across, down)
-            tint = _IVORY * self.light
+            tint = self.ivory
         else:
             layer, edge, tint = teeth
             self._edge_mm = self._fit_edge(edge)
             self.upper = layer
-        self.lower = self._draw_lower(across, down, tint)
-        self.tongue = self._draw_tongue(across, down)
+        self.lower = _stack(self._draw_lower(across, down, tint))
+        self.tongue = _stack(self._draw_tongue(across, down))
         self._down = face.span * face.axes[1, :2]
 
-    def draw(self, top: Points, low: Points, controls: Field) -> Field:
-        """Return the inside (height, width, 3) behind lips whose inner edges are `top` and `low`, (n, 2) each."""
+    def draw(self, top: Points, low: Points, controls: Field) -> tuple[Field, Box]:
+        """Return what is seen behind lips with the inner edges `top` and `low` (n, 2), RGB, and where it lies."""
         opening = fill(self.grid, np.concatenate([top, low[::-1]]))
-        span = self.face.span
-        depth = cv2.GaussianBlur(opening, (0, 0), 0.055 * span)[..., None]
+        box = self._around(np.concatenate([top, low]))
+        depth = blur(opening[box], 0.055 * self.face.span)[..., None]
         shade = 0.30 + 0.70 * ramp(depth, 0.12, 0.80)
         jaw = JAW_DROP * float(controls[JAW])
-        inside = np.empty_like(self.picture)
-        inside[:] = _CAVITY * self.light
-        inside = _over(inside, self._shift(self.tongue, 0.75 * jaw))
-        lower = self._shift(self.lower, 0.92 * jaw)
-        inside = _over(inside, lower) * shade
-        inside = _over(inside, Layer(self.upper.colour * (0.55 + 0.45 * shade), self.upper.cover)
-                       if not self.teeth_seen else self.upper)
+        inside = np.empty((*depth.shape[:2], 3), np.float32)
+        inside[:] = self.cavity
+        inside = _over(inside, self._shift(self.tongue, 0.45 * jaw, box))
+        inside = _over(inside, self._shift(self.lower, 0.92 * jaw, box)) * shade
+        cover = self.upper.cover[box]
+        upper = self.upper.colour[box]
+        inside = _over(inside, Layer(upper if self.teeth_seen else upper * (0.55 + 0.45 * shade), cover))
         # A mouth at rest is the picture itself.
-        activity = float(max(controls[JAW], controls[BARE], controls[:5].max() * 0.6))
+        activity = float(max(controls[JAW], controls[BARE], controls[:BROW].max() * 0.6))
         rest = float(1.0 - ramp(np.array(activity), 0.02, 0.22))
-        return inside + (self.picture - inside) * rest
+        return inside + (self.picture[box] - inside) * np.float32(rest), box
 
-    def _shift(self, layer: Layer, down: float) -> Layer:
+    def _around(self, points: Points) -> Box:
+        """Return the part of the box that holds points (n, 2) in picture coordinates, with some room."""
+        room = 3.0 + 0.03 * self.face.span
+        low = np.maximum(points.min(axis=0) - (self.grid.left, self.grid.top) - room, 0).astype(int)
+        high = (points.max(axis=0) - (self.grid.left, self.grid.top) + room).astype(int) + 1
+        return slice(low[1], min(high[1], self.grid.height)), slice(low[0], min(high[0], self.grid.width))
+
+    def _shift(self, both: Field, down: float, box: Box) -> Layer:
+        """Return part of a layer (height, width, 4) that has moved towards the chin."""
         way = self._down * down
-        both = np.dstack([layer.colour, layer.cover])
-        matrix = np.array([[1.0, 0.0, way[0]], [0.0, 1.0, way[1]]])
-        moved = cv2.warpAffine(both, matrix, both.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        rows, columns = box
+        matrix = np.array([[1.0, 0.0, way[0] - columns.start], [0.0, 1.0, way[1] - rows.start]])
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        moved = np.asarray(cv2.warpAffine(both, matrix, size, borderMode=cv2.BORDER_REPLICATE), np.float32)
         return Layer(moved[..., :3], moved[..., 3:])
 
     def _millimetres(self) -> tuple[Field, Field]:
         """Return how far each pixel lies to the left ear's side of, and below, the middle of the resting lips."""
         at = np.stack(
-            np.meshgrid(
-                np.arange(self.grid.width) + self.grid.left, np.arange(self.grid.height) + self.grid.top
-            ),
+            np.meshgrid(np.arange(self.grid.width) + self.grid.left, np.arange(self.grid.height) + self.grid.top),
             axis=2,
         )
         flat = self._to_mm(at.reshape(-1, 2).astype(np.float64)).reshape(at.shape)
@@ -114,9 +127,9 @@ class Mouth:
         length = edge - 0.9 * np.abs(tooth) ** 4 - down
         cover = ramp(length, -0.35, 0.35) * ramp(np.abs(across), 31.0, 27.0)
         fall = 1.0 - 0.55 * ramp(np.abs(across), 6.0, 28.0)
-        colour = _IVORY * (self.light * fall * (1.0 - 0.30 * gap) * (0.86 + 0.14 * ramp(length, 0.0, 3.0)))[..., None]
+        colour = self.ivory * (fall * (1.0 - 0.30 * gap) * (0.86 + 0.14 * ramp(length, 0.0, 3.0)))[..., None]
         gum = ramp(length, 8.5, 10.0)[..., None]
-        colour += (_GUM * self.light * fall[..., None] - colour) * gum
+        colour += (self.gum * fall[..., None] - colour) * gum
         return self._soften(colour, cover)
 
     def _draw_lower(self, across: Field, down: Field, tint: Field) -> Layer:
@@ -131,40 +144,23 @@ class Mouth:
         return self._soften(colour, cover)
 
     def _draw_tongue(self, across: Field, down: Field) -> Layer:
-        centre = float(self._edge_mm[2]) + 6.5
-        radius = np.hypot(across / 16.0, (down - centre) / 7.5)
-        colour = _TONGUE * (self.light * 0.62 * (1.0 - 0.45 * ramp(radius, 0.0, 1.0)))[..., None]
+        centre = float(self._edge_mm[2]) + 5.0
+        radius = np.hypot(across / 15.0, (down - centre) / 7.5)
+        colour = self.flesh * (0.62 * (1.0 - 0.45 * ramp(radius, 0.0, 1.0)))[..., None]
         return Layer(colour, 0.85 * ramp(radius, 1.05, 0.55)[..., None])
 
     def _soften(self, colour: Field, cover: Field) -> Layer:
         sigma = max(0.4, 0.008 * self.face.span)
-        soft = cv2.GaussianBlur(np.dstack([colour, cover]).astype(np.float32), (0, 0), sigma)
+        soft = blur(_stack(Layer(colour, cover[..., None])), sigma)
         return Layer(soft[..., :3], soft[..., 3:])
-
-
-def smooth_line(places: Points, parts: int = 4) -> Points:
-    """Return a line (n, 2) with `parts` pieces between neighbours: a centripetal-free Catmull-Rom spline."""
-    padded = np.concatenate([2 * places[:1] - places[1:2], places, 2 * places[-1:] - places[-2:-1]])
-    before, start, end, after = (padded[i : len(padded) - 3 + i, None] for i in range(4))
-    t = (np.arange(parts) / parts)[None, :, None]
-    curve = start + 0.5 * t * (
-        (end - before)
-        + t * ((2 * before - 5 * start + 4 * end - after) + t * (3 * (start - end) + after - before))
-    )
-    return np.concatenate([curve.reshape(-1, 2), places[-1:]])
-
-
-def fill(grid: Grid, outline: Points, feather: float = 0.0) -> Field:
-    """Return how much of each pixel (height, width) lies inside an outline (n, 2) in picture coordinates."""
-    mask = np.zeros((grid.height, grid.width), np.uint8)
-    corners = np.round((outline - (grid.left, grid.top)) * 16).astype(np.int32)
-    cv2.fillPoly(mask, [corners], 255, lineType=cv2.LINE_AA, shift=4)
-    share = mask.astype(np.float32) / 255.0
-    return cv2.GaussianBlur(share, (0, 0), feather) if feather > 0.25 else share  # type: ignore[return-value]
 
 
 def _over(below: Field, layer: Layer) -> Field:
     return below + (layer.colour - below) * layer.cover
+
+
+def _stack(layer: Layer) -> Field:
+    return np.dstack([layer.colour, layer.cover]).astype(np.float32)
 
 
 def _teeth(across: Field, edges_mm: tuple[float, ...]) -> tuple[Field, Field]:
@@ -178,8 +174,8 @@ def _teeth(across: Field, edges_mm: tuple[float, ...]) -> tuple[Field, Field]:
     return place.astype(np.float32), np.exp(-0.5 * (nearest / 0.35) ** 2).astype(np.float32)
 
 
-def _light(image: Image, face: Face) -> float:
-    """Return how brightly the face is lit, from its cheeks: 1 when ivory would show as ivory."""
+def _light(image: Image, face: Face) -> tuple[float, float]:
+    """Return how brightly the face is lit, 1 when ivory would show as ivory, and how colourful the picture is, 0..1."""
     reach = max(1, round(0.06 * face.span))
     height, width = image.shape[:2]
     samples = []
@@ -187,13 +183,13 @@ def _light(image: Image, face: Face) -> float:
         x, y = np.round(face.points[mark]).astype(int)
         patch = image[max(y - reach, 0) : min(y + reach, height), max(x - reach, 0) : min(x + reach, width)]
         samples.append(patch.reshape(-1, 3).mean(axis=0) if patch.size else np.array([180.0, 150.0, 130.0]))
-    luma = float(np.median(samples, axis=0) @ (0.2126, 0.7152, 0.0722))
-    return float(np.clip(0.28 + 0.72 * luma / 190.0, 0.25, 1.0))
+    skin = np.median(samples, axis=0)
+    luma = float(skin @ _LUMA)
+    colourful = float((skin.max() - skin.min()) / max(skin.max(), 1.0))
+    return float(np.clip(0.28 + 0.72 * luma / 190.0, 0.25, 1.0)), float(np.clip(colourful / 0.18, 0.0, 1.0))
 
 
-def _find_teeth(
-    picture: Field, grid: Grid, face: Face, top: Points, low: Points
-) -> tuple[Layer, Points, Field] | None:
+def _find_teeth(picture: Field, grid: Grid, face: Face, top: Points, low: Points) -> tuple[Layer, Points, Field] | None:
     """Return the upper teeth that the picture shows, the line (n, 2) of their edge and their colour; None without."""
     span = face.span
     gap = (low - top) @ face.axes[1, :2]
@@ -207,16 +203,18 @@ def _find_teeth(
         return None
     bright = core & (lab[..., 0] >= np.percentile(lab[core][:, 0], 60))
     tooth, skin = np.median(lab[bright], axis=0), np.median(lab[lip], axis=0)
-    if tooth[0] < skin[0] + 4.0 or tooth[1] > skin[1] - 3.0:
+    grey = float(np.abs(skin[1:]).max()) < 4.0
+    if tooth[0] < skin[0] + (12.0 if grey else 4.0) or (not grey and tooth[1] > skin[1] - 3.0):
         return None
-    # From 0 (colour of the teeth) to 1 (colour of the lips), by redness above all.
-    way = (skin - tooth) * np.array([0.25, 1.0, 0.6])
-    redness = ((lab - tooth) * (0.25, 1.0, 0.6)) @ way / (way @ way)
+    # From 0 (colour of the teeth) to 1 (colour of the lips), by redness above all where there are colours.
+    weights = np.array([1.0, 0.0, 0.0]) if grey else np.array([0.25, 1.0, 0.6])
+    way = (skin - tooth) * weights
+    redness = ((lab - tooth) * weights) @ way / (way @ way)
     whiteness = ramp(redness, 0.62, 0.32) * ramp(lab[..., 0] / tooth[0], 0.45, 0.68)
 
     steps = np.linspace(0.0, 1.0, 33)[None, :, None]
     ways = (top[:, None] + (low - top)[:, None] * steps - (grid.left, grid.top)).astype(np.float32)
-    seen = cv2.remap(whiteness.astype(np.float32), ways, None, cv2.INTER_LINEAR) > 0.5
+    seen = look_up(whiteness, ways) > 0.5
     share = np.where(seen.any(axis=1), 1.0 - seen[:, ::-1].argmax(axis=1) / 32.0, 0.0)
     shown = gap > 0.3 * gap.max()
     if (share[shown] > 0.15).mean() < 0.5:
@@ -227,10 +225,12 @@ def _find_teeth(
 
     above = top - 0.10 * span * face.axes[1, :2]
     cover = fill(grid, np.concatenate([above, edge[::-1]]), feather=0.010 * span)
-    bad = (~core | ((redness > 0.6) & (lab[..., 0] > 0.45 * tooth[0]))).astype(np.uint8)
-    patched = cv2.inpaint(np.clip(picture, 0, 255).astype(np.uint8), bad, 0.05 * span, cv2.INPAINT_TELEA)
-    soft = cv2.GaussianBlur(bad.astype(np.float32), (0, 0), max(0.6, 0.012 * span))[..., None]
-    blurred = cv2.GaussianBlur(patched, (0, 0), max(0.8, 0.02 * span)).astype(np.float32)
+    # Lip that the outline took in; what is red above the teeth is gum and stays.
+    deep = fill(grid, np.concatenate([0.5 * (top + low), (low + 0.1 * span * face.axes[1, :2])[::-1]])) > 0.5
+    bad = (~core | (deep & (redness > 0.6) & (lab[..., 0] > 0.45 * tooth[0]))).astype(np.uint8)
+    patched = cv2.inpaint(picture.astype(np.uint8), bad, 0.05 * span, cv2.INPAINT_TELEA).astype(np.float32)
+    soft = blur(bad.astype(np.float32), max(0.6, 0.012 * span))[..., None]
+    blurred = blur(patched, max(0.8, 0.02 * span))
     colour = patched + (blurred - patched) * np.minimum(2.0 * soft, 1.0)
     tint = np.median(picture[bright], axis=0).astype(np.float32)
     return Layer(colour, cover[..., None]), edge[shown], tint

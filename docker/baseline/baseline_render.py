@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from baseline_eyes import Eye
-from baseline_face import Face, Image
-from baseline_fields import Field, Grid, Points, turn_round
+from baseline_face import Face
+from baseline_fields import Grid, fill, turn_round
 from baseline_head import make_head_field
 from baseline_motion import BROW, Motion
-from baseline_mouth import Mouth, fill
+from baseline_mouth import Mouth
+from baseline_pixels import CUBIC, LINEAR, Box, Field, Image, Points, blend, blur, look_up, sample, to_bytes
 from baseline_shapes import make_sheets
 
-# Pixels that get bicubic interpolation in the last step; it costs three times as much as bilinear interpolation.
-_SHARP_PIXELS = 250_000
+# Larger areas get bilinear interpolation: bicubic takes three times as long, and large faces have softer pixels anyway.
+_SHARP_PIXELS = 200_000
 _STILL = 0.05  # pixels: a smaller displacement is none
 _BROW_STILL = 0.02
-
-Box = tuple[slice, slice]
 
 
 class Renderer:
@@ -51,15 +49,15 @@ class Renderer:
         sheets, grid = self._sheets, self._sheets.grid
         upper, lower = sheets.displace(controls)
         upper_source, lower_source = turn_round(upper, grid), turn_round(lower, grid)
-        rows, columns = self._frowning if controls[BROW] > _BROW_STILL else self._talking
-        mixed = grid.enlarge(upper_source + (lower_source - upper_source) * self._below)
+        box = self._frowning if controls[BROW] > _BROW_STILL else self._talking
+        mixed = grid.enlarge(upper_source + (lower_source - upper_source) * self._below, box)
         part = self._skin[grid.rows, grid.columns]
         part[:] = self._plain[grid.rows, grid.columns]
-        part[rows, columns] = _cubic(self._plain, mixed[rows, columns])
+        part[box] = _sharp(self._plain, mixed)
 
         box = self._mouth_box
-        above = _cubic(self._plain, grid.enlarge(upper_source)[box])
-        below = _cubic(self._plain, grid.enlarge(lower_source)[box])
+        above = _sharp(self._plain, grid.enlarge(upper_source, box))
+        below = _sharp(self._plain, grid.enlarge(lower_source, box))
         part[box] = self._draw_mouth(controls, upper, lower, above, below)
 
     def _draw_mouth(self, controls: Field, upper: Field, lower: Field, above: Image, below: Image) -> Image:
@@ -71,20 +69,20 @@ class Renderer:
         feather = 0.007 * self._face.span
         # The opening goes on behind the lower lip, so that no skin of the upper sheet shines through the lip's edge.
         behind = low + 0.03 * self._face.span * self._face.axes[1, :2]
-        opening = fill(mouth.grid, np.concatenate([top, behind[::-1]]), feather)[..., None]
-        front = fill(mouth.grid, self._under(np.concatenate([right[::-1], low, left])), feather)[..., None]
+        opening = fill(mouth.grid, np.concatenate([top, behind[::-1]]), feather)
+        front = fill(mouth.grid, self._under(np.concatenate([right[::-1], low, left])), feather)
         picture = above.astype(np.float32)
-        picture += (mouth.draw(top, low, controls) - picture) * opening
-        picture += (below - picture) * front
-        return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+        inside, where = mouth.draw(top, low, controls)
+        picture[where] = blend(picture[where], inside, opening[where])
+        return to_bytes(blend(picture, below, front))
 
     def _draw_head(self, motion: Field) -> None:
         grid, box = self._head.grid, self._head_box
         source = grid.enlarge(self._head.source(motion))
         part = self._frame[grid.rows, grid.columns]
-        part[:] = cv2.remap(self._skin, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        part[:] = sample(self._skin, source, LINEAR)
         if box is not None:
-            part[box] = _cubic(self._skin, source[box])
+            part[box] = sample(self._skin, source[box])
 
     def _under(self, line: Points) -> Points:
         """Return an outline of everything below a line (n, 2) that runs from left to right."""
@@ -98,8 +96,7 @@ class Renderer:
         line = np.concatenate([sheets.seam_right[::-1], self._mouth.low, sheets.seam_left])
         mask = fill(grid, self._under(line))
         where = grid.positions() - np.array([grid.left, grid.top], np.float32)
-        share = cv2.remap(mask, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.GaussianBlur(share, (0, 0), 1.0)[..., None]
+        return blur(look_up(mask, where), 1.0)[..., None]
 
     def _moving(self, controls: slice) -> Box:
         """Return the part of the sheets' grid, in pixels, that some of the controls displace."""
@@ -128,5 +125,5 @@ def _within(inner: Grid, outer: Grid) -> Box:
     return rows, columns
 
 
-def _cubic(picture: Image, source: Field) -> Image:
-    return cv2.remap(picture, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+def _sharp(picture: Image, where: Field) -> Image:
+    return sample(picture, where, CUBIC if where.shape[0] * where.shape[1] <= _SHARP_PIXELS else LINEAR)

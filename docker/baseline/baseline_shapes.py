@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from baseline_face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, LIP_TOP_OUTER, Face
-from baseline_fields import Field, Grid, Points, border_window, thin_plate
+from baseline_fields import Grid, border_window, thin_plate
 from baseline_motion import BARE, BROW, JAW, PRESS, ROUND, SPREAD
+from baseline_pixels import Field, Points
 
 CONTROLS = 6
 
@@ -89,7 +90,9 @@ class Sheets:
 
     def displace(self, controls: Field) -> tuple[Field, Field]:
         """Return the displacement fields (rows, columns, 2) in pixels for `controls` (6,)."""
-        return self.upper @ controls, self.lower @ controls
+        shape = self.upper.shape[:3]
+        upper, lower = (sheet.reshape(-1, CONTROLS) @ controls for sheet in (self.upper, self.lower))
+        return upper.reshape(shape), lower.reshape(shape)
 
 
 class _Pins:
@@ -118,7 +121,7 @@ def make_sheets(face: Face, size: tuple[int, int]) -> Sheets:
     common = _Pins(face)
     seam = _pin_common(common)
     sheets = []
-    frame = np.concatenate([face.points[:468], [place for place in common.places]])
+    frame = np.concatenate([face.points[:468], common.places])
     grid = Grid.around(frame, 0.25 * face.span, max(2, round(face.span / 22)), size)
     window = border_window(grid, size, 0.3 * face.span, frame=False)
     for pin_lip in (_pin_upper_lip, _pin_lower_lip):
@@ -133,16 +136,14 @@ def make_sheets(face: Face, size: tuple[int, int]) -> Sheets:
 
 def _pin_common(pins: _Pins) -> tuple[Points, Points]:
     face = pins.face
-    gap = _gap(face, 5)
+    gap = lip_gap(face, 5)
     for mark in _STILL:
         pins.add(face.points[mark])
     for mark, share in _BROWS.items():
         pins.add(face.points[mark], brow=(0.0, -_BROW_RAISE * share))
     for mark in _CHIN:
         near = {18: 1.0, 200: 0.5, 199: 0.25}.get(mark, 0.1)
-        pins.add(
-            face.points[mark], jaw=(0, JAW_DROP), bare=(0, 0.022 * near), press=(0, -0.42 * gap * near)
-        )
+        pins.add(face.points[mark], jaw=(0, JAW_DROP), bare=(0, 0.022 * near), press=(0, -0.42 * gap * near))
     for (right, left), share in _JAW.items():
         inwards, outwards, rise = _CHEEKS.get((right, left), (0.0, 0.0, 0.0))
         for mark, side in ((right, 1.0), (left, -1.0)):
@@ -195,7 +196,7 @@ def _pin_upper_lip(pins: _Pins) -> None:
         towards = 1.0 - abs(index - 5) / 5.0  # 0 in the corner of the mouth, 1 in its middle
         side = float(np.sign(5 - index))
         middle = float(np.sin(0.5 * np.pi * towards))
-        gap = _gap(pins.face, index)
+        gap = lip_gap(pins.face, index)
         aside = (1.0 - towards) ** 1.2
         sag = JAW_DROP * _CORNER * (1.0 - middle) ** 1.5
         for marks, lift, seal, plump in (
@@ -219,7 +220,7 @@ def _pin_lower_lip(pins: _Pins) -> None:
         towards = 1.0 - abs(index - 5) / 5.0
         side = float(np.sign(5 - index))
         middle = float(np.sin(0.5 * np.pi * towards))
-        gap = _gap(pins.face, index)
+        gap = lip_gap(pins.face, index)
         aside = (1.0 - towards) ** 1.2
         for marks, bare, seal, plump in (
             (LIP_LOW_OUTER, 0.036, 0.46 * gap + 0.004, 0.012),
@@ -245,7 +246,7 @@ def _inner_corner(side: float) -> dict[str, tuple[float, float]]:
     }
 
 
-def _gap(face: Face, index: int) -> float:
-    """Return how far the lips are apart at rest, in interocular distances."""
+def lip_gap(face: Face, index: int = 5) -> float:
+    """Return how far the lips are apart at rest, in interocular distances, in one of 11 places (5 is the middle)."""
     way = face.points[LIP_LOW_INNER[index]] - face.points[LIP_TOP_INNER[index]]
     return max(0.0, float(way @ face.axes[1, :2]) / face.span)

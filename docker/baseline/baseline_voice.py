@@ -115,7 +115,7 @@ def _loudness(level: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros_like(level)
     floor = float(np.percentile(level, 10)) + 3.0
     floor = min(max(floor, top - _RANGE_DB[1]), top - _RANGE_DB[0])
-    return np.clip((level - floor) / (top - floor), 0.0, 1.0)
+    return np.asarray(np.clip((level - floor) / (top - floor), 0.0, 1.0), np.float64)
 
 
 def _db(power: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ def _db(power: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ramp(values: NDArray[np.floating], start: float, end: float) -> NDArray[np.float64]:
-    return np.clip((values - start) / (end - start), 0.0, 1.0).astype(np.float64)
+    return np.asarray(np.clip((values - start) / (end - start), 0.0, 1.0), np.float64)
 
 
 def _standard(values: NDArray[np.float64], speech: NDArray[np.bool_], least_db: float) -> NDArray[np.float64]:
@@ -132,12 +132,12 @@ def _standard(values: NDArray[np.float64], speech: NDArray[np.bool_], least_db: 
         return np.zeros_like(values)
     own = values[speech]
     quarter, middle, three = np.percentile(own, (25, 50, 75))
-    return (values - middle) / max((three - quarter) / 1.349, least_db)
+    return np.asarray((values - middle) / max((three - quarter) / 1.349, least_db), np.float64)
 
 
 def _peak(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     """Return the largest value among the next (or, when negative, the last) `reach` frames."""
     padded = np.pad(values, abs(reach), mode="edge")
-    offsets = range(0, abs(reach) + 1)
+    offsets = range(abs(reach) + 1)
     shifts = (abs(reach) + (o if reach > 0 else -o) for o in offsets)
-    return np.max([padded[s : s + len(values)] for s in shifts], axis=0)
+    return np.asarray(np.max([padded[s : s + len(values)] for s in shifts], axis=0), np.float64)

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from baseline_face import Face, FaceFinder, Image
+from baseline_face import Face, FaceFinder
 from baseline_motion import frame_count, move
+from baseline_pixels import Image
 from baseline_render import Renderer
+from baseline_shapes import lip_gap
 from baseline_voice import listen, read_wav
+
 from faceorch_runner import BadInput, Job, Network, NoFace, Progress
 
 _LEAST_WIDTH = 64  # pixels of a face; below, lips are thinner than two pixels
 _LEAST_SIDE = 32
 _MOST_DEGREES = 45.0
+_GRIN = 0.18  # interocular distances between the lips of a broad smile
 
 
 class Baseline(Network):
@@ -26,8 +30,8 @@ class Baseline(Network):
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the face models."""
-        # One thread: the encoder needs the other core, and frames do not depend on how many there are.
-        cv2.setNumThreads(1)
+        # The encoder needs cores too. Frames do not depend on the number of threads.
+        cv2.setNumThreads(2)
         self._models()
 
     def check(self, job: Job) -> None:
@@ -51,6 +55,7 @@ class Baseline(Network):
             expression=float(job.settings["expression"]),
             head_motion=float(job.settings["head_motion"]),
             blinks_per_minute=float(job.settings["blinks_per_minute"]),
+            grin=min(1.0, lip_gap(face) / _GRIN),
         )
         progress.stage("frames")
         renderer = Renderer(image, face)
@@ -96,7 +101,7 @@ def fit(image: Image, max_size: int) -> Image:
     scale = max_size / max(height, width)
     if scale < 1.0:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     height, width = image.shape[:2]
     return np.ascontiguousarray(image[: height - height % 2, : width - width % 2])
 
@@ -108,4 +113,4 @@ def _read(path: Path) -> Image:
     if min(image.shape[:2]) < _LEAST_SIDE:
         found = f"{image.shape[1]}x{image.shape[0]}"
         raise BadInput(f"{path.name} is {found}, {_LEAST_SIDE} px or more a side needed")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from faceorch import __version__, proc
+from faceorch.engine import endpoint
 from faceorch.errors import BuildError, ManifestError
 from faceorch.networks import Network, docker_folder
 
@@ -189,7 +190,7 @@ def _buildx(
     on_step: Callable[[str], None],
 ) -> list[str] | None:
     """Build through BuildKit; return None, or the last lines of a failed build."""
-    arguments = ["docker", "--host", _host(api), "buildx", "build", "--progress", "plain", "--load"]
+    arguments = ["docker", "--host", endpoint(), "buildx", "build", "--progress", "plain", "--load"]
     arguments += ["--file", str(context / recipe.network.name / "Dockerfile"), "--tag", recipe.tag]
     arguments += ["--build-arg", f"BASE_IMAGE={recipe.base_image}"]
     for key, value in labels_of(recipe).items():
@@ -203,12 +204,6 @@ def _buildx(
 
     done = proc.run([*arguments, str(context)], log=log, on_line=line)
     return None if done.code == 0 else list(done.tail)
-
-
-def _host(api: APIClient) -> str:
-    return os.environ.get("DOCKER_HOST") or str(api.base_url).replace(
-        "http+docker://localhost", "unix:///var/run/docker.sock"
-    )
 
 
 def _classic(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
-from typing_extensions import Self
+from msgspec import Meta
 
 from faceorch.errors import CannotRun, InputError, ManifestError
 
@@ -34,19 +35,20 @@ def docker_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[2] / "docker"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One object of network.yaml."""
 
 
-class _Setting(_Model):
+class _Setting(_Model, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What all settings have; `load`: a change needs the models to be loaded again."""
+
     help: str
-    load: bool = Field(default=False, description="true: a change needs the models to be loaded again")
+    load: bool = False
 
 
-class IntSetting(_Setting):
+class IntSetting(_Setting, frozen=True, tag="int"):
     """A whole number."""
 
-    type: Literal["int"]
     default: int
     min: int
     max: int
@@ -67,10 +69,9 @@ class IntSetting(_Setting):
         return f"a whole number from {self.min} to {self.max}"
 
 
-class FloatSetting(_Setting):
+class FloatSetting(_Setting, frozen=True, tag="float"):
     """A number."""
 
-    type: Literal["float"]
     default: float
     min: float
     max: float
@@ -91,10 +92,9 @@ class FloatSetting(_Setting):
         return f"a number from {self.min:g} to {self.max:g}"
 
 
-class BoolSetting(_Setting):
+class BoolSetting(_Setting, frozen=True, tag="bool"):
     """On or off."""
 
-    type: Literal["bool"]
     default: bool
 
     def parse(self, text: str) -> bool:
@@ -123,10 +123,9 @@ class BoolSetting(_Setting):
         return "on or off"
 
 
-class ChoiceSetting(_Setting):
+class ChoiceSetting(_Setting, frozen=True, tag="choice"):
     """One of a few words."""
 
-    type: Literal["choice"]
     default: str
     choices: tuple[str, ...]
 
@@ -146,46 +145,46 @@ class ChoiceSetting(_Setting):
         return "one of " + ", ".join(self.choices)
 
 
-Setting = Annotated[IntSetting | FloatSetting | BoolSetting | ChoiceSetting, Field(discriminator="type")]
+Setting = IntSetting | FloatSetting | BoolSetting | ChoiceSetting
 
 
-class UpstreamCode(_Model):
+class UpstreamCode(_Model, frozen=True):
     """A repository of others that the network runs."""
 
     url: str
-    commit: Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
+    commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
     licence: str
 
 
-class Expected(_Model):
+class Expected(_Model, frozen=True):
     """What published figures let one expect, for people who choose before they run; None is unknown."""
 
-    source: str = Field(description="whose figures these are")
+    source: Annotated[str, Meta(description="whose figures these are")]
     head_motion: str | None = None
     eye_blinks: str | None = None
-    steps: int | None = Field(default=None, description="diffusion steps; None when there are none")
+    steps: Annotated[int | None, Meta(description="diffusion steps; None when there are none")] = None
     fps: float | None = None
-    size: str | None = Field(default=None, description="pixels, width x height")
+    size: Annotated[str | None, Meta(description="pixels, width x height")] = None
     vram_gb: str | None = None
-    seconds_for_15_s: float | None = Field(default=None, description="wall-clock seconds for a 15 s clip")
+    seconds_for_15_s: Annotated[float | None, Meta(description="wall-clock seconds for a 15 s clip")] = None
 
 
-class Needs(_Model):
+class Needs(_Model, frozen=True, kw_only=True):
     """What a host must have."""
 
     gpu: bool
     runtimes: tuple[Literal["docker", "venv"], ...]
-    bases: tuple[str, ...] = Field(min_length=1, description="in order of preference; one lock each")
-    python: str = Field(default=">=3.10,<3.12", description="versions that the locks cover")
-    ram_gb: float = Field(gt=0, description="host memory; the docker runtime's limit")
+    bases: Annotated[tuple[str, ...], Meta(min_length=1, description="in order of preference; one lock each")]
+    python: Annotated[str, Meta(description="versions that the locks cover")] = ">=3.10,<3.12"
+    ram_gb: Annotated[float, Meta(gt=0, description="host memory; the docker runtime's limit")]
     vram_gb: float | None = None
     shortest_clip_s: float = 0.2
 
 
-class Manifest(_Model):
+class Manifest(_Model, frozen=True, kw_only=True):
     """The content of network.yaml."""
 
-    schema_: Literal[1] = Field(alias="schema")
+    schema: Literal[1]
     title: str
     summary: str
     approach: str
@@ -195,16 +194,15 @@ class Manifest(_Model):
     upstream: tuple[UpstreamCode, ...] = ()
     expected: Expected | None = None
     needs: Needs
-    settings: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
+    settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
 
-    @model_validator(mode="after")
-    def _defaults_are_allowed(self) -> Self:
+    def __post_init__(self) -> None:
+        """Refuse defaults that their own setting would not allow."""
         for key, setting in self.settings.items():
             try:
                 setting.validate_value(setting.default)  # type: ignore[arg-type]
             except ValueError as error:
                 raise ValueError(f"settings.{key}.default: {error}") from error
-        return self
 
 
 class Network:
@@ -288,27 +286,37 @@ def read_manifest(path: Path) -> Manifest:
     except yaml.YAMLError as error:
         raise ManifestError(f"{path}: {' '.join(str(error).split())}") from error
     try:
-        return TypeAdapter(Manifest).validate_python(raw)
-    except ValidationError as error:
-        raise ManifestError(f"{path}: {'; '.join(_describe(error))}") from error
+        return msgspec.convert(raw, Manifest)
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{path}: {_describe(str(error), raw)}") from error
 
 
-def _describe(error: ValidationError) -> Iterator[str]:
-    for entry in error.errors():
-        # Union members appear in the location as their tag ("int"); they are no keys of the file.
-        parts = [str(part) for part in entry["loc"] if part not in {"int", "float", "bool", "choice"}]
-        if entry["type"] == "extra_forbidden":
-            yield f"unknown key '{'.'.join(parts)}'{_near(parts[-1], _known_keys(Manifest))}"
-        elif entry["type"] == "missing":
-            yield f"'{'.'.join(parts)}' is missing"
-        else:
-            yield f"{'.'.join(parts) or 'the file'}: {entry['msg'].removeprefix('Value error, ')}"
+def _describe(text: str, raw: Any) -> str:
+    """Say what msgspec found wrong in the words of somebody who edits YAML."""
+    what, _, place = text.partition(" - at `$")
+    where = place.rstrip("`").lstrip(".")
+    if where.startswith("settings[...]"):  # msgspec does not tell which
+        where = where.replace("[...]", f".{_wrong_setting(raw['settings'])}", 1)
+    if found := re.fullmatch(r"Object contains unknown field `(.+)`", what):
+        key = found.group(1)
+        return f"unknown key '{key}'{_near(key, _known_keys())}" + (f" in '{where}'" if where else "")
+    if found := re.fullmatch(r"Object missing required field `(.+)`", what):
+        return f"'{where}.{found.group(1)}' is missing" if where else f"'{found.group(1)}' is missing"
+    return f"{where}: {what}" if where else what
 
 
-def _known_keys(model: type[BaseModel]) -> set[str]:
-    kinds: list[type[BaseModel]] = [IntSetting, FloatSetting, BoolSetting, ChoiceSetting]
-    models: list[type[BaseModel]] = [model, Expected, Needs, UpstreamCode, *kinds]
-    return {field.alias or name for m in models for name, field in m.model_fields.items()}
+def _wrong_setting(settings: dict[str, Any]) -> str:
+    for key, value in settings.items():
+        try:
+            msgspec.convert(value, Setting)
+        except msgspec.ValidationError:
+            return key
+    return "..."
+
+
+def _known_keys() -> set[str]:
+    kinds = (Manifest, Expected, Needs, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting)
+    return {name for kind in kinds for name in kind.__struct_fields__}
 
 
 def _near(word: str, words: Mapping[str, object] | set[str]) -> str:

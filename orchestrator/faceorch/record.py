@@ -12,7 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta, field
 
 from faceorch.errors import RunFolderError
 from faceorch.files import write_atomically
@@ -64,56 +65,58 @@ class OutcomeKind(str, Enum):
     NO_PYTHON = "no_python"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_enum_values=False, validate_assignment=True)
+class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """One object of run.json."""
 
 
-Bytes = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Bytes = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class Measured(_Model):
+class Measured(_Record):
     """A number and how it was measured; `value` is null when it could not be, and `note` then says why."""
 
     value: float | None
     unit: str
-    method: str = Field(description="wall_clock, runner, allocator, getrusage, per_process, device_delta, unavailable")
+    method: Annotated[
+        str, Meta(description="wall_clock, runner, allocator, getrusage, per_process, device_delta, unavailable")
+    ]
     note: str = ""
 
 
-class PortraitRecord(_Model):
+class PortraitRecord(_Record):
     """The normalised portrait that every network saw."""
 
-    file: str = Field(description="path relative to the run folder")
-    source: str = Field(description="path as the user gave it")
+    file: Annotated[str, Meta(description="path relative to the run folder")]
+    source: Annotated[str, Meta(description="path as the user gave it")]
     source_sha256: Sha256
-    sha256: Sha256 = Field(description="of the normalised file")
-    width: int = Field(gt=0, description="pixels")
-    height: int = Field(gt=0, description="pixels")
+    sha256: Annotated[Sha256, Meta(description="of the normalised file")]
+    width: Annotated[int, Meta(gt=0, description="pixels")]
+    height: Annotated[int, Meta(gt=0, description="pixels")]
     notes: list[str] = []
 
 
-class ClipRecord(_Model):
+class ClipRecord(_Record):
     """The normalised clip that every network heard."""
 
     file: str
     source: str
     source_sha256: Sha256
-    sha256: Sha256 = Field(description="of the samples (16-bit little-endian PCM), not of the file")
+    sha256: Annotated[Sha256, Meta(description="of the samples (16-bit little-endian PCM), not of the file")]
     duration_s: Seconds
-    sample_rate_hz: int = Field(gt=0)
+    sample_rate_hz: Annotated[int, Meta(gt=0)]
     notes: list[str] = []
 
 
-class Inputs(_Model):
+class Inputs(_Record):
     """What went in."""
 
     portrait: PortraitRecord
     clip: ClipRecord
 
 
-class Gpu(_Model):
+class Gpu(_Record):
     """One GPU of the host."""
 
     index: int
@@ -123,7 +126,7 @@ class Gpu(_Model):
     compute_capability: str
 
 
-class Engine(_Model):
+class Engine(_Record):
     """The container engine."""
 
     name: str
@@ -131,7 +134,7 @@ class Engine(_Model):
     api: str
 
 
-class Host(_Model):
+class Host(_Record):
     """The machine that ran the jobs."""
 
     os: str
@@ -145,32 +148,34 @@ class Host(_Model):
     engine: Engine | None = None
 
 
-class Options(_Model):
+class Options(_Record):
     """What the user asked for, in full: enough to do it again."""
 
-    networks: list[str] = Field(description="named networks; empty: every one that can run")
+    networks: Annotated[list[str], Meta(description="named networks; empty: every one that can run")]
     runtime: Literal["auto", "docker", "venv"]
     gpus: str
     seed: int
     timeout_s: Seconds | None
-    settings: dict[str, dict[str, Any]] = Field(default={}, description="network -> setting -> value, as given")
-    pythons: dict[str, str] = Field(default={}, description="--python NETWORK=PATH")
-    images: dict[str, str] = Field(default={}, description="--use-image NETWORK=REF")
+    settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
+    pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
+    images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
 
 
-class Environment(_Model):
+class Environment(_Record):
     """What the runner ran in."""
 
     runtime: Literal["docker", "venv"]
-    identity: str = Field(description="image id or hash of the lock; for a given environment its path or reference")
-    name: str = Field(description="image tag or folder")
-    given: bool = Field(default=False, description="true: brought by the user, not built by faceorch")
+    identity: Annotated[
+        str, Meta(description="image id or hash of the lock; for a given environment its path or reference")
+    ]
+    name: Annotated[str, Meta(description="image tag or folder")]
+    given: Annotated[bool, Meta(description="true: brought by the user, not built by faceorch")] = False
     base: str | None = None
     python: str | None = None
     note: str = ""
 
 
-class Upstream(_Model):
+class Upstream(_Record):
     """Code of others that the environment holds."""
 
     url: str
@@ -178,7 +183,7 @@ class Upstream(_Model):
     licence: str
 
 
-class Times(_Model):
+class Times(_Record):
     """Where the wall-clock time of one job went, in seconds; null where it was not reached.
 
     `start_s` from the request to the runner's first word, `import_s` loading code, `check_s` looking at the inputs,
@@ -186,20 +191,20 @@ class Times(_Model):
     spent waiting for the encoder; `stop_s` from the runner's last word to a clean end; `total_s` all of it.
     """
 
-    prepare_s: Seconds | None = Field(default=None, description="building the environment, first time only")
+    prepare_s: Annotated[Seconds | None, Meta(description="building the environment, first time only")] = None
     start_s: Seconds | None = None
     import_s: Seconds | None = None
     check_s: Seconds | None = None
     setup_s: Seconds | None = None
     animate_s: Seconds | None = None
-    first_frame_s: Seconds | None = Field(default=None, description="from the job's begin to its first frame")
+    first_frame_s: Annotated[Seconds | None, Meta(description="from the job's begin to its first frame")] = None
     encode_s: Seconds | None = None
     stop_s: Seconds | None = None
     total_s: Seconds | None = None
-    stages: dict[str, Seconds] = Field(default={}, description="the network's own stages within animate_s")
+    stages: Annotated[dict[str, Seconds], Meta(description="the network's own stages within animate_s")] = {}
 
 
-class Video(_Model):
+class Video(_Record):
     """A finished video, probed by the host."""
 
     file: str
@@ -215,48 +220,46 @@ class Video(_Model):
     sha256: Sha256
 
 
-class Job(_Model):
+class Job(_Record):
     """One network's part of the run."""
 
     network: str
     title: str
     status: JobStatus
-    kind: OutcomeKind | None = Field(default=None, description="why it failed or was skipped")
-    reason: str | None = Field(default=None, description="one line; present when failed or skipped")
-    remedy: str | None = Field(default=None, description="one line; present when failed or skipped")
+    kind: Annotated[OutcomeKind | None, Meta(description="why it failed or was skipped")] = None
+    reason: Annotated[str | None, Meta(description="one line; present when failed or skipped")] = None
+    remedy: Annotated[str | None, Meta(description="one line; present when failed or skipped")] = None
     seed: int = 0
-    settings: dict[str, Any] = Field(default={}, description="every setting with its value")
+    settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
     upstream: list[Upstream] = []
     attempt: int = 0
     started: datetime | None = None
     finished: datetime | None = None
     exit_code: int | None = None
-    times: Times = Times()
-    compute_s_per_video_s: float | None = Field(default=None, description="animate_s / duration of the video")
+    times: Times = field(default_factory=Times)
+    compute_s_per_video_s: Annotated[float | None, Meta(description="animate_s / duration of the video")] = None
     metrics: dict[str, Measured] = {}
     video: Video | None = None
     notes: list[str] = []
-    log: str | None = Field(default=None, description="path relative to the run folder")
-    log_tail: list[str] = Field(default=[], description="last lines of the log of a failed job")
+    log: Annotated[str | None, Meta(description="path relative to the run folder")] = None
+    log_tail: Annotated[list[str], Meta(description="last lines of the log of a failed job")] = []
 
 
-class Run(_Model):
+class Run(_Record, kw_only=True):
     """One `faceorch run`: the content of run.json."""
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    faceorch: str = Field(description="version")
+    schema: Literal[1] = 1
+    faceorch: Annotated[str, Meta(description="version")]
     id: str
     status: RunStatus
     created: datetime
     updated: datetime
-    command: list[str] = Field(default=[], description="the command line that started it")
+    command: Annotated[list[str], Meta(description="the command line that started it")] = []
     options: Options
     host: Host
     inputs: Inputs
     jobs: list[Job]
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, populate_by_name=True)
 
     def job(self, network: str) -> Job:
         """Return the job of `network`."""
@@ -290,8 +293,8 @@ class RunFolder:
     def save(self) -> None:
         """Write run.json by rename."""
         self.run.updated = now()
-        text = self.run.model_dump_json(indent=2, by_alias=True)
-        write_atomically(self.path / FILE_NAME, text.encode() + b"\n")
+        text = msgspec.json.format(msgspec.json.encode(self.run), indent=2)
+        write_atomically(self.path / FILE_NAME, text + b"\n")
 
     @classmethod
     def load(cls, path: Path) -> RunFolder:
@@ -310,11 +313,9 @@ class RunFolder:
                 f"{file} has schema {found!r}, this faceorch reads {SCHEMA}", "use the faceorch that wrote it"
             )
         try:
-            return cls(folder, Run.model_validate(raw))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise RunFolderError(f"{file} is damaged: {place}: {first['msg']}", _WHERE) from error
+            return cls(folder, msgspec.convert(raw, Run))
+        except msgspec.ValidationError as error:
+            raise RunFolderError(f"{file} is damaged: {error}", _WHERE) from error
 
 
 _WHERE = "name a folder that `faceorch run` made, such as results/20260131-120000-face-clip"
@@ -328,5 +329,5 @@ def new_run_id(portrait: Path, clip: Path, when: datetime) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of run.json."""
-    schema = Run.model_json_schema(by_alias=True, mode="serialization")
+    schema = msgspec.json.schema(Run)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}

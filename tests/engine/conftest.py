@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faceorch import images
+from faceorch.engine import connect
 from faceorch.errors import EngineError
 from faceorch.networks import Network
 from faceorch.owner import Owner
 from faceorch.runtimes import Launch, Ready
-from faceorch.runtimes.docker import DockerRuntime, connect
+from faceorch.runtimes.docker import DockerRuntime
 from tests.conftest import MakeNetwork
 
 if TYPE_CHECKING:

@@ -41,15 +41,15 @@ def edit(tmp_path: Path, network_folder: Path, **changes: object) -> Path:
     ("changes", "message"),
     [
         ({"titel": "x"}, "unknown key 'titel' (did you mean 'title'?)"),
-        ({"title": None}, "title: Input should be a valid string"),
-        ({"needs": {"gpu": True}}, "'needs.runtimes' is missing; 'needs.bases' is missing; 'needs.ram_gb' is missing"),
+        ({"title": None}, "title: Expected `str`, got `null`"),
+        ({"needs": {"gpu": True}}, "'needs.runtimes' is missing"),
         (
             {"settings": {"size": {"type": "int", "default": 1, "min": 2, "max": 3, "help": "h"}}},
-            "the file: settings.size.default: 1 is outside 2 to 3",
+            "settings.size.default: 1 is outside 2 to 3",
         ),
         (
             {"settings": {"size": {"type": "int", "default": 2, "min": 2, "max": 3, "help": "h", "maximum": 3}}},
-            "unknown key 'settings.size.maximum' (did you mean 'max'?)",
+            "unknown key 'maximum' (did you mean 'max'?) in 'settings.size'",
         ),
     ],
 )

@@ -393,7 +393,7 @@ class TestResume:
             (None, "is no run folder: No such file or directory: run.json"),
             ("{", "run.json is not JSON: "),
             ('{"schema": 99}', "run.json has schema 99, this faceorch reads 1"),
-            ('{"schema": 1}', "run.json is damaged: faceorch: Field required"),
+            ('{"schema": 1}', "run.json is damaged: Object missing required field `faceorch`"),
         ],
     )
     def test_a_folder_that_is_no_run_is_named(

@@ -33,9 +33,9 @@ def command(networks: tuple[str, ...], base_image: str | None, no_cache: bool) -
     from rich.console import Console
 
     from faceorch import images
+    from faceorch.engine import connect
     from faceorch.errors import CannotRun
     from faceorch.networks import load_networks, pick
-    from faceorch.runtimes.docker import connect
 
     known = load_networks()
     chosen = [pick(known, name) for name in networks] or list(known.values())

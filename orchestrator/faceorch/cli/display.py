@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -239,7 +240,7 @@ class _JsonLines(Display):
         sys.stdout.flush()
 
     def run_started(self, run: Run) -> None:
-        self._emit("run_started", run=run.model_dump(mode="json", by_alias=True))
+        self._emit("run_started", run=msgspec.to_builtins(run))
 
     def job_started(self, job: Job) -> None:
         self._emit("job_started", network=job.network)
@@ -254,10 +255,10 @@ class _JsonLines(Display):
         self._emit("note", network=network or None, text=text)
 
     def job_ended(self, job: Job) -> None:
-        self._emit("job_ended", job=job.model_dump(mode="json"))
+        self._emit("job_ended", job=msgspec.to_builtins(job))
 
     def run_ended(self, run: Run, folder: Path) -> None:
-        self._emit("run_ended", folder=os.fspath(folder), run=run.model_dump(mode="json", by_alias=True))
+        self._emit("run_ended", folder=os.fspath(folder), run=msgspec.to_builtins(run))
 
 
 def closing_lines(run: Run, folder: Path) -> list[str]:

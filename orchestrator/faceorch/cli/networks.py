@@ -57,6 +57,8 @@ def _state(state: Planned | Obstacle) -> str:
 
 
 def _as_json(network: Network, state: Planned | Obstacle) -> dict[str, Any]:
+    import msgspec
+
     from faceorch.plan import Planned
 
     ready = isinstance(state, Planned)
@@ -68,7 +70,7 @@ def _as_json(network: Network, state: Planned | Obstacle) -> dict[str, Any]:
         "kind": None if isinstance(state, Planned) else state.kind.value,
         "reason": None if isinstance(state, Planned) else state.reason,
         "remedy": None if isinstance(state, Planned) else state.remedy,
-        **network.manifest.model_dump(mode="json", exclude={"schema_"}),
+        **msgspec.to_builtins(network.manifest),
     }
 
 

@@ -11,10 +11,11 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
+from faceorch.engine import connect
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
 from faceorch.networks import Network
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
-_TIMEOUT_S = 60
 _TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
 _SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
 # Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
@@ -187,38 +187,6 @@ class DockerRuntime:
                 self._api.remove_container(entry["Id"], force=True, v=True)
                 removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
         return removed
-
-
-def connect() -> APIClient:
-    """Return the client of the engine that DOCKER_HOST or the CLI's context names; `EngineError` when there is none."""
-    return _connect(os.environ.get("DOCKER_HOST"))
-
-
-@cache
-def _connect(host: str | None) -> APIClient:
-    """Connect once per process and `host`: every further client would cost a round trip."""
-    import docker
-    import docker.errors
-    import requests
-
-    try:
-        return docker.from_env(timeout=_TIMEOUT_S).api
-    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
-        raise _no_engine(str(error), host) from error
-
-
-def _no_engine(text: str, host: str | None) -> EngineError:
-    where = host or "the default socket"
-    if "Permission denied" in text or "PermissionError" in text:
-        return EngineError(
-            f"this user may not use the container engine at {where}", "sudo usermod -aG docker $USER, then log in again"
-        )
-    if "is too old" in text or "client version" in text:
-        return EngineError(f"the container engine at {where} is too old for this client: {text}", "update Docker")
-    return EngineError(
-        f"no container engine answers at {where}",
-        "install or start Docker (systemctl start docker), or set DOCKER_HOST",
-    )
 
 
 def _job_file(launch: Launch) -> dict[str, Any]:

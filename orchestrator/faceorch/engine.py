@@ -1,0 +1,69 @@
+"""The container engine: where it is, and a client of it. One client per process: each costs a round trip."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from functools import cache
+from typing import TYPE_CHECKING
+
+from faceorch.errors import EngineError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_TIMEOUT_S = 60
+
+
+def endpoint() -> str:
+    """Return the engine's URL: DOCKER_HOST, else that of the CLI's current context, else the default socket."""
+    given = os.environ.get("DOCKER_HOST")
+    if given:
+        return given
+    from docker.context import ContextAPI
+
+    return str(ContextAPI.kwargs_from_context().get("base_url") or "unix:///var/run/docker.sock")
+
+
+def connect() -> APIClient:
+    """Return the client of the engine at `endpoint()`; `EngineError` when none answers there."""
+    return _connect(endpoint())
+
+
+@cache
+def _connect(where: str) -> APIClient:
+    import docker
+    import docker.errors
+    import requests
+
+    if where.startswith("unix://"):
+        _knock(where)
+    try:
+        return docker.from_env(timeout=_TIMEOUT_S).api
+    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
+        text = str(error)
+        if "is too old" in text or "client version" in text:
+            message = f"the container engine at {where} is too old for this client: {text}"
+            raise EngineError(message, "update Docker") from error
+        raise _nobody(where) from error
+
+
+def _knock(where: str) -> None:
+    """Open and close the socket: the system's own error says more than the client's, and leaks nothing."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(_TIMEOUT_S)
+        try:
+            door.connect(where.removeprefix("unix://"))
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM):
+                remedy = "sudo usermod -aG docker $USER, then log in again"
+                raise EngineError(f"this user may not use the container engine at {where}", remedy) from error
+            raise _nobody(where) from error
+
+
+def _nobody(where: str) -> EngineError:
+    return EngineError(
+        f"no container engine answers at {where}",
+        "install or start Docker (systemctl start docker), or set DOCKER_HOST",
+    )

@@ -1,0 +1,133 @@
+"""Speech to face coefficients: SadTalker's expression and pose networks over the clip, a few frames at a time."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import yaml
+from sadtalker_files import WeightsFolder, fill, main_file
+from sadtalker_upstream import config
+from scipy.signal import savgol_filter
+from src.audio2exp_models.networks import SimpleWrapperV2
+from src.audio2pose_models.audio2pose import Audio2Pose
+from src.generate_batch import generate_blink_seq_randomly
+from src.utils import audio as speech
+from yacs.config import CfgNode
+
+Array = npt.NDArray[np.float32]
+
+FPS = 25
+RATE = 16000
+SAMPLES_PER_FRAME = RATE // FPS
+HOP = 200  # samples between two columns of the spectrogram
+COLUMNS_PER_S = RATE // HOP
+WINDOW = 16  # columns that a frame is made from
+EXPRESSION = 64  # coefficients, followed by 3 angles and 3 of the translation
+_BLOCK = 60 * COLUMNS_PER_S
+_MARGIN = 8  # columns; a spectrum reaches 2 to each side
+_FRAMES_AT_ONCE = 64
+_SMOOTH, _ORDER = 13, 2  # the Savitzky-Golay filter of the pose
+
+
+class Motion:
+    """The two networks that listen."""
+
+    def __init__(self, weights: WeightsFolder, size: int, device: str) -> None:
+        name = main_file(size)
+        settings = CfgNode(yaml.safe_load(config("auido2pose.yaml").read_text("utf-8")))
+        self._device = device
+        self._speak = fill(SimpleWrapperV2, weights.part(name, "audio2exp"), device, name)
+        self._pose = fill(lambda: Audio2Pose(settings, None, device), weights.part(name, "audio2pose"), device, name)
+
+    @torch.inference_mode()
+    def coefficients(
+        self, columns: Array, count: int, source: Array, *, seed: int, still: bool, pose_style: int, expression: float
+    ) -> Array:
+        """Return (count, 70) coefficients; `source` is the portrait's own row, whose pose `still` keeps."""
+        face = torch.from_numpy(source[:EXPRESSION]).to(self._device)
+        eyes = torch.from_numpy(blinks(count, seed)).to(self._device)
+        result = np.empty((count, 70), np.float32)
+        for start in range(0, count, _FRAMES_AT_ONCE):
+            stop = min(start + _FRAMES_AT_ONCE, count)
+            shape = (1, stop - start, EXPRESSION)
+            drawn = self._speak(self._heard(columns, start, stop), face.expand(shape), eyes[None, start:stop])
+            result[start:stop, :EXPRESSION] = drawn[0].cpu().numpy()
+        result[:, :EXPRESSION] *= expression
+        result[:, EXPRESSION:] = source[EXPRESSION:70] if still else self._poses(columns, count, source, seed, pose_style)
+        return result
+
+    def _poses(self, columns: Array, count: int, source: Array, seed: int, style: int) -> Array:
+        """Return (count, 6): the portrait's pose, then the drawn motion in windows, smoothed."""
+        length = self._pose.seq_len
+        draw = torch.Generator().manual_seed(seed)
+        start_pose = torch.from_numpy(source[EXPRESSION:70]).to(self._device)[None]
+        kind = torch.tensor([style], device=self._device)
+        moved = [torch.zeros(1, 6)]
+        for start in range(1, count, length):
+            wanted = min(length, count - start)
+            # The last window reaches back, so that it is full; a clip that is too short begins with copies of its start.
+            first = min(start, max(1, count - length))
+            heard = self._pose.audio_encoder(self._heard(columns, first, min(first + length, count))[None])
+            missing = length - heard.shape[1]
+            if missing:
+                heard = torch.cat([heard[:, :1].expand(-1, missing, -1), heard], dim=1)
+            noise = torch.randn(1, self._pose.latent_dim, generator=draw).to(self._device)
+            batch = {"ref": start_pose, "class": kind, "z": noise, "audio_emb": heard}
+            moved.append(self._pose.netG.test(batch)["pose_motion_pred"][0, -wanted:].cpu())
+        return smooth(source[EXPRESSION:70] + torch.cat(moved).numpy())
+
+    def _heard(self, columns: Array, start: int, stop: int) -> torch.Tensor:
+        """Return (frames, 1, bands, WINDOW): what is heard around each frame from `start` to `stop`."""
+        windows = columns[heard_columns(start, stop, len(columns))]
+        return torch.from_numpy(windows.transpose(0, 2, 1)[:, None]).to(self._device)
+
+
+def listen(path: Path) -> tuple[Array, int]:
+    """Return the clip's mel spectrogram (columns, bands), and how many frames its whole length gives."""
+    samples = speech.load_wav(str(path), RATE)
+    count = len(samples) // SAMPLES_PER_FRAME
+    return spectrogram(samples[: count * SAMPLES_PER_FRAME]), count
+
+
+def spectrogram(samples: Any) -> Array:
+    """Return upstream's mel spectrogram (columns, bands), made a minute at a time: its spectra are complex and many."""
+    total = len(samples) // HOP + 1
+    pieces = []
+    for start in range(0, total, _BLOCK):
+        stop = min(start + _BLOCK, total)
+        first, last = max(0, start - _MARGIN), min(total, stop + _MARGIN)
+        end = len(samples) if last == total else last * HOP
+        piece = speech.melspectrogram(samples[first * HOP : end]).T
+        pieces.append(piece[start - first : stop - first].astype(np.float32))
+    return np.concatenate(pieces)
+
+
+def heard_columns(start: int, stop: int, columns: int) -> npt.NDArray[np.int64]:
+    """Return (frames, WINDOW) indices: each window begins two frames early, and the clip's ends are repeated."""
+    frames = np.arange(start, stop) - 2
+    first = np.trunc(float(COLUMNS_PER_S) * (frames / float(FPS))).astype(np.int64)
+    return np.clip(first[:, None] + np.arange(WINDOW), 0, columns - 1)
+
+
+def blinks(count: int, seed: int) -> Array:
+    """Return (count, 1): how far the eyes are closed, from a generator of its own."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        # Upstream's draw has an empty range at exactly 21 frames; fewer never blink.
+        return np.asarray(generate_blink_seq_randomly(max(count, 22) if count > 20 else count)[:count], np.float32)
+    finally:
+        random.setstate(before)
+
+
+def smooth(poses: Array) -> Array:
+    """Return the poses without the jerks between windows; fewer than three frames stay as they are."""
+    length = min(_SMOOTH, len(poses) - 1 + len(poses) % 2)
+    if length <= _ORDER:
+        return poses
+    return np.asarray(savgol_filter(poses, length, _ORDER, axis=0), np.float32)

@@ -1,0 +1,67 @@
+"""Work on a stream of frames: spread over cores, in order, and never more in memory than is being worked on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeVar
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Clock:
+    """Adds up where the main thread spends its time; `seconds` by name."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.monotonic() - started_s
+
+
+def ordered(
+    pool: Executor, work: Callable[[_In], _Out], items: Iterable[_In], ahead: int, clock: Clock, name: str
+) -> Iterator[_Out]:
+    """Yield `work(item)` for each item, in order, with at most `ahead` of them begun and not yet taken.
+
+    The items are drawn in the calling thread. The time spent waiting for a result is booked as `name`.
+    """
+    begun: deque[Future[_Out]] = deque()
+    try:
+        for item in items:
+            begun.append(pool.submit(work, item))
+            while len(begun) >= ahead or (begun and begun[0].done()):
+                yield _taken(begun.popleft(), clock, name)
+        while begun:
+            yield _taken(begun.popleft(), clock, name)
+    finally:
+        for future in begun:
+            future.cancel()
+
+
+def _taken(future: Future[_Out], clock: Clock, name: str) -> _Out:
+    with clock(name):
+        return future.result()
+
+
+def batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
+    """Yield `size` items at a time; the last batch may be smaller."""
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch

@@ -49,6 +49,12 @@ PATCHES = (
         edits=(DeleteImport("skimage"),),
     ),
     Patch(
+        name="no-librosa",
+        file="SadTalker/src/utils/audio.py",
+        reason="librosa compiles itself for 15 s in every new container; what it does here, torch does",
+        edits=(DeleteImport("librosa"), DeleteImport("librosa.filters")),
+    ),
+    Patch(
         name="no-kornia",
         file=f"{_FACE3D}/models/networks.py",
         reason="kornia is imported for a face recognition network that is never built",

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import sadtalker_motion as motion
 from sadtalker_detect import FaceDetector, Image
 from sadtalker_enhance import Enhancer, PasteBack
 from sadtalker_face import FaceReader, Subject, read_portrait
 from sadtalker_files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
+from sadtalker_hear import FPS, listen
+from sadtalker_motion import Motion
 from sadtalker_paste import Composer, IntoPortrait, OnItsOwn
 from sadtalker_render import Renderer
 from sadtalker_stream import Clock, cores, ordered
@@ -52,7 +53,7 @@ class _Models:
     def __init__(self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str) -> None:
         self.choice = choice
         self.reader = FaceReader(weights, detector, choice.size, device)
-        self.motion = motion.Motion(weights, choice.size, device)
+        self.motion = Motion(weights, choice.size, device)
         self.renderer = Renderer(weights, choice.size, choice.full, device)
 
 
@@ -72,8 +73,8 @@ class SadTalker(Network):
         read_portrait(job.portrait, int(job.settings["max_size"]))
         with wave.open(str(job.audio)) as clip:
             seconds = clip.getnframes() / clip.getframerate()
-        if seconds * motion.FPS < 1:
-            raise BadInput(f"{job.audio.name} is {seconds:.3f} s long, {1 / motion.FPS:g} s or more needed")
+        if seconds * FPS < 1:
+            raise BadInput(f"{job.audio.name} is {seconds:.3f} s long, {1 / FPS:g} s or more needed")
         choice = Choice.of(job)
         self._wanted[choice] = self._wanted.get(choice, False) or bool(job.settings["enhancer"])
 
@@ -101,7 +102,7 @@ class SadTalker(Network):
         subject = models.reader.read(job.portrait.name, portrait, whole=job.settings["preprocess"] == "resize")
         progress.metric("face_width", round(subject.face_width, 1), "pixels")
         progress.stage("audio")
-        columns, count = motion.listen(job.audio)
+        columns, count = listen(job.audio)
         rows = models.motion.coefficients(
             columns,
             count,
@@ -124,7 +125,7 @@ class SadTalker(Network):
             pool = stack.enter_context(ThreadPoolExecutor(cores(), "frames"))
             encoder = stack.enter_context(ThreadPoolExecutor(1, "encoder"))
             size, frames = finish(pictures, composer, enhancer, pool, job, clock)
-            video = stack.enter_context(job.video(*size, motion.FPS))
+            video = stack.enter_context(job.video(*size, FPS))
             written = ordered(encoder, video.write, frames, _ENCODER_AHEAD, clock, "encoder_wait_s")
             for done, _ in enumerate(written, 1):
                 progress.update(done, count)

@@ -112,7 +112,7 @@ def aligned(points: npt.NDArray[np.float32]) -> Matrix:
 
 def _centred(pixels: torch.Tensor) -> torch.Tensor:
     """Return uint8 pictures (batch, height, width, RGB) as the networks take them: channels first, -1 to 1."""
-    return pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    return pixels.permute(0, 3, 1, 2).float().contiguous().div_(127.5).sub_(1.0)
 
 
 class PasteBack:

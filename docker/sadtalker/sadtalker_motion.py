@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
 from sadtalker_files import WeightsFolder, fill, main_file
+from sadtalker_hear import windows
 from sadtalker_upstream import config
 from scipy.signal import savgol_filter
 from src.audio2exp_models.networks import SimpleWrapperV2
 from src.audio2pose_models.audio2pose import Audio2Pose
 from src.generate_batch import generate_blink_seq_randomly
-from src.utils import audio as speech
 from yacs.config import CfgNode
 
 Array = npt.NDArray[np.float32]
 
-FPS = 25
-RATE = 16000
-SAMPLES_PER_FRAME = RATE // FPS
-HOP = 200  # samples between two columns of the spectrogram
-COLUMNS_PER_S = RATE // HOP
-WINDOW = 16  # columns that a frame is made from
 EXPRESSION = 64  # coefficients, followed by 3 angles and 3 of the translation
-_BLOCK = 60 * COLUMNS_PER_S
-_MARGIN = 8  # columns; a spectrum reaches 2 to each side
 _FRAMES_AT_ONCE = 64
 _SMOOTH, _ORDER = 13, 2  # the Savitzky-Golay filter of the pose
 
@@ -58,7 +48,8 @@ class Motion:
             drawn = self._speak(self._heard(columns, start, stop), face.expand(shape), eyes[None, start:stop])
             result[start:stop, :EXPRESSION] = drawn[0].cpu().numpy()
         result[:, :EXPRESSION] *= expression
-        result[:, EXPRESSION:] = source[EXPRESSION:70] if still else self._poses(columns, count, source, seed, pose_style)
+        poses = source[EXPRESSION:70] if still else self._poses(columns, count, source, seed, pose_style)
+        result[:, EXPRESSION:] = poses
         return result
 
     def _poses(self, columns: Array, count: int, source: Array, seed: int, style: int) -> Array:
@@ -82,36 +73,8 @@ class Motion:
         return smooth(source[EXPRESSION:70] + torch.cat(moved).numpy())
 
     def _heard(self, columns: Array, start: int, stop: int) -> torch.Tensor:
-        """Return (frames, 1, bands, WINDOW): what is heard around each frame from `start` to `stop`."""
-        windows = columns[heard_columns(start, stop, len(columns))]
-        return torch.from_numpy(windows.transpose(0, 2, 1)[:, None]).to(self._device)
-
-
-def listen(path: Path) -> tuple[Array, int]:
-    """Return the clip's mel spectrogram (columns, bands), and how many frames its whole length gives."""
-    samples = speech.load_wav(str(path), RATE)
-    count = len(samples) // SAMPLES_PER_FRAME
-    return spectrogram(samples[: count * SAMPLES_PER_FRAME]), count
-
-
-def spectrogram(samples: Any) -> Array:
-    """Return upstream's mel spectrogram (columns, bands), made a minute at a time: its spectra are complex and many."""
-    total = len(samples) // HOP + 1
-    pieces = []
-    for start in range(0, total, _BLOCK):
-        stop = min(start + _BLOCK, total)
-        first, last = max(0, start - _MARGIN), min(total, stop + _MARGIN)
-        end = len(samples) if last == total else last * HOP
-        piece = speech.melspectrogram(samples[first * HOP : end]).T
-        pieces.append(piece[start - first : stop - first].astype(np.float32))
-    return np.concatenate(pieces)
-
-
-def heard_columns(start: int, stop: int, columns: int) -> npt.NDArray[np.int64]:
-    """Return (frames, WINDOW) indices: each window begins two frames early, and the clip's ends are repeated."""
-    frames = np.arange(start, stop) - 2
-    first = np.trunc(float(COLUMNS_PER_S) * (frames / float(FPS))).astype(np.int64)
-    return np.clip(first[:, None] + np.arange(WINDOW), 0, columns - 1)
+        """Return (frames, 1, bands, columns): what is heard around each frame from `start` to `stop`."""
+        return torch.from_numpy(windows(columns, start, stop)[:, None]).to(self._device)
 
 
 def blinks(count: int, seed: int) -> Array:

@@ -292,9 +292,12 @@ def test_kill_9_at_any_moment_leaves_only_runs_that_load(
     make_network("grey")
     out = tmp_path / "out"
     arguments = [sys.executable, "-m", "faceorch", *run_arguments(portrait, clip, out, "grey")]
+    begun_s = time.monotonic()
+    subprocess.run(arguments, stdout=subprocess.DEVNULL, check=True)
+    whole_s = time.monotonic() - begun_s
     for step in range(12):
         with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(0.1 + 0.08 * step)
+            time.sleep(whole_s * (step + 1) / 12)
             process.kill()
     for folder in (path for path in out.iterdir() if not path.name.startswith(".")):
         done = faceorch("run", "--resume", str(folder))

@@ -44,7 +44,7 @@ def command(name: str | None, as_json: bool) -> None:
     elif name is None:
         _table(chosen, states)
     else:
-        _details(chosen[0], states[name], isinstance(states[name], Planned))
+        _details(chosen[0], states[name])
 
 
 def _state(state: Planned | Obstacle) -> str:
@@ -106,7 +106,7 @@ def _expected(network: Network) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _details(network: Network, state: Planned | Obstacle, ready: bool) -> None:
+def _details(network: Network, state: Planned | Obstacle) -> None:
     manifest = network.manifest
     lines = [
         f"{network.name}: {manifest.title}",
@@ -119,7 +119,7 @@ def _details(network: Network, state: Planned | Obstacle, ready: bool) -> None:
         *([f"            ({manifest.expected.source})"] if manifest.expected else []),
         f"  needs     {_needs(network)}",
         f"  folder    {network.folder}",
-        f"  {'ready' if ready else 'not ready'}: {_state(state)}",
+        f"  state     {_state(state)}",
         "  settings (--set " + network.name + ".KEY=VALUE):" if manifest.settings else "  no settings",
     ]
     for key, setting in manifest.settings.items():

@@ -28,7 +28,7 @@ def command(name: str | None, as_json: bool) -> None:
       faceorch networks baseline
     """
     from faceorch.networks import load_networks, pick
-    from faceorch.plan import Planned, make_plan
+    from faceorch.plan import make_plan
     from faceorch.runs import make_runtimes
     from faceorch.telemetry.nvml import read_gpus
 

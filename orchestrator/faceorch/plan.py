@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from faceorch import __version__
+from faceorch.bases import choose_base, load_bases, pick_base
 from faceorch.errors import CannotRun
 from faceorch.networks import Network
 from faceorch.record import Gpu, OutcomeKind
@@ -47,15 +48,18 @@ def make_plan(
     runtimes: Mapping[str, Runtime],
     gpus: Gpus,
     selected: Sequence[Gpu],
+    base: str | None = None,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
-    `gpus` is what the host has, `selected` what the user allows.
+    `gpus` is what the host has, `selected` what the user allows; `base` overrides the choice of base.
     """
+    if base is not None:
+        pick_base(load_bases(), base)
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected)
+        decided = _decide(network, runtimes, gpus, selected, base)
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -66,7 +70,7 @@ def make_plan(
 
 
 def _decide(
-    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu]
+    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu], wanted: str | None
 ) -> Planned | Obstacle:
     needs = network.manifest.needs
     if network.missing_files:
@@ -81,9 +85,12 @@ def _decide(
         return Obstacle(
             network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"
         )
+    base = _base(network, selected if needs.gpu else (), wanted)
+    if isinstance(base, Obstacle):
+        return base
     not_ready: list[NotReady] = []
     for runtime in runtimes.values():
-        ready = runtime.ready(network)
+        ready = runtime.ready(network, base)
         if isinstance(ready, Ready):
             return Planned(network, runtime, ready, tuple(gpu.uuid for gpu in selected) if needs.gpu else ())
         not_ready.append(ready)
@@ -91,6 +98,29 @@ def _decide(
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
     best = (usable or not_ready)[0]
     return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+
+
+def _base(network: Network, gpus: Sequence[Gpu], wanted: str | None) -> str | Obstacle:
+    """Return the base that `network` will run on: the first of its own that covers every GPU, or the `wanted` one."""
+    names = network.manifest.needs.bases
+    if wanted is not None and wanted not in names:
+        reason, remedy = f"it has no locks for the base {wanted}", f"its bases: {', '.join(names)}"
+        return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, remedy)
+    chosen = choose_base(names if wanted is None else [wanted], gpus)
+    if chosen is not None:
+        return chosen.name
+    devices = ", ".join(f"{gpu.index} ({gpu.name}, compute capability {gpu.compute_capability})" for gpu in gpus)
+    which = f"no base of it ({', '.join(names)}) has" if wanted is None else f"the base {wanted} does not have"
+    return Obstacle(
+        network,
+        OutcomeKind.UNSUPPORTED_GPU,
+        f"{which} kernels for GPU {devices}" if len(gpus) == 1 else f"{which} kernels for all of GPU {devices}",
+        "choose GPUs of one generation with --gpus"
+        if len(gpus) > 1
+        else "choose another GPU with --gpus"
+        if wanted is None
+        else "leave out --base",
+    )
 
 
 def _unfinished(network: Network) -> str:

@@ -156,6 +156,9 @@ class Options(_Record):
     gpus: str
     seed: int
     timeout_s: Seconds | None
+    base: Annotated[str | None, Meta(description="--base; null: the first of a network's own that covers the GPUs")] = (
+        None
+    )
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}

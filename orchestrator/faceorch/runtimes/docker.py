@@ -76,18 +76,21 @@ class DockerRuntime:
         name = str(components[0].get("Name", "Docker"))
         return Engine(name=name, version=str(version["Version"]), api=str(version["ApiVersion"]))
 
-    def ready(self, network: Network) -> Ready | NotReady:
-        """Say whether the engine is there and has a current image of `network`."""
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
+        """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
         if network.name in self._given:
             return self._ready_given(network.name)
-        own = [image for image in self._images if image.tag.startswith(f"faceorch/{network.name}:")]
+        own = [i for i in self._images if i.tag.startswith(f"faceorch/{network.name}:") and i.base == base]
         for image in own:
             if images.make_recipe(network, image.base, image.base_image).inputs == image.inputs:
                 return Ready(identity=image.id, name=image.tag, base=image.base)
         reason = "its image is older than what it is made of" if own else "its image is not built"
-        return NotReady(kind=OutcomeKind.NOT_BUILT, reason=reason, remedy=f"faceorch build {network.name}")
+        remedy = f"faceorch build {network.name}"
+        if len(network.manifest.needs.bases) > 1:
+            reason, remedy = f"{reason} (base {base})", f"{remedy} --base {base}"
+        return NotReady(kind=OutcomeKind.NOT_BUILT, reason=reason, remedy=remedy)
 
     def _ready_given(self, name: str) -> Ready | NotReady:
         import docker.errors

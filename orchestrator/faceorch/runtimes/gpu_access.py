@@ -116,4 +116,3 @@ def _none(facts: EngineFacts) -> Access:
 def _reads_cdi(facts: EngineFacts) -> bool:
     """Say whether the engine reads CDI specifications; some that do list no folders (NVIDIA/NemoClaw#3675)."""
     return facts.cdi_on or facts.podman or version_key(facts.version) >= _CDI_DEFAULT_SINCE
-

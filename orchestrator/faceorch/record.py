@@ -189,6 +189,14 @@ class Upstream(_Record):
     licence: str
 
 
+class AppliedPatch(_Record):
+    """A change that the image makes to upstream's code."""
+
+    name: str
+    file: Annotated[str, Meta(description="path below the folder of the checkouts")]
+    reason: str
+
+
 class Times(_Record):
     """Where the wall-clock time of one job went, in seconds; null where it was not reached.
 
@@ -239,6 +247,7 @@ class Job(_Record):
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
     upstream: list[Upstream] = []
+    patches: list[AppliedPatch] = []
     attempt: int = 0
     started: datetime | None = None
     finished: datetime | None = None

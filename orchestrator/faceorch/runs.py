@@ -18,8 +18,10 @@ from faceorch.execute import Executor
 from faceorch.files import sha256_of
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
+from faceorch.patches import patches_of
 from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
 from faceorch.record import (
+    AppliedPatch,
     ClipRecord,
     Host,
     Inputs,
@@ -256,6 +258,7 @@ def _job(network: Network, request: Request, status: JobStatus) -> Job:
         seed=request.seed,
         settings=network.settings(request.settings.get(network.name, {})),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
+        patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
     )
 
 

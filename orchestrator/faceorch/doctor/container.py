@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,9 @@ class InContainer:
     remedy: str = ""
 
 
-def choose_image(found: Sequence[images.Image], bases: dict[str, Base], preferred: str | None) -> images.Image | None:
+def choose_image(
+    found: Sequence[images.Image], bases: Mapping[str, Base], preferred: str | None
+) -> images.Image | None:
     """Return the image to look with: of the base that will be used, else one with a torch, else any; newest first."""
 
     def rank(image: images.Image) -> tuple[bool, bool, float]:

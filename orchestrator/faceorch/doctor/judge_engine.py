@@ -53,15 +53,17 @@ def judge_access(engine: EngineFacts, access: Access, *, gpu: bool) -> list[Find
         f"CDI devices {', '.join(engine.cdi.devices) or 'none'}",
     ]
     findings = []
-    if access.route is None:
+    if access.route is None and not gpu:
+        findings.append(Finding(check="GPU access", severity=Severity.NOTE, found=f"{access.reason}; no GPU to give"))
+    elif access.route is None:
         findings.append(
             Finding(
                 check="GPU access",
-                severity=Severity.ERROR if gpu else Severity.NOTE,
+                severity=Severity.ERROR,
                 found=f"{access.reason} ({'; '.join(has)})",
                 needed="the NVIDIA container toolkit, or CDI devices that the engine reads",
                 running="networks that need a GPU cannot run in containers",
-                remedy=access.remedy if gpu else "",
+                remedy=access.remedy,
             )
         )
     else:
@@ -194,7 +196,7 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
                 remedy="chcon -Rt container_file_t on the --out folder and on faceorch's cache",
             )
         )
-    if machine.container:
+    if machine.container and not engine.root_here:  # not where the engine runs in the same container
         findings.append(
             Finding(
                 check="inside a container",

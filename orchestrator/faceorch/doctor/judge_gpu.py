@@ -25,15 +25,16 @@ _NVML_REMEDIES = (
 
 
 def bases_used(needs: Mapping[str, Needs], gpus: Gpus, bases: Mapping[str, Base]) -> list[Base]:
-    """Return the bases that the networks with a GPU will run on here; what they would prefer where none covers."""
-    names = dict.fromkeys(need.bases for need in needs.values() if need.gpu)
-    chosen = (choose_base(wanted, gpus.gpus, bases) or bases[wanted[0]] for wanted in names)
+    """Return the bases that the networks will run on here; what they would prefer where none covers the GPUs."""
+    names = dict.fromkeys((need.bases, need.gpu) for need in needs.values())
+    chosen = (choose_base(wanted, gpus.gpus if gpu else (), bases) or bases[wanted[0]] for wanted, gpu in names)
     return list({base.name: base for base in chosen}.values())
 
 
 def judge_driver(gpus: Gpus, used: list[Base], spared: list[str]) -> Finding:
-    """Judge the driver for the bases that are `used`; `spared` are the networks that need none."""
-    oldest = max((base.driver_min for base in used if base.driver_min), default="", key=version_key)
+    """Judge the driver for the bases that are `used`; `spared` are the networks that need no GPU."""
+    used = [base for base in used if base.driver_min is not None]
+    oldest = max((base.driver_min or "" for base in used), default="", key=version_key)
     needed = f"{oldest} or newer for {', '.join(base.name for base in used)}" if oldest else "any"
     if not gpus.gpus:
         remedy = next((remedy for sign, remedy in _NVML_REMEDIES if sign in gpus.reason), None)

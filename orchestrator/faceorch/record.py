@@ -63,6 +63,9 @@ class OutcomeKind(str, Enum):
     NO_ENGINE = "no_engine"
     NO_GPU = "no_gpu"
     NO_PYTHON = "no_python"
+    UNSUPPORTED_DRIVER = "unsupported_driver"
+    NO_GPU_ACCESS = "no_gpu_access"
+    TOO_LITTLE_MEMORY = "too_little_memory"
 
 
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -156,6 +159,9 @@ class Options(_Record):
     gpus: str
     seed: int
     timeout_s: Seconds | None
+    base: Annotated[str | None, Meta(description="--base; null: the first of a network's own that covers the GPUs")] = (
+        None
+    )
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
@@ -181,6 +187,14 @@ class Upstream(_Record):
     url: str
     commit: str
     licence: str
+
+
+class AppliedPatch(_Record):
+    """A change that the image makes to upstream's code."""
+
+    name: str
+    file: Annotated[str, Meta(description="path below the folder of the checkouts")]
+    reason: str
 
 
 class Times(_Record):
@@ -233,6 +247,7 @@ class Job(_Record):
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
     upstream: list[Upstream] = []
+    patches: list[AppliedPatch] = []
     attempt: int = 0
     started: datetime | None = None
     finished: datetime | None = None

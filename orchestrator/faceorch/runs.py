@@ -21,8 +21,10 @@ from faceorch.execute import Executor
 from faceorch.files import sha256_of, umask
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
+from faceorch.patches import patches_of
 from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
 from faceorch.record import (
+    AppliedPatch,
     ClipRecord,
     Host,
     Inputs,
@@ -59,6 +61,7 @@ class Request:
     networks: tuple[str, ...] = ()
     runtime: RuntimeChoice = "auto"
     gpus: str = "all"
+    base: str | None = None
     seed: int = 0
     settings: Mapping[str, Mapping[str, SettingValue]] = field(default_factory=dict)
     out: Path = Path("results")
@@ -147,7 +150,8 @@ def resume_run(
     )
     _sweep(runtimes, observer)
     gpus = read_gpus()
-    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=select_gpus(run.options.gpus, gpus))
+    selected = select_gpus(run.options.gpus, gpus)
+    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=selected, base=run.options.base)
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
     if not networks and run.status is RunStatus.DONE:
         return record
@@ -168,12 +172,14 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
     runtimes = make_runtimes(request.runtime, request.pythons, request.images)
     _sweep(runtimes, None)
     gpus = read_gpus()
-    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=select_gpus(request.gpus, gpus))
+    selected = select_gpus(request.gpus, gpus)
+    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=selected, base=request.base)
     demand(plan, request.networks)
     options = Options(
         networks=list(request.networks),
         runtime=request.runtime,
         gpus=request.gpus,
+        base=request.base,
         seed=request.seed,
         timeout_s=request.timeout_s,
         settings={name: dict(values) for name, values in request.settings.items()},
@@ -241,6 +247,7 @@ def _job(network: Network, request: Request, status: JobStatus) -> Job:
         seed=request.seed,
         settings=network.settings(request.settings.get(network.name, {})),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
+        patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
     )
 
 

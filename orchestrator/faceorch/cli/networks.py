@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False, type=NetworkName())
+@click.option("--patches", is_flag=True, help="List what NAME changes in upstream's code, why, and what it expects.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-def command(name: str | None, as_json: bool) -> None:
+def command(name: str | None, patches: bool, as_json: bool) -> None:
     """List the networks: what they are, what they need, and whether they are ready here; if not, why.
 
     With NAME, tell everything about that one, its settings included.
@@ -26,7 +27,13 @@ def command(name: str | None, as_json: bool) -> None:
     Examples:
       faceorch networks
       faceorch networks baseline
+      faceorch networks baseline --patches
     """
+    if patches:
+        if name is None:
+            raise click.UsageError("--patches lists those of one network: name it")
+        _patches(name, as_json)
+        return
     from faceorch.networks import load_networks, pick
     from faceorch.plan import make_plan
     from faceorch.runs import make_runtimes
@@ -45,6 +52,25 @@ def command(name: str | None, as_json: bool) -> None:
         _table(chosen, states)
     else:
         _details(chosen[0], states[name])
+
+
+def _patches(name: str, as_json: bool) -> None:
+    from faceorch.networks import load_networks, pick
+    from faceorch.patches import patches_of
+
+    network = pick(load_networks(), name)
+    patches = patches_of(network)
+    if as_json:
+        rows = [{"name": p.name, "file": p.file, "reason": p.reason, "expects": list(p.expects)} for p in patches]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not patches:
+        click.echo(f"{name} changes nothing in upstream's code")
+    for patch in patches:
+        click.echo(f"{patch.file}: {patch.name}")
+        click.echo(f"  reason   {patch.reason}")
+        for expected in patch.expects:
+            click.echo(f"  expects  {expected}")
 
 
 def _state(state: Planned | Obstacle) -> str:

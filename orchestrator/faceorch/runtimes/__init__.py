@@ -99,8 +99,8 @@ class Runtime(Protocol):
 
     name: str
 
-    def ready(self, network: Network) -> Ready | NotReady:
-        """Say whether `network` could run here now (or after `prepare`), without changing anything."""
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
+        """Say whether `network` could run here on `base` now (or after `prepare`), without changing anything."""
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
         """Make the environment, when `ready.prepared` is False; `UserError` when that fails."""

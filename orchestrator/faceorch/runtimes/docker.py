@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
-_TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
-_SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
+TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
+SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
 # Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
-_FILES = 16384
-_PROCESSES = 4096
+FILES = 16384
+PROCESSES = 4096
 
 
 class DockerRuntime:
@@ -195,15 +195,15 @@ def sandbox(
     return api.create_host_config(
         network_mode="none",
         read_only=True,
-        tmpfs={"/tmp": _TMP},
+        tmpfs={"/tmp": TMP},
         mounts=list(mounts),
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        pids_limit=_PROCESSES,
+        pids_limit=PROCESSES,
         mem_limit=memory_bytes,
         memswap_limit=memory_bytes,
-        shm_size=_SHM_BYTES,
-        ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+        shm_size=SHM_BYTES,
+        ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
         init=True,
         device_requests=list(gpus) or None,
     )

@@ -63,6 +63,9 @@ class OutcomeKind(str, Enum):
     NO_ENGINE = "no_engine"
     NO_GPU = "no_gpu"
     NO_PYTHON = "no_python"
+    UNSUPPORTED_DRIVER = "unsupported_driver"
+    NO_GPU_ACCESS = "no_gpu_access"
+    TOO_LITTLE_MEMORY = "too_little_memory"
 
 
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -174,6 +177,7 @@ class Environment(_Record):
     name: Annotated[str, Meta(description="image tag or folder")]
     given: Annotated[bool, Meta(description="true: brought by the user, not built by faceorch")] = False
     base: str | None = None
+    builder: Annotated[str | None, Meta(description="what built the image: buildx or classic")] = None
     python: str | None = None
     note: str = ""
 

@@ -51,7 +51,7 @@ PATCHES = (
     Patch(
         name="no-librosa",
         file="SadTalker/src/utils/audio.py",
-        reason="librosa compiles itself for 15 s in every new container; what it does here, torch does",
+        reason="librosa compiles itself for 15 s in every new container; the two steps that it did are in sadtalker_hear.py",
         edits=(DeleteImport("librosa"), DeleteImport("librosa.filters")),
     ),
     Patch(

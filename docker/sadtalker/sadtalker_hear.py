@@ -1,7 +1,7 @@
 """A clip to upstream's mel spectrogram, without librosa: that compiles itself for 15 seconds in every new container.
 
-Pre-emphasis, decibels and their range are upstream's own functions and numbers. librosa's two steps between them, the
-short-time Fourier transform and the mel filters (Slaney's), come from torch; its resampler, soxr, is used as it uses it.
+Pre-emphasis, decibels and their range are upstream's own functions and numbers. Of librosa's two steps between them the
+short-time Fourier transform is torch's, and the mel filters are here; its resampler, soxr, is used as it uses it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import soxr
 import torch
 from src.utils import audio as upstream
 from src.utils.hparams import hparams
-from torchaudio.functional import melscale_fbanks
 
 Array = npt.NDArray[np.float32]
 
@@ -29,6 +28,7 @@ _COLUMNS_PER_S = RATE // HOP
 _WINDOW = 16  # columns that a frame is made from
 _BLOCK = 60 * _COLUMNS_PER_S
 _MARGIN = 8  # columns; a spectrum reaches 2 to each side
+_KNEE_HZ, _KNEE_MEL, _STEP = 1000.0, 15.0, math.log(6.4) / 27
 
 
 def listen(path: Path) -> tuple[Array, int]:
@@ -82,16 +82,24 @@ def _mel(samples: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _filters() -> Array:
-    """Return the mel filters (bands, frequencies)."""
-    return melscale_fbanks(
-        hparams.n_fft // 2 + 1,
-        float(hparams.fmin),
-        float(hparams.fmax),
-        hparams.num_mels,
-        RATE,
-        norm="slaney",
-        mel_scale="slaney",
-    ).T.numpy()
+    """Return the mel filters (bands, frequencies): triangles of equal area between neighbouring bands."""
+    frequencies = np.linspace(0.0, RATE / 2, hparams.n_fft // 2 + 1)
+    ends = slaney_hz(np.linspace(*slaney_mel(np.array([hparams.fmin, hparams.fmax])), hparams.num_mels + 2))
+    low, middle, high = ends[:-2, None], ends[1:-1, None], ends[2:, None]
+    rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
+    return np.asarray(np.clip(np.minimum(rising, falling), 0.0, None) * 2.0 / (high - low), np.float32)
+
+
+def slaney_mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the pitch of frequencies on Slaney's scale: linear up to 1 kHz (15 mel), 27 mel for each factor of 6.4."""
+    above = _KNEE_MEL + np.log(np.maximum(hz, _KNEE_HZ) / _KNEE_HZ) / _STEP
+    return np.where(hz < _KNEE_HZ, hz * _KNEE_MEL / _KNEE_HZ, above)
+
+
+def slaney_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the frequencies of pitches on Slaney's scale."""
+    above = _KNEE_HZ * np.exp((np.maximum(mel, _KNEE_MEL) - _KNEE_MEL) * _STEP)
+    return np.where(mel < _KNEE_MEL, mel * _KNEE_HZ / _KNEE_MEL, above)
 
 
 def windows(columns: Array, start: int, stop: int) -> Array:

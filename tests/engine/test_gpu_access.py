@@ -91,7 +91,7 @@ def test_a_gpus_request_reaches_the_hook(probe: Probe) -> None:
 @pytest.mark.usefixtures("hook")
 def test_a_container_that_starts_without_a_gpu_is_found_out(probe: Probe) -> None:
     probe.build()
-    (image,) = [image for image in images.ours(probe.api) if image.tag.startswith("faceorch/probe:")]
+    (image,) = [image for image in images.ours(probe.api) if image.network == "probe"]
     (finding,) = judge_container(probe_container(probe.api, image, REQUEST, ["GPU-a"]), load_bases()["cpu"])
     assert (finding.severity, finding.remedy) == (Severity.ERROR, INSTALL_TOOLKIT)
     assert finding.found == (
@@ -102,9 +102,9 @@ def test_a_container_that_starts_without_a_gpu_is_found_out(probe: Probe) -> Non
 
 def test_an_image_whose_python_is_gone_is_told_and_nothing_is_left(probe: Probe) -> None:
     dockerfile = probe.network.folder / "Dockerfile"
-    dockerfile.write_text(dockerfile.read_text("utf-8").replace('["python3"', '["/no/python"'), "utf-8")
+    dockerfile.write_text(f'{dockerfile.read_text("utf-8")}\nENTRYPOINT ["/no/python"]\n', "utf-8")
     probe.build()
-    (image,) = [image for image in images.ours(probe.api) if image.tag.startswith("faceorch/probe:")]
+    (image,) = [image for image in images.ours(probe.api) if image.network == "probe"]
     seen = probe_container(probe.api, image, REQUEST, [])
     assert seen.problem.startswith("the program in the container ended with exit code 127: ")
     assert "/no/python" in seen.problem

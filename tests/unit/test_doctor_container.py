@@ -88,7 +88,9 @@ def test_an_image_whose_torch_is_not_that_of_its_base_is_told() -> None:
 
 
 def image(tag: str, base: str, created: float) -> Image:
-    return Image(id=tag, tag=tag, inputs="", base=base, base_image="", created=created)
+    return Image(
+        id=tag, tags=(tag,), network="", inputs="", base=base, base_image="", builder="classic", created=created
+    )
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Ba
         for name, network in networks.items()
         if not network.missing_files
         and (facts.gpus.gpus or not network.manifest.needs.gpu)
-        and not any(image.tag.startswith(f"faceorch/{name}:") for image in built)
+        and not any(image.network == name for image in built)
     }
-    standing = {image.base for image in built}
+    standing = {image.base for image in built if not image.network}
     used = bases_used(missing, facts.gpus, bases)
     needed_gb = sum(base.disk_gb for base in used if base.name not in standing) + _NETWORK_IMAGE_GB * len(missing)
     what = f"the images of {', '.join(missing)}" if missing else "the images that can run here are built"

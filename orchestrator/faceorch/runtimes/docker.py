@@ -170,7 +170,11 @@ class DockerRuntime:
                 f"{images.LABEL}.network": launch.network.name,
             },
             host_config=sandbox(
-                self._api, mounts=mounts, memory_bytes=memory_bytes, gpus=gpu_requests(self._access, launch.gpus)
+                self._api,
+                self._facts,
+                mounts=mounts,
+                memory_bytes=memory_bytes,
+                gpus=gpu_requests(self._access, launch.gpus),
             ),
         )
 
@@ -192,7 +196,7 @@ class DockerRuntime:
 
 
 def sandbox(
-    api: APIClient, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
+    api: APIClient, facts: EngineFacts, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
 ) -> dict[str, Any]:
     """Return the engine's settings of the sandbox: what every container of ours runs in."""
     from docker.types import Ulimit
@@ -211,6 +215,8 @@ def sandbox(
         ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
         init=True,
         device_requests=list(gpus) or None,
+        # A daemon with userns-remap would make another user of us, who may not write the run's folder.
+        userns_mode="host" if facts.remaps_users else None,
     )
 
 

@@ -51,7 +51,7 @@ PATCHES = (
     Patch(
         name="no-librosa",
         file="SadTalker/src/utils/audio.py",
-        reason="librosa compiles itself for 15 s in every new container; the two steps that it did are in sadtalker_hear.py",
+        reason="librosa compiles itself for 15 s in every new container; its two steps are in sadtalker_hear.py",
         edits=(DeleteImport("librosa"), DeleteImport("librosa.filters")),
     ),
     Patch(
@@ -63,7 +63,7 @@ PATCHES = (
     Patch(
         name="box-inside",
         file="SadTalker/src/utils/croper.py",
-        reason="the face's box was limited by the picture's width alone: near an edge it left the picture, and pasting failed",
+        reason="limited by the picture's width alone, a face's box near an edge left the picture, and pasting failed",
         edits=(
             SetValue("rx", "min(quad[4:8:2].max(), crop[2] - crop[0])", within="Preprocesser.align_face"),
             SetValue("ry", "min(quad[3:6:2].max(), crop[3] - crop[1])", within="Preprocesser.align_face"),

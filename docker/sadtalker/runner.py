@@ -14,13 +14,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sadtalker_detect import FaceDetector, Image
-from sadtalker_enhance import Enhancer, PasteBack
-from sadtalker_face import FaceReader, Subject, read_portrait
+from sadtalker_blend import PasteBack
+from sadtalker_detect import FaceDetector
+from sadtalker_enhance import Enhancer
+from sadtalker_face import FaceReader
 from sadtalker_files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
-from sadtalker_hear import FPS, listen
+from sadtalker_frames import FPS
+from sadtalker_hear import listen
 from sadtalker_motion import Motion
-from sadtalker_paste import Composer, IntoPortrait, OnItsOwn
+from sadtalker_paste import Composer, Image, IntoPortrait, OnItsOwn
+from sadtalker_portrait import Subject, read_portrait
 from sadtalker_render import Renderer
 from sadtalker_stream import Clock, cores, ordered
 
@@ -131,6 +134,8 @@ class SadTalker(Network):
                 progress.update(done, count)
         for name, seconds in clock.seconds.items():
             progress.metric(name, round(seconds, 3), "s")
+        if enhancer is not None:
+            progress.metric("faces_per_frame", round(enhancer.faces / count, 2), "faces")
         return video.path
 
     def _loaded(self, choice: Choice) -> _Models:

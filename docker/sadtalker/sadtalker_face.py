@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from facexlib.alignment import landmark_98_to_68
 from PIL import Image as Pictures
-from sadtalker_detect import FaceDetector, Faces, Image, largest
+from sadtalker_detect import FaceDetector, Faces, largest
 from sadtalker_files import LANDMARKS, WeightsFolder, fill, main_file
-from sadtalker_paste import Box, resize
+from sadtalker_paste import Box, Image
+from sadtalker_portrait import Subject
 from sadtalker_upstream import config
 from src.face3d.models import networks
 from src.face3d.util.load_mats import load_lm3d
@@ -21,29 +19,14 @@ from src.face3d.util.my_awing_arch import FAN
 from src.face3d.util.preprocess import align_img
 from src.utils.croper import Preprocesser
 
-from faceorch_runner import BadInput, NoFace
+from faceorch_runner import NoFace
 
 Points = npt.NDArray[np.float32]
 
-_LEAST_SIDE = 32
 _LEAST_FACE = 32
 _NEVER_SHRINK = 10**9
 # Where the face coefficients lie among the 257 that the reconstruction network returns.
 _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What the renderer needs to know of a portrait.
-
-    `square` is the part that it draws (RGB, size x size), `box` where that part lies in the portrait, `coefficients`
-    the 64 of the expression, 3 angles, 3 of the translation, and 3 of how the face lies in the square.
-    """
-
-    square: Image
-    box: Box
-    coefficients: npt.NDArray[np.float32]
-    face_width: float
 
 
 class FaceReader:
@@ -80,7 +63,9 @@ class FaceReader:
             points = self._landmarks(portrait, face)
             face_width = float(face[2] - face[0])
             if face_width < _LEAST_FACE:
-                raise NoFace(f"face is {face_width:.0f} px wide in {name}, {_LEAST_FACE} px or more needed: crop closer")
+                raise NoFace(
+                    f"face is {face_width:.0f} px wide in {name}, {_LEAST_FACE} px or more needed: crop closer"
+                )
             box = face_box(portrait, points)
         left, top, right, bottom = box
         square = resize_plainly(portrait[top:bottom, left:right], self._size)
@@ -133,17 +118,3 @@ def face_box(portrait: Image, points: Points) -> Box:
 def resize_plainly(picture: Image, side: int) -> Image:
     """Return `picture` as a square, as upstream does it: linearly, also when it shrinks."""
     return np.asarray(cv2.resize(picture, (side, side)), np.uint8)
-
-
-def read_portrait(path: Path, max_size: int) -> Image:
-    """Return a portrait (RGB) with even sides, none above `max_size`."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise BadInput(f"{path.name} cannot be read as a picture")
-    height, width = picture.shape[:2]
-    if min(height, width) < _LEAST_SIDE:
-        raise BadInput(f"{path.name} is {width}x{height}, {_LEAST_SIDE} px or more a side needed")
-    scale = min(1.0, max_size / max(height, width))
-    picture = resize(np.asarray(picture, np.uint8), max(2, round(width * scale)), max(2, round(height * scale)))
-    height, width = picture.shape[:2]
-    return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2, ::-1])

@@ -1,7 +1,7 @@
 """A clip to upstream's mel spectrogram, without librosa: that compiles itself for 15 seconds in every new container.
 
 Pre-emphasis, decibels and their range are upstream's own functions and numbers. Of librosa's two steps between them the
-short-time Fourier transform is torch's, and the mel filters are here; its resampler, soxr, is used as it uses it.
+short-time Fourier transform is torch's, and the mel filters are ours; its resampler, soxr, is used as it uses it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 import torch
+from sadtalker_frames import COLUMNS_PER_S, HOP, RATE, SAMPLES_PER_FRAME, mel_filters
 from src.utils import audio as upstream
 from src.utils.hparams import hparams
 
 Array = npt.NDArray[np.float32]
 
-FPS = 25
-RATE = 16000
-HOP = 200  # samples between two columns of the spectrogram
-_SAMPLES_PER_FRAME = RATE // FPS
-_COLUMNS_PER_S = RATE // HOP
-_WINDOW = 16  # columns that a frame is made from
-_BLOCK = 60 * _COLUMNS_PER_S
+_BLOCK = 60 * COLUMNS_PER_S
 _MARGIN = 8  # columns; a spectrum reaches 2 to each side
-_KNEE_HZ, _KNEE_MEL, _STEP = 1000.0, 15.0, math.log(6.4) / 27
 
 
 def listen(path: Path) -> tuple[Array, int]:
@@ -37,8 +31,8 @@ def listen(path: Path) -> tuple[Array, int]:
         rate = clip.getframerate()
         samples = np.frombuffer(clip.readframes(clip.getnframes()), "<i2").astype(np.float32) / 32768.0
     heard = resample(samples, rate)
-    count = len(heard) // _SAMPLES_PER_FRAME
-    return spectrogram(heard[: count * _SAMPLES_PER_FRAME]), count
+    count = len(heard) // SAMPLES_PER_FRAME
+    return spectrogram(heard[: count * SAMPLES_PER_FRAME]), count
 
 
 def resample(samples: Array, rate: int) -> Array:
@@ -82,33 +76,4 @@ def _mel(samples: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _filters() -> Array:
-    """Return the mel filters (bands, frequencies): triangles of equal area between neighbouring bands."""
-    frequencies = np.linspace(0.0, RATE / 2, hparams.n_fft // 2 + 1)
-    ends = slaney_hz(np.linspace(*slaney_mel(np.array([hparams.fmin, hparams.fmax])), hparams.num_mels + 2))
-    low, middle, high = ends[:-2, None], ends[1:-1, None], ends[2:, None]
-    rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
-    return np.asarray(np.clip(np.minimum(rising, falling), 0.0, None) * 2.0 / (high - low), np.float32)
-
-
-def slaney_mel(hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the pitch of frequencies on Slaney's scale: linear up to 1 kHz (15 mel), 27 mel for each factor of 6.4."""
-    above = _KNEE_MEL + np.log(np.maximum(hz, _KNEE_HZ) / _KNEE_HZ) / _STEP
-    return np.where(hz < _KNEE_HZ, hz * _KNEE_MEL / _KNEE_HZ, above)
-
-
-def slaney_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the frequencies of pitches on Slaney's scale."""
-    above = _KNEE_HZ * np.exp((np.maximum(mel, _KNEE_MEL) - _KNEE_MEL) * _STEP)
-    return np.where(mel < _KNEE_MEL, mel * _KNEE_HZ / _KNEE_MEL, above)
-
-
-def windows(columns: Array, start: int, stop: int) -> Array:
-    """Return (frames, bands, columns): what is heard around each frame from `start` to `stop`."""
-    return columns[heard_columns(start, stop, len(columns))].transpose(0, 2, 1)
-
-
-def heard_columns(start: int, stop: int, columns: int) -> npt.NDArray[np.int64]:
-    """Return (frames, columns) indices: each window begins two frames early, and the clip's ends are repeated."""
-    frames = np.arange(start, stop) - 2
-    first = np.trunc(float(_COLUMNS_PER_S) * (frames / float(FPS))).astype(np.int64)
-    return np.clip(first[:, None] + np.arange(_WINDOW), 0, columns - 1)
+    return mel_filters(hparams.num_mels, hparams.fmin, hparams.fmax, hparams.n_fft // 2 + 1)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
 from sadtalker_files import WeightsFolder, fill, main_file
-from sadtalker_hear import windows
+from sadtalker_frames import blinks, windows
 from sadtalker_upstream import config
 from scipy.signal import savgol_filter
 from src.audio2exp_models.networks import SimpleWrapperV2
@@ -40,7 +38,7 @@ class Motion:
     ) -> Array:
         """Return (count, 70) coefficients; `source` is the portrait's own row, whose pose `still` keeps."""
         face = torch.from_numpy(source[:EXPRESSION]).to(self._device)
-        eyes = torch.from_numpy(blinks(count, seed)).to(self._device)
+        eyes = torch.from_numpy(blinks(generate_blink_seq_randomly, count, seed)).to(self._device)
         result = np.empty((count, 70), np.float32)
         for start in range(0, count, _FRAMES_AT_ONCE):
             stop = min(start + _FRAMES_AT_ONCE, count)
@@ -61,7 +59,7 @@ class Motion:
         moved = [torch.zeros(1, 6)]
         for start in range(1, count, length):
             wanted = min(length, count - start)
-            # The last window reaches back, so that it is full; a clip that is too short begins with copies of its start.
+            # The last window reaches back to be full; a clip that is too short for one begins with copies of its start.
             first = min(start, max(1, count - length))
             heard = self._pose.audio_encoder(self._heard(columns, first, min(first + length, count))[None])
             missing = length - heard.shape[1]
@@ -75,17 +73,6 @@ class Motion:
     def _heard(self, columns: Array, start: int, stop: int) -> torch.Tensor:
         """Return (frames, 1, bands, columns): what is heard around each frame from `start` to `stop`."""
         return torch.from_numpy(windows(columns, start, stop)[:, None]).to(self._device)
-
-
-def blinks(count: int, seed: int) -> Array:
-    """Return (count, 1): how far the eyes are closed, from a generator of its own."""
-    before = random.getstate()
-    random.seed(seed)
-    try:
-        # Upstream's draw has an empty range at exactly 21 frames; fewer never blink.
-        return np.asarray(generate_blink_seq_randomly(max(count, 22) if count > 20 else count)[:count], np.float32)
-    finally:
-        random.setstate(before)
 
 
 def smooth(poses: Array) -> Array:

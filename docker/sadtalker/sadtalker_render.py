@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as functional
 import yaml
 from sadtalker_files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, fill, main_file
+from sadtalker_frames import RADIUS, around
 from sadtalker_stream import Clock
 from sadtalker_upstream import config
 from src.facerender.modules.generator import OcclusionAwareSPADEGenerator
@@ -21,8 +22,6 @@ from torch.nn.utils import remove_spectral_norm
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
-
-RADIUS = 13  # frames that the mapping network looks at on each side
 
 
 class Renderer:
@@ -96,12 +95,6 @@ class Renderer:
         if visible.shape[2:] != warped.shape[2:]:
             visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
         return net.decoder(warped * visible)
-
-
-def around(rows: Array, start: int, stop: int) -> Array:
-    """Return (frames, 2 * RADIUS + 1, coefficients): each row with its neighbours, the clip's ends repeated."""
-    at = np.arange(start, stop)[:, None] + np.arange(-RADIUS, RADIUS + 1)
-    return rows[np.clip(at, 0, len(rows) - 1)]
 
 
 def _settle(net: Any) -> None:

@@ -28,6 +28,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
+        """Book the time within as `name`."""
         started_s = time.monotonic()
         try:
             yield

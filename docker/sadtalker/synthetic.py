@@ -34,7 +34,7 @@ _NOISE = 0.5  # how strongly the restorer shows its noise, so that a seed can be
 
 
 def make(weights: Path, *, full: bool) -> None:
-    """Write the files that a smoke test reads: all networks in their true dimensions, for pictures of 256 or 512 pixels.
+    """Write what a smoke test reads: all networks in their true dimensions, for squares of 256 or (`full`) 512 pixels.
 
     Without `full` the detector takes the middle of a picture of 128 pixels for a face, whatever it shows. With it, what
     lies above a dark patch of about 200 pixels, such as the collar of the demo's portrait at 1024 pixels.
@@ -134,12 +134,14 @@ def _averages(convolutions: list[nn.Conv2d]) -> None:
 def _find_the_middle(net: RetinaFace) -> None:
     """Find one face of 96 pixels in the middle of a picture of 128.
 
-    A constant on the map of stride 16 is averaged four times: the 0 beyond the edge reaches everything but the middle.
+    A constant on the map of stride 16, 8x8 cells, is averaged over 8x8 of them; beyond the edge lies 0, so that only
+    one cell keeps the whole.
     """
     net.fpn.output2[1].bias[0] = 1.0
+    net.fpn.merge2[0].weight[0, 0, :2, :2] = 1 / 4
     ssh = net.ssh2
-    _averages([net.fpn.merge2[0], ssh.conv5X5_1[0], ssh.conv7X7_2[0], ssh.conv7x7_3[0]])
-    _fire(net, level=1, anchor=1, channel=192, gain=800.0, threshold=0.95)
+    _averages([ssh.conv5X5_1[0], ssh.conv7X7_2[0], ssh.conv7x7_3[0]])
+    _fire(net, level=1, anchor=1, channel=192, gain=800.0, threshold=0.99)
     _face_shape(net, level=1, anchor=1, anchor_px=128.0, box_px=96.0)
 
 
@@ -201,11 +203,12 @@ def _template() -> npt.NDArray[np.int64]:
     brow = np.array([[12, 17], [15, 15], [18, 14], [21, 14], [25, 15], [25, 17], [21, 16], [18, 16], [15, 17]])
     other = np.array([[39, 15], [43, 14], [46, 14], [49, 15], [52, 17], [49, 17], [46, 16], [43, 16], [39, 17]])
     nose = np.array([[32, 24], [32, 28], [32, 32], [32, 36], [27, 39], [29, 40], [32, 41], [35, 40], [37, 39]])
+    left, right = np.array([21, 24]), np.array([43, 24])
     eye = np.array([[-6, 0], [-4, -2], [0, -3], [4, -2], [6, 0], [4, 2], [0, 3], [-4, 2]])
     lips = np.linspace(math.pi, 3 * math.pi, 13)[:12]
     inner = np.linspace(math.pi, 3 * math.pi, 9)[:8]
     mouth = np.r_[
         np.c_[32 + 10 * np.cos(lips), 48 + 4 * np.sin(lips)], np.c_[32 + 7 * np.cos(inner), 48 + 2 * np.sin(inner)]
     ]
-    points = np.r_[contour, brow, other, nose, eye + [21, 24], eye + [43, 24], mouth, [[21, 24], [43, 24]]]
+    points = np.r_[contour, brow, other, nose, eye + left, eye + right, mouth, [left, right]]
     return np.clip(np.rint(points), 2, 61).astype(np.int64)

@@ -113,7 +113,7 @@ def blend(canvas: Image, matrix: Matrix, face: Image, mask: npt.NDArray[np.uint8
     soft = cv2.warpAffine(soften(mask), back, size)[..., None]
     drawn = cv2.warpAffine(face, back, size)
     under = canvas[top:bottom, left:right]
-    canvas[top:bottom, left:right] = soft * drawn + (1.0 - soft) * under
+    canvas[top:bottom, left:right] = np.rint(soft * drawn + (1.0 - soft) * under)
 
 
 def soften(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

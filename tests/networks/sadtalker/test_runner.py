@@ -1,0 +1,282 @@
+"""The runner with stand-ins for the networks: models once, frames in order to one encode, jobs refused early."""
+
+from __future__ import annotations
+
+import os
+import sys
+import wave
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from faceorch.media.video import probe_video
+from faceorch.networks import docker_folder, load_networks
+from faceorch_runner import BadInput, Job, MissingWeight, Network, Progress, VideoWriter
+from faceorch_runner.events import EventParser, EventStream
+from tests.networks.sadtalker.conftest import FOLDER, Load
+
+DEFAULTS = load_networks([docker_folder()])["sadtalker"].settings({})
+SIDE = 64  # stands in for the renderer's 512
+
+
+class Loaded:
+    """What the stand-ins were asked for."""
+
+    def __init__(self) -> None:
+        self.models: list[tuple[str, Any]] = []
+        self.drawn: list[tuple[Any, ...]] = []
+        self.held, self.most_held = 0, 0
+
+
+def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return the modules that need torch, as names and what they hold."""
+
+    class WeightsFolder:
+        def __init__(self, folder: Path | None) -> None:
+            pass
+
+        def require(self, *names: str) -> None:
+            if lost := [name for name in names if name in missing]:
+                raise MissingWeight(f"missing from the weights folder: {', '.join(lost)}")
+
+    def network(name: str, **methods: Callable[..., Any]) -> type:
+        def init(self: Any, *arguments: Any) -> None:
+            seen.models.append((name, arguments))
+            for key in ("width", "faces"):
+                setattr(self, key, 73)
+
+        return type(name, (), {"__init__": init, **methods})
+
+    def read(self: Any, name: str, portrait: Any, *, whole: bool) -> Any:
+        from sadtalker_portrait import Subject
+
+        height, width = portrait.shape[:2]
+        box = (0, 0, width, height) if whole else (8, 8, width - 8, height - 8)
+        return Subject(np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), width / 2)
+
+    def coefficients(self: Any, columns: Any, count: int, source: Any, **how: Any) -> Any:
+        seen.drawn.append(("motion", count, how))
+        return np.zeros((count, 70), np.float32)
+
+    def draw(self: Any, square: Any, source: Any, rows: Any, batch: int, clock: Any) -> Iterator[Any]:
+        seen.drawn.append(("render", rows.shape, batch, rows[0, 70:].tolist()))
+        for index in range(len(rows)):
+            seen.held += 1
+            seen.most_held = max(seen.most_held, seen.held)
+            picture = np.full((SIDE, SIDE, 3), 20, np.uint8)
+            picture[16:48, 16:48] = 40 + 4 * (index % 20)  # blending keeps differences within a face
+            yield picture
+
+    def sharpen(self: Any, frames: Any, batch: int, seed: int, clock: Any) -> Iterator[Any]:
+        from sadtalker_blend import Sharpened
+
+        seen.drawn.append(("sharpen", batch, seed))
+        for index, frame in enumerate(frames):
+            yield Sharpened(index, frame)
+
+    names = ("DETECTOR", "LANDMARKS", "PARSER", "RESTORER", "MAPPING_FULL", "MAPPING_CROP")
+    return {
+        "sadtalker_files": {
+            **{name: name.lower() for name in names},
+            "WeightsFolder": WeightsFolder,
+            "main_file": lambda size: f"main-{size}",
+        },
+        "sadtalker_detect": {"FaceDetector": network("detector")},
+        "sadtalker_face": {"FaceReader": network("reader", read=read)},
+        "sadtalker_hear": {"listen": lambda path: (np.zeros((9, 80), np.float32), frames_of(path))},
+        "sadtalker_motion": {"Motion": network("motion", coefficients=coefficients)},
+        "sadtalker_render": {"Renderer": network("renderer", draw=draw)},
+        "sadtalker_enhance": {"Enhancer": network("enhancer", sharpen=sharpen)},
+    }
+
+
+def frames_of(path: Path) -> int:
+    with wave.open(str(path)) as clip:
+        return clip.getnframes() * 25 // clip.getframerate()
+
+
+Make = Callable[..., Network]
+
+
+@pytest.fixture
+def seen() -> Loaded:
+    return Loaded()
+
+
+@pytest.fixture
+def network(load: Load, seen: Loaded, monkeypatch: pytest.MonkeyPatch) -> Make:
+    def make(*missing: str) -> Network:
+        for name, content in stand_ins(seen, missing).items():
+            module = ModuleType(name)
+            vars(module).update(content)
+            monkeypatch.setitem(sys.modules, name, module)
+        made: Network = load("runner").SadTalker()
+        return made
+
+    return make
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Callable[..., Job]:
+    def make(name: str, *, seconds: float = 1.0, shape: tuple[int, int] = (80, 96), **settings: Any) -> Job:
+        portrait, audio, work = tmp_path / "portrait.png", tmp_path / f"{name}.wav", tmp_path / name
+        cv2.imwrite(str(portrait), np.full((*shape, 3), 120, np.uint8))
+        with wave.open(str(audio), "wb") as clip:
+            clip.setnchannels(1)
+            clip.setsampwidth(2)
+            clip.setframerate(8000)
+            clip.writeframes(bytes(round(seconds * 8000) * 2))
+        work.mkdir()
+        return Job(name, portrait, audio, 7, {**DEFAULTS, **settings}, work)
+
+    return make
+
+
+def animate(network: Network, job: Job) -> tuple[Path, list[dict[str, Any]]]:
+    read, write = os.pipe()
+    video = network.animate(job, Progress(EventStream(write), job.id))
+    os.close(write)
+    with open(read, "rb") as pipe:
+        events = list(EventParser().feed(pipe.read()))
+    return video, [event.to_json() for event in events if not isinstance(event, str)]
+
+
+def test_frames_go_through_paste_and_encode_in_order(network: Make, job: Callable[..., Job], seen: Loaded) -> None:
+    made, asked = network(), job("one", seconds=2.0)
+    made.check(asked)
+    made.setup(Path("weights"), "cpu")
+    video, events = animate(made, asked)
+    found = probe_video(video)
+    assert (found.width, found.height, found.frames, found.fps) == (192, 160, 50, 25.0)
+    levels = [frame[80, 96].mean() for frame in decoded(video)]
+    assert all(later > earlier for earlier, later in pairwise(levels[:20]))
+    assert [e["name"] for e in events if e["event"] == "stage"] == ["landmarks", "audio", "frames"]
+    assert [(e["done"], e["total"]) for e in events if e["event"] == "progress"] == [(n, 50) for n in range(1, 51)]
+    assert seen.drawn == [
+        ("motion", 50, {"seed": 7, "still": True, "pose_style": 0, "expression": 1.0}),
+        ("render", (50, 73), 1, [70.0, 71.0, 72.0]),
+        ("sharpen", 1, 7),
+    ]
+
+
+def decoded(video: Path) -> Iterator[Any]:
+    import av
+
+    with av.open(str(video)) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+def test_models_are_loaded_once_for_all_jobs_of_one_kind(network: Make, job: Callable[..., Job], seen: Loaded) -> None:
+    made, jobs = network(), [job("one"), job("two")]
+    for asked in jobs:
+        made.check(asked)
+    made.setup(Path("weights"), "cpu")
+    loaded = [name for name, _ in seen.models]
+    assert loaded == ["detector", "reader", "motion", "renderer", "enhancer"]
+    for asked in jobs:
+        animate(made, asked)
+    assert [name for name, _ in seen.models] == loaded
+
+
+def test_another_kind_of_job_loads_what_it_needs_and_says_so(
+    network: Make, job: Callable[..., Job], seen: Loaded
+) -> None:
+    made, first, other = network(), job("one"), job("two", preprocess="crop", enhancer=False)
+    made.check(first)
+    made.setup(Path("weights"), "cpu")
+    _, events = animate(made, other)
+    assert next(e["name"] for e in events if e["event"] == "stage") == "load"
+    assert [name for name, _ in seen.models][-3:] == ["reader", "motion", "renderer"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({"enhancer": False}, (96, 80)),
+        ({"enhancer": False, "preprocess": "crop", "size": "256"}, (256, 204)),
+        ({"preprocess": "resize", "size": "256"}, (512, 424)),
+    ],
+    ids=["full", "crop", "resize-enhanced"],
+)
+def test_the_size_of_the_video_follows_the_settings(
+    network: Make, job: Callable[..., Job], settings: dict[str, Any], size: tuple[int, int]
+) -> None:
+    made, asked = network(), job("one", seconds=0.2, **settings)
+    made.check(asked)
+    made.setup(None, "cpu")
+    found = probe_video(animate(made, asked)[0])
+    assert (found.width, found.height, found.frames) == (*size, 5)
+
+
+def test_frames_are_not_collected(
+    network: Make, job: Callable[..., Job], seen: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the clip, no more frames exist than the cores and the encoder work on."""
+    made, asked = network(), job("one", seconds=12.0)
+    made.check(asked)
+    made.setup(None, "cpu")
+    runner = sys.modules["runner"]
+    write = VideoWriter.write
+
+    def counting(self: Any, frame: Any) -> None:
+        write(self, frame)
+        seen.held -= 1
+
+    monkeypatch.setattr(VideoWriter, "write", counting)
+    animate(made, asked)
+    assert seen.held == 0
+    assert seen.most_held <= 4 * runner.cores() + runner._ENCODER_AHEAD + 2
+
+
+def test_a_clip_shorter_than_a_frame_is_refused(network: Make, job: Callable[..., Job]) -> None:
+    with pytest.raises(BadInput, match=r"^one\.wav is 0\.030 s long, 0\.04 s or more needed$"):
+        network().check(job("one", seconds=0.03))
+
+
+@pytest.mark.parametrize(
+    ("missing", "settings"),
+    [("main-512", {}), ("main-256", {"size": "256"}), ("mapping_crop", {"preprocess": "crop"}), ("restorer", {})],
+)
+def test_missing_weights_are_named_before_anything_is_loaded(
+    network: Make, job: Callable[..., Job], seen: Loaded, missing: str, settings: dict[str, Any]
+) -> None:
+    made = network(missing)
+    made.check(job("one", **settings))
+    with pytest.raises(MissingWeight, match=rf"^missing from the weights folder: {missing}$"):
+        made.setup(None, "cpu")
+    assert seen.models == []
+
+
+def test_weights_that_no_job_needs_may_be_missing(network: Make, job: Callable[..., Job]) -> None:
+    made, asked = network("restorer", "parser", "main-256", "mapping_crop"), job("one", enhancer=False)
+    made.check(asked)
+    made.setup(None, "cpu")
+    assert probe_video(animate(made, asked)[0]).frames == 25
+
+
+def test_an_encoder_that_fails_ends_the_job(
+    network: Make, job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, asked = network(), job("one")
+    made.check(asked)
+    made.setup(None, "cpu")
+
+    def broken(self: Any, frame: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(VideoWriter, "write", broken)
+    with pytest.raises(OSError, match="No space left on device"):
+        animate(made, asked)
+
+
+def test_the_seeds_settings_are_the_defaults() -> None:
+    expected = SimpleNamespace(size="512", preprocess="full", still=True, enhancer=True, expression_scale=1.0)
+    assert {key: DEFAULTS[key] for key in vars(expected)} == vars(expected)
+    assert (FOLDER / "Dockerfile").is_file()

@@ -1,0 +1,73 @@
+"""A stream of frames over several cores: in order, bounded, and with its errors."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.networks.sadtalker.conftest import Load
+
+
+def test_results_come_in_order_whichever_is_ready_first(load: Load) -> None:
+    stream = load("sadtalker_stream")
+    clock = stream.Clock()
+
+    def work(item: int) -> int:
+        time.sleep(0.01 if item % 2 else 0.0)
+        return item * 10
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(stream.ordered(pool, work, range(20), 4, clock, "wait_s")) == [item * 10 for item in range(20)]
+    assert clock.seconds["wait_s"] > 0.0
+
+
+def test_no_more_is_begun_than_was_said(load: Load) -> None:
+    stream = load("sadtalker_stream")
+    drawn, taken, most = 0, 0, 0
+    hold = threading.Event()
+
+    def items() -> Iterator[int]:
+        nonlocal drawn, most
+        for item in range(50):
+            drawn += 1
+            most = max(most, drawn - taken)
+            if item == 5:
+                hold.set()
+            yield item
+
+    def work(item: int) -> int:
+        hold.wait(5)
+        return item
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in stream.ordered(pool, work, items(), 6, stream.Clock(), "wait_s"):
+            taken += 1
+    assert (drawn, taken) == (50, 50)
+    assert most == 6
+
+
+def test_an_error_comes_out_where_its_result_would(load: Load) -> None:
+    stream = load("sadtalker_stream")
+
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError("frame 3")
+        return item
+
+    with ThreadPoolExecutor(2) as pool:
+        results = stream.ordered(pool, work, range(10), 4, stream.Clock(), "wait_s")
+        assert [next(results), next(results), next(results)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="frame 3"):
+            next(results)
+
+
+def test_batches_keep_the_rest(load: Load) -> None:
+    assert list(load("sadtalker_stream").batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def test_the_cores_are_those_of_this_process(load: Load) -> None:
+    assert load("sadtalker_stream").cores() >= 1

@@ -29,7 +29,7 @@ LABEL = "io.faceorch"
 BUILD_NETWORK = "FACEORCH_BUILD_NETWORK"
 SOURCE = "https://github.com/faceorch/faceorch"
 # The host reads these; the image needs neither, and editing them builds nothing again.
-_NOT_IN_CONTEXT = {"network.yaml", "requirements.in", "overrides.txt", "__pycache__"}
+_NOT_IN_CONTEXT = {"network.yaml", "weights.yaml", "requirements.in", "overrides.txt", "__pycache__"}
 
 Builder = Literal["buildx", "classic"]
 

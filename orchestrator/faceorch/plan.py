@@ -11,6 +11,7 @@ from faceorch.networks import Network
 from faceorch.record import Gpu, OutcomeKind
 from faceorch.runtimes import NotReady, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
+from faceorch.weights.manifest import load_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,17 @@ def make_plan(
     runtimes: Mapping[str, Runtime],
     gpus: Gpus,
     selected: Sequence[Gpu],
+    smoke: bool = False,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
-    `gpus` is what the host has, `selected` what the user allows.
+    `gpus` is what the host has, `selected` what the user allows. A `smoke` run makes its own weights, and may run
+    a GPU network on the CPU.
     """
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected)
+        decided = _decide(network, runtimes, gpus, selected, smoke)
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -66,7 +69,7 @@ def make_plan(
 
 
 def _decide(
-    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu]
+    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu], smoke: bool
 ) -> Planned | Obstacle:
     needs = network.manifest.needs
     if network.missing_files:
@@ -76,7 +79,10 @@ def _decide(
             f"its image is not part of faceorch {__version__} yet{_unfinished(network)}",
             "update faceorch when it is released (pip install --upgrade faceorch)",
         )
-    if needs.gpu and not selected:
+    if smoke and load_weights(network) is not None and not (network.folder / "synthetic.py").is_file():
+        reason = f"it has no stand-in weights: {network.folder / 'synthetic.py'} missing"
+        return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, "update faceorch when it is released")
+    if needs.gpu and not selected and not smoke:
         reason = gpus.reason or "the run was limited to --gpus none"
         return Obstacle(
             network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"

@@ -14,7 +14,7 @@ import filelock
 
 from faceorch import __version__, host, media
 from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
-from faceorch.execute import Executor
+from faceorch.execute import Check, Executor
 from faceorch.files import sha256_of
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
@@ -63,6 +63,7 @@ class Request:
     images: Mapping[str, str] = field(default_factory=dict)
     check_face: bool = True
     command: tuple[str, ...] = ()
+    synthetic: Literal["tiny", "full"] | None = None
 
 
 def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Mapping[str, str]) -> dict[str, Runtime]:
@@ -75,8 +76,8 @@ def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Ma
     return runtimes
 
 
-def start_run(request: Request, observer: Observer) -> RunFolder:
-    """Do everything that `request` asks for and return the finished run folder.
+def start_run(request: Request, observer: Observer, check: Check | None = None) -> RunFolder:
+    """Do everything that `request` asks for and return the finished run folder; `check` sees every finished video.
 
     Raises `UserError` for whatever the user can mend, before anything is started or left behind;
     on `KeyboardInterrupt` the folder is complete and says how to go on.
@@ -101,6 +102,7 @@ def start_run(request: Request, observer: Observer) -> RunFolder:
             created=now(),
             updated=now(),
             command=list(request.command),
+            synthetic=request.synthetic,
             options=options,
             host=described,
             inputs=Inputs(
@@ -127,7 +129,7 @@ def start_run(request: Request, observer: Observer) -> RunFolder:
         )
         record = RunFolder(folder, run)
         record.save()
-        _execute(record, plan.planned, observer, gate_inputs=request.check_face)
+        _execute(record, plan.planned, observer, gate_inputs=request.check_face, check=check)
     except (InputError, CannotRun):
         shutil.rmtree(folder, ignore_errors=True)  # refused: nothing has run, nothing stays
         raise
@@ -145,6 +147,8 @@ def resume_run(
     """Do what is missing in an earlier run, with the inputs, settings and seed that it recorded."""
     record = RunFolder.load(path)
     run = record.run
+    if run.synthetic is not None:
+        raise RunFolderError(f"{path} was made by faceorch smoke, which is not resumed", "faceorch smoke")
     known = load_networks()
     _check_inputs(record)
     missing = [job for job in run.jobs if not _has_video(record, job)]
@@ -179,7 +183,8 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
     runtimes = make_runtimes(request.runtime, request.pythons, request.images)
     _sweep(runtimes, None)
     gpus = read_gpus()
-    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=select_gpus(request.gpus, gpus))
+    selected = select_gpus(request.gpus, gpus)
+    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=selected, smoke=request.synthetic is not None)
     demand(plan, request.networks)
     options = Options(
         networks=list(request.networks),
@@ -250,9 +255,13 @@ def _job(network: Network, request: Request, status: JobStatus) -> Job:
         title=network.manifest.title,
         status=status,
         seed=request.seed,
-        settings=network.settings(request.settings.get(network.name, {})),
+        settings=network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})}),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
     )
+
+
+def _smoke_settings(network: Network, request: Request) -> dict[str, SettingValue]:
+    return dict(network.manifest.smoke.settings) if request.synthetic == "tiny" else {}
 
 
 def _new_folder(request: Request) -> Path:
@@ -272,12 +281,19 @@ def _new_folder(request: Request) -> Path:
     raise OutputError(f"{out} holds a thousand runs of this second", "choose another --out")
 
 
-def _execute(record: RunFolder, planned: tuple[Planned, ...], observer: Observer, *, gate_inputs: bool) -> None:
+def _execute(
+    record: RunFolder,
+    planned: tuple[Planned, ...],
+    observer: Observer,
+    *,
+    gate_inputs: bool,
+    check: Check | None = None,
+) -> None:
     """Execute and write the report, also when the run was interrupted."""
     with _locked(record.path):
         observer.run_started(record.run)
         try:
-            Executor(record, observer, gate_inputs=gate_inputs).execute(planned)
+            Executor(record, observer, gate_inputs=gate_inputs, check=check).execute(planned)
         finally:
             if record.run.status is not RunStatus.RUNNING:
                 from faceorch.report import write_report

@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "build": "Build the networks' images.",
+    "smoke": "Prove that the networks run here, with stand-in weights: nothing is downloaded.",
     "speak": "Make a speech clip from text.",
     "completion": "Print the shell completion script.",
 }

@@ -123,7 +123,7 @@ def command(
             runtime=runtime,  # type: ignore[arg-type]  # click.Choice allows exactly these words
             gpus=gpus,
             seed=seed,
-            settings=_parse_settings(settings),
+            settings=parse_settings(settings),
             out=out,
             timeout_s=timeout,
             pythons=given_pythons,
@@ -133,10 +133,11 @@ def command(
         )
         with observer:
             folder = start_run(request, observer)
-    _exit(ctx, folder)
+    finish(ctx, folder)
 
 
-def _exit(ctx: click.Context, folder: RunFolder) -> None:
+def finish(ctx: click.Context, folder: RunFolder) -> None:
+    """Leave with the exit code that tells whether a network failed."""
     if any(job.status.value == "failed" for job in folder.run.jobs):
         ctx.exit(EXIT_SOME_FAILED)
 
@@ -149,7 +150,7 @@ def _refuse_with_resume(ctx: click.Context) -> None:
             raise click.UsageError(f"--resume goes on with what the run recorded; leave out {parameter.opts[0]}")
 
 
-def _parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:
+def parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:
     """Return network -> key -> value of every `--set`."""
     from faceorch.errors import InputError
     from faceorch.networks import load_networks, pick

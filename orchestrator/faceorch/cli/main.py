@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "Animate one portrait with one clip, in every network, and compare.",
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
+    "weights": "Bring, list, verify and remove the networks' weights.",
     "build": "Build the networks' images.",
     "smoke": "Prove that the networks run here, with stand-in weights: nothing is downloaded.",
     "speak": "Make a speech clip from text.",

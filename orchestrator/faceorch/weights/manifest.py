@@ -78,7 +78,7 @@ class File(_Model, frozen=True):
 
     path: Annotated[str, Meta(description="where the network wants it, below its weights folder")]
     source: Source
-    size: Annotated[int, Meta(gt=0, description="bytes; an estimate while sha256 is null")]
+    size: Annotated[int, Meta(gt=0, description="bytes")]
     sha256: (
         Annotated[
             str,
@@ -89,6 +89,9 @@ class File(_Model, frozen=True):
     licence: str
     commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
     why: str
+    size_exact: Annotated[
+        bool | None, Meta(description="false: `size` is an estimate; where absent, exact just when sha256 is stated")
+    ] = None
     when: When | None = None
     convert: Convert | None = None
 
@@ -98,6 +101,12 @@ class File(_Model, frozen=True):
             parts = PurePosixPath(path).parts
             if not parts or path != "/".join(parts) or ".." in parts or "." in parts or "\\" in path or parts[0] == "/":
                 raise ValueError(f"{path!r} is no plain relative path")
+
+    @property
+    def exact_size(self) -> int | None:
+        """The size, when it is more than an estimate."""
+        exact = self.sha256 is not None if self.size_exact is None else self.size_exact
+        return self.size if exact else None
 
     @property
     def id(self) -> str:
@@ -119,6 +128,11 @@ class Weights(_Model, frozen=True):
                 if path in taken or _parents(path) & taken or any(path in _parents(other) for other in taken):
                     raise ValueError(f"two files want the path {path!r}")
                 taken.add(path)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every path that may lie in the network's weights folder."""
+        return frozenset(path for f in self.files for path in (f.path, *([f.convert.path] if f.convert else [])))
 
     def needed(self, settings: Mapping[str, SettingValue]) -> tuple[File, ...]:
         """Return the files that a job with these `settings` needs."""

@@ -89,6 +89,7 @@ class Executor:
         job.attempt += 1
         job.status, job.started = JobStatus.RUNNING, now()
         job.environment = _environment(plan, plan.ready)
+        job.weights = list(plan.weights.files)
         work = self._folder.job_folder(job.network)
         job.log = f"{job.network}/log.txt"
         begun_s = time.monotonic()
@@ -122,7 +123,7 @@ class Executor:
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             ready = self._prepare(plan, job, work)
-            weights: Path | None = None
+            weights = plan.weights.folder
             if self._run.synthetic is not None and (plan.network.folder / "synthetic.py").is_file():
                 weights = work / "weights"
                 failure = self._synthesise(plan, ready, job, weights, out, log)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faceorch import __version__
 from faceorch.errors import CannotRun
-from faceorch.networks import Network
+from faceorch.networks import Network, SettingValue
 from faceorch.record import Gpu, OutcomeKind
 from faceorch.runtimes import NotReady, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
+from faceorch.weights.check import NO_WEIGHTS, Lacking, Weighed, check_weights
 from faceorch.weights.manifest import load_weights
+from faceorch.weights.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Planned:
     runtime: Runtime
     ready: Ready
     gpus: tuple[str, ...] = ()
+    weights: Weighed = NO_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +51,23 @@ def make_plan(
     runtimes: Mapping[str, Runtime],
     gpus: Gpus,
     selected: Sequence[Gpu],
+    settings: Mapping[str, Mapping[str, SettingValue]] | None = None,
+    store: Store | None = None,
     smoke: bool = False,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
-    `gpus` is what the host has, `selected` what the user allows. A `smoke` run makes its own weights, and may run
-    a GPU network on the CPU.
+    `gpus` is what the host has, `selected` what the user allows; `settings` (by network) decide which weights are
+    needed from the `store`. A `smoke` run makes its own weights, and may run a GPU network on the CPU.
     """
+    store = store or Store()
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
         decided = _decide(network, runtimes, gpus, selected, smoke)
+        if isinstance(decided, Planned) and not smoke:
+            values = network.settings((settings or {}).get(network.name, {}))
+            decided = _weigh(decided, values, store)
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -97,6 +106,14 @@ def _decide(
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
     best = (usable or not_ready)[0]
     return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+
+
+def _weigh(planned: Planned, settings: Mapping[str, SettingValue], store: Store) -> Planned | Obstacle:
+    """Add the weights, or say which are not there."""
+    found = check_weights(planned.network, settings, store)
+    if isinstance(found, Lacking):
+        return Obstacle(planned.network, OutcomeKind.MISSING_WEIGHT, found.reason, found.remedy)
+    return replace(planned, weights=found)
 
 
 def _unfinished(network: Network) -> str:

@@ -159,6 +159,7 @@ class Options(_Record):
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
+    weights: Annotated[str | None, Meta(description="--weights DIR")] = None
 
 
 class Environment(_Record):

@@ -39,6 +39,7 @@ from faceorch.runtimes import Runtime
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.venv import VenvRuntime
 from faceorch.telemetry.nvml import Gpus, read_gpus
+from faceorch.weights.store import Store
 
 RuntimeChoice = Literal["auto", "docker", "venv"]
 
@@ -64,6 +65,7 @@ class Request:
     check_face: bool = True
     command: tuple[str, ...] = ()
     synthetic: Literal["tiny", "full"] | None = None
+    weights: Path | None = None
 
 
 def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Mapping[str, str]) -> dict[str, Runtime]:
@@ -162,7 +164,14 @@ def resume_run(
     )
     _sweep(runtimes, observer)
     gpus = read_gpus()
-    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=select_gpus(run.options.gpus, gpus))
+    plan = make_plan(
+        networks,
+        runtimes=runtimes,
+        gpus=gpus,
+        selected=select_gpus(run.options.gpus, gpus),
+        settings={job.network: job.settings for job in missing},
+        store=Store(None if run.options.weights is None else Path(run.options.weights)),
+    )
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
     if not networks:
         return record
@@ -184,7 +193,15 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
     _sweep(runtimes, None)
     gpus = read_gpus()
     selected = select_gpus(request.gpus, gpus)
-    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=selected, smoke=request.synthetic is not None)
+    plan = make_plan(
+        chosen,
+        runtimes=runtimes,
+        gpus=gpus,
+        selected=selected,
+        settings=request.settings,
+        store=Store(request.weights),
+        smoke=request.synthetic is not None,
+    )
     demand(plan, request.networks)
     options = Options(
         networks=list(request.networks),
@@ -195,6 +212,7 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
         settings={name: dict(values) for name, values in request.settings.items()},
         pythons={name: os.fspath(path) for name, path in request.pythons.items()},
         images=dict(request.images),
+        weights=None if request.weights is None else os.fspath(request.weights.absolute()),
     )
     return plan, options, _host(gpus, runtimes)
 

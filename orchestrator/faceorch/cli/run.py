@@ -67,6 +67,12 @@ EXIT_SOME_FAILED = 1
     metavar="NETWORK=REF",
     help="Run a network in this image instead of one built by faceorch.",
 )
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The store of weights; default: FACEORCH_WEIGHTS, or `weights` in FACEORCH_HOME.",
+)
 @click.option("--no-face-check", is_flag=True, help="Start although the first network finds no usable face.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
@@ -85,6 +91,7 @@ def command(
     resume: Path | None,
     pythons: tuple[tuple[str, str], ...],
     images: tuple[tuple[str, str], ...],
+    weights: Path | None,
     no_face_check: bool,
     as_json: bool,
     quiet: bool,
@@ -128,6 +135,7 @@ def command(
             timeout_s=timeout,
             pythons=given_pythons,
             images=given_images,
+            weights=weights,
             check_face=not no_face_check,
             command=("faceorch", *sys.argv[1:]),
         )
@@ -143,7 +151,7 @@ def finish(ctx: click.Context, folder: RunFolder) -> None:
 
 
 def _refuse_with_resume(ctx: click.Context) -> None:
-    fixed = {"image", "audio", "networks", "runtime", "gpus", "seed", "settings", "out", "no_face_check"}
+    fixed = {"image", "audio", "networks", "runtime", "gpus", "seed", "settings", "out", "weights", "no_face_check"}
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
         if parameter.name in fixed and given:

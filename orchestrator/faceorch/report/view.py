@@ -117,6 +117,7 @@ def _again(folder: RunFolder) -> str:
     for name, settings in options.settings.items():
         for key, value in settings.items():
             words += ["--set", f"{name}.{key}={value}"]
+    words += ["--weights", options.weights] if options.weights is not None else []
     for option, given in (("--python", options.pythons), ("--use-image", options.images)):
         for name, value in given.items():
             words += [option, f"{name}={value}"]

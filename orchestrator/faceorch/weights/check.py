@@ -20,6 +20,9 @@ class Weighed:
     files: tuple[WeightFile, ...]
 
 
+NO_WEIGHTS = Weighed(None, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Lacking:
     """Weights are missing or have changed: why it cannot run, and the command that mends it."""
@@ -32,7 +35,7 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
     """Return the weights that a job with these `settings` will use, or what is wrong with them."""
     weights = load_weights(network)
     if weights is None:
-        return Weighed(None, ())
+        return NO_WEIGHTS
     found = [store.find(network.name, file) for file in weights.needed(settings)]
     changed = [f for f in found if f.state is State.CHANGED]
     missing = [f for f in found if f.state is State.MISSING]
@@ -66,7 +69,10 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
 
 def gigabytes(count: int) -> str:
     """Return bytes as people who buy disks count them."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} B"
 
 
 def _unusual(

@@ -47,7 +47,7 @@ class Patience:
 
     connect_s: float = 10.0
     stall_s: float = 30.0
-    tries: int = 6
+    tries: int = 5
     first_wait_s: float = 1.0
 
 
@@ -177,6 +177,9 @@ class Download:
             raise WeightsError(f"{self._remote.url}: {_cause(error)}", "mend the address, or use --mirror") from error
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise _Again(f"no answer for {self._patience.stall_s:g} s") from error
+        except urllib3.exceptions.ProtocolError as error:
+            of = "" if self._total is None else f" of {self._total}"
+            raise _Again(f"cut off after {self._have}{of} bytes") from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _Again(_cause(error)) from error
 
@@ -340,7 +343,7 @@ def _cause(error: BaseException) -> str:
     while isinstance(inner := (getattr(error, "reason", None) or next(iter(error.args), None)), BaseException):
         error = inner
     text = next((str(part) for part in reversed(error.args) if isinstance(part, str)), str(error))
-    return one_line(text.rpartition(">: ")[2] or type(error).__name__)
+    return one_line(re.sub(r"^\[Errno \d+\] ", "", text.rpartition(": ")[2]) or type(error).__name__)
 
 
 def disk_error(error: OSError, part: Path) -> Exception:

@@ -267,7 +267,7 @@ class _Pull:
                 self._note(task, f"not in {folder.path}")
                 return None
             vouched = stated is not None and (stated.sha256 or stated.git_sha1 == _git_sha1(part))
-            self._keep(file, part, Got(got, part.stat().st_size), stated, "hub" if vouched else "adopted")
+            self._keep(task, file, part, Got(got, part.stat().st_size), stated, "hub" if vouched else "adopted")
         finally:
             part.unlink(missing_ok=True)
         return got
@@ -319,15 +319,17 @@ class _Pull:
                 raise WeightsError(f"{remote.url} is not the file wanted: {wrong}", _ELSEWHERE)
             self._note(task, f"what an earlier download left was {wrong}; starting again")
         vouched = stated is not None and (stated.sha256 or stated.git_sha1)
-        self._keep(file, part, got, stated, "hub" if vouched else "first download")
+        self._keep(task, file, part, got, stated, "hub" if vouched else "first download")
         return got.sha256
 
-    def _keep(self, file: File, part: Path, got: Got, stated: Stated | None, how: str) -> None:
+    def _keep(self, task: Task, file: File, part: Path, got: Got, stated: Stated | None, how: str) -> None:
         """Move a verified file into the store; what no manifest states is written down first, in case of a kill."""
         if self._store.sha256(file) is None:
             revision = file.source.revision or (stated.revision if stated else None)
             seen = Seen(source=file.source.key, sha256=got.sha256, size=got.size, revision=revision, how=how)
             self._store.remember(file, seen)
+            if how != "hub":
+                self._note(task, f"its hash is stated nowhere; taken as found (sha256 {got.sha256})")
         self._store.take(part, got.sha256)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from faceorch import __version__
 from faceorch.errors import CannotRun
@@ -14,6 +15,14 @@ from faceorch.telemetry.nvml import Gpus
 from faceorch.weights.check import NO_WEIGHTS, Lacking, Weighed, check_weights
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.store import Store
+
+
+class Purpose(Enum):
+    """What a plan is for: the others bring no weights, or their own, and need no GPU."""
+
+    RUN = "run"
+    SMOKE = "smoke"
+    CONVERT = "convert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +62,19 @@ def make_plan(
     selected: Sequence[Gpu],
     settings: Mapping[str, Mapping[str, SettingValue]] | None = None,
     store: Store | None = None,
-    smoke: bool = False,
+    purpose: Purpose = Purpose.RUN,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
     `gpus` is what the host has, `selected` what the user allows; `settings` (by network) decide which weights are
-    needed from the `store`. A `smoke` run makes its own weights, and may run a GPU network on the CPU.
+    needed from the `store`. A smoke run makes its own weights, and may run a GPU network on the CPU.
     """
     store = store or Store()
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected, smoke)
-        if isinstance(decided, Planned) and not smoke:
+        decided = _decide(network, runtimes, gpus, selected, purpose)
+        if isinstance(decided, Planned) and purpose is Purpose.RUN:
             values = network.settings((settings or {}).get(network.name, {}))
             decided = _weigh(decided, values, store)
         if isinstance(decided, Planned):
@@ -78,7 +87,7 @@ def make_plan(
 
 
 def _decide(
-    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu], smoke: bool
+    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu], purpose: Purpose
 ) -> Planned | Obstacle:
     needs = network.manifest.needs
     if network.missing_files:
@@ -88,10 +97,11 @@ def _decide(
             f"its image is not part of faceorch {__version__} yet{_unfinished(network)}",
             "update faceorch when it is released (pip install --upgrade faceorch)",
         )
-    if smoke and load_weights(network) is not None and not (network.folder / "synthetic.py").is_file():
-        reason = f"it has no stand-in weights: {network.folder / 'synthetic.py'} missing"
+    standin = network.folder / "synthetic.py"
+    if purpose is Purpose.SMOKE and load_weights(network) is not None and not standin.is_file():
+        reason = f"it has no stand-in weights: {standin} missing"
         return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, "update faceorch when it is released")
-    if needs.gpu and not selected and not smoke:
+    if needs.gpu and not selected and purpose is Purpose.RUN:
         reason = gpus.reason or "the run was limited to --gpus none"
         return Obstacle(
             network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"

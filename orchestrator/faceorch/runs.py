@@ -18,7 +18,7 @@ from faceorch.execute import Check, Executor
 from faceorch.files import sha256_of
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
-from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
+from faceorch.plan import Obstacle, Plan, Planned, Purpose, demand, make_plan, select_gpus
 from faceorch.record import (
     ClipRecord,
     Host,
@@ -200,7 +200,7 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
         selected=selected,
         settings=request.settings,
         store=Store(request.weights),
-        smoke=request.synthetic is not None,
+        purpose=Purpose.RUN if request.synthetic is None else Purpose.SMOKE,
     )
     demand(plan, request.networks)
     options = Options(

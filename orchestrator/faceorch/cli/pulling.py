@@ -40,7 +40,7 @@ def make_pull_observer(*, as_json: bool, quiet: bool) -> PullDisplay:
 def _wanted(tasks: Sequence[Task]) -> str:
     missing = [task for task in tasks if not task.ready]
     there = f"{len(tasks) - len(missing)} of {len(tasks)} files are there"
-    return f"{there}; {gigabytes(sum(t.file.size for t in missing))} to bring" if missing else f"all {there[5:]}"
+    return f"{there}; {gigabytes(sum(t.file.size for t in missing))} to bring" if missing else there
 
 
 class _Plain(PullDisplay):

@@ -36,7 +36,7 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
     weights = load_weights(network)
     if weights is None:
         return NO_WEIGHTS
-    found = [store.find(network.name, file) for file in weights.needed(settings)]
+    found, view = [store.find(network.name, file) for file in weights.needed(settings)], store.view(network.name)
     changed = [f for f in found if f.state is State.CHANGED]
     missing = [f for f in found if f.state is State.MISSING]
     words = "".join(
@@ -46,17 +46,17 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
         size = sum(f.size for f in missing)
         return Lacking(
             f"{len(missing)} of its {len(found)} weight files {'is' if len(missing) == 1 else 'are'} missing "
-            f"({gigabytes(size)}): {_names(missing)}",
+            f"({gigabytes(size)}): {_names(missing, view)}",
             f"faceorch weights pull {network.name}{words}",
         )
     if changed:
         return Lacking(
-            f"weights have changed since they were last verified: {_names(changed)}",
+            f"weights have changed since they were last verified: {_names(changed, view)}",
             f"faceorch weights verify {network.name}",
         )
     files = [
         WeightFile(
-            path=f.path.relative_to(store.view(network.name)).as_posix(),
+            path=f.path.relative_to(view).as_posix(),
             bytes=f.size,
             sha256=f.sha256 or "",
             licence=f.file.licence,
@@ -64,7 +64,7 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
         )
         for f in found
     ]
-    return Weighed(store.view(network.name), tuple(files))
+    return Weighed(view, tuple(files))
 
 
 def gigabytes(count: int) -> str:
@@ -88,6 +88,6 @@ def _plain(value: SettingValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _names(found: list[Finding]) -> str:
-    names = [f.file.path for f in found]
+def _names(found: list[Finding], view: Path) -> str:
+    names = [f.path.relative_to(view).as_posix() for f in found]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

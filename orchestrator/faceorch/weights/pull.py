@@ -102,7 +102,10 @@ def pull(wanted: Sequence[Wanted], store: Store, options: PullOptions, observer:
                 sha256 = by_id[file.id].sha256
                 if sha256 is not None:
                     store.link(want.network, file.path, sha256)
-            store.tidy(want.network, set(want.known))
+                for place, right in list(store.places(want.network, file)):
+                    if right is None or not store.unchanged(right, place):
+                        place.unlink()  # a damaged repacked form: a runner would take it
+            store.tidy(want.network, want.known)
     failed = [task for task in tasks if task.error is not None]
     if failed:
         first = failed[0].error

@@ -206,7 +206,7 @@ class Store:
                 raise WeightsError(message, "choose another --dir (or FACEORCH_WEIGHTS) on another one") from error
             raise
 
-    def tidy(self, network: str, keep: set[str]) -> None:
+    def tidy(self, network: str, keep: set[str] | frozenset[str]) -> None:
         """Remove what is in the network's folder and not in its manifest: some networks load all that they find."""
         view = self.view(network)
         for path in sorted(view.rglob("*"), reverse=True):
@@ -218,19 +218,18 @@ class Store:
 
     def find(self, network: str, file: File) -> Finding:
         """Judge one file of a network cheaply: size, time stamp and inode against the last full verification."""
-        for path, sha256 in self._places(file):
-            place = self.view(network) / path
-            if sha256 is not None and self.unchanged(sha256, place):
-                return Finding(file, State.READY, sha256, place, place.stat().st_size)
-        place, sha256 = self.view(network) / file.path, self.sha256(file)
-        state = State.CHANGED if place.exists() and sha256 is not None else State.MISSING
-        return Finding(file, state, sha256, place, file.size)
+        for place, sha256 in self.places(network, file):
+            ready = sha256 is not None and self.unchanged(sha256, place)
+            state = State.READY if ready else State.CHANGED
+            return Finding(file, state, sha256, place, place.stat().st_size if ready else file.size)
+        return Finding(file, State.MISSING, self.sha256(file), self.view(network) / file.path, file.size)
 
-    def _places(self, file: File) -> Iterator[tuple[str, str | None]]:
-        """Yield where a file may be: as it came, or repacked."""
-        yield file.path, self.sha256(file)
-        if file.convert is not None:
-            yield file.convert.path, self.converted(file)
+    def places(self, network: str, file: File) -> Iterator[tuple[Path, str | None]]:
+        """Yield where a file lies and the hash it must have: repacked first, as a runner takes it, then as it came."""
+        forms = [(file.convert.path, self.converted(file))] if file.convert is not None else []
+        for path, sha256 in (*forms, (file.path, self.sha256(file))):
+            if (self.view(network) / path).exists():
+                yield self.view(network) / path, sha256
 
     # -- removing
 

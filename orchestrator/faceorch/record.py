@@ -63,6 +63,9 @@ class OutcomeKind(str, Enum):
     NO_ENGINE = "no_engine"
     NO_GPU = "no_gpu"
     NO_PYTHON = "no_python"
+    UNSUPPORTED_DRIVER = "unsupported_driver"
+    NO_GPU_ACCESS = "no_gpu_access"
+    TOO_LITTLE_MEMORY = "too_little_memory"
 
 
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -156,6 +159,9 @@ class Options(_Record):
     gpus: str
     seed: int
     timeout_s: Seconds | None
+    base: Annotated[str | None, Meta(description="--base; null: the first of a network's own that covers the GPUs")] = (
+        None
+    )
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
@@ -172,6 +178,7 @@ class Environment(_Record):
     name: Annotated[str, Meta(description="image tag or folder")]
     given: Annotated[bool, Meta(description="true: brought by the user, not built by faceorch")] = False
     base: str | None = None
+    builder: Annotated[str | None, Meta(description="what built the image: buildx or classic")] = None
     python: str | None = None
     note: str = ""
 
@@ -192,6 +199,14 @@ class WeightFile(_Record):
     sha256: Sha256
     licence: str
     commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
+
+
+class AppliedPatch(_Record):
+    """A change that the image makes to upstream's code."""
+
+    name: str
+    file: Annotated[str, Meta(description="path below the folder of the checkouts")]
+    reason: str
 
 
 class Times(_Record):
@@ -246,6 +261,7 @@ class Job(_Record):
     environment: Environment | None = None
     upstream: list[Upstream] = []
     weights: list[WeightFile] = []
+    patches: list[AppliedPatch] = []
     attempt: int = 0
     started: datetime | None = None
     finished: datetime | None = None

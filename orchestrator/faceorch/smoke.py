@@ -35,6 +35,7 @@ class SmokeRequest:
     seconds: float = 2.0
     runtime: RuntimeChoice = "auto"
     gpus: str = "all"
+    base: str | None = None
     seed: int = 0
     settings: Mapping[str, Mapping[str, SettingValue]] = field(default_factory=dict)
     out: Path = Path("results")
@@ -58,6 +59,7 @@ def smoke(request: SmokeRequest, observer: Observer) -> RunFolder:
                 networks=request.networks,
                 runtime=request.runtime,
                 gpus="none" if request.device == "cpu" else request.gpus,
+                base=request.base,
                 seed=request.seed,
                 settings=request.settings,
                 out=request.out,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from faceorch.cli.types import Assignment, Duration, NetworkName, SettingName
+from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, SettingName
 
 
 @click.command()
@@ -27,6 +27,7 @@ from faceorch.cli.types import Assignment, Duration, NetworkName, SettingName
     "--runtime", type=click.Choice(["auto", "docker", "venv"]), default="auto", show_default=True, help="As for run."
 )
 @click.option("--gpus", default="all", show_default=True, metavar="all|0,1|UUID", help="GPUs that may be used.")
+@click.option("--base", type=BaseName(), help="As for run: this base instead of the first that fits.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Same seed, same video.")
 @click.option(
     "--set", "settings", multiple=True, type=SettingName(), metavar="NETWORK.KEY=VALUE", help="Change a setting."
@@ -52,6 +53,7 @@ def command(
     seconds: float,
     runtime: str,
     gpus: str,
+    base: str | None,
     seed: int,
     settings: tuple[tuple[str, str], ...],
     out: Path,
@@ -84,6 +86,7 @@ def command(
         seconds=seconds,
         runtime=runtime,  # type: ignore[arg-type]
         gpus=gpus,
+        base=base,
         seed=seed,
         settings=parse_settings(settings),
         out=out,

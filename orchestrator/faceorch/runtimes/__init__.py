@@ -22,6 +22,7 @@ class Ready:
     name: str
     given: bool = False
     base: str | None = None
+    builder: str | None = None
     python: str | None = None
     prepared: bool = True
     note: str = ""
@@ -104,8 +105,8 @@ class Runtime(Protocol):
 
     name: str
 
-    def ready(self, network: Network) -> Ready | NotReady:
-        """Say whether `network` could run here now (or after `prepare`), without changing anything."""
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
+        """Say whether `network` could run here on `base` now (or after `prepare`), without changing anything."""
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
         """Make the environment, when `ready.prepared` is False; `UserError` when that fails."""

@@ -39,7 +39,7 @@ class VenvRuntime:
     def __init__(self, given: Mapping[str, Path] | None = None) -> None:
         self._given = dict(given or {})
 
-    def ready(self, network: Network) -> Ready | NotReady:
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
         """Say whether `network` can run on this host, in an environment that may still have to be built."""
         if network.name in self._given:
             return _given(self._given[network.name])
@@ -49,9 +49,7 @@ class VenvRuntime:
                 reason=f"{network.manifest.title} runs only in a container",
                 remedy="install Docker, then: faceorch build " + network.name,
             )
-        base = network.manifest.needs.bases[0]
-        identity = _identity(network, base)
-        folder = home() / "venvs" / f"{network.name}-{identity[:12]}"
+        identity, folder = _identity(network, base), environment_folder(network, base)
         marker = _read_json(folder / _MARKER)
         return Ready(
             identity=identity,
@@ -72,7 +70,7 @@ class VenvRuntime:
         with filelock.FileLock(folder.with_suffix(".lock")):
             if not (folder / _MARKER).is_file():
                 _build(network, ready, folder, preparing)
-        again = self.ready(network)
+        again = self.ready(network, ready.base)
         assert isinstance(again, Ready)
         return again
 
@@ -133,6 +131,11 @@ def _identity(network: Network, base: str) -> str:
     digest = hashlib.sha256(network.manifest.needs.python.encode())
     digest.update(network.lock(base).read_bytes())
     return digest.hexdigest()
+
+
+def environment_folder(network: Network, base: str) -> Path:
+    """Return the folder of the environment of `network` on `base`."""
+    return home() / "venvs" / f"{network.name}-{_identity(network, base)[:12]}"
 
 
 def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -> None:

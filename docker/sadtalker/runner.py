@@ -123,7 +123,7 @@ class SadTalker(Network):
         pictures = models.renderer.draw(
             subject.square, subject.coefficients, rows, int(job.settings["batch_size"]), clock
         )
-        composer = compose(portrait, subject, choice)
+        composer = compose(portrait, subject, choice.full)
         with ExitStack() as stack:
             pool = stack.enter_context(ThreadPoolExecutor(cores(), "frames"))
             encoder = stack.enter_context(ThreadPoolExecutor(1, "encoder"))
@@ -159,12 +159,12 @@ class SadTalker(Network):
         return self._weights
 
 
-def compose(portrait: Image, subject: Subject, choice: Choice) -> Composer:
+def compose(portrait: Image, subject: Subject, full: bool) -> Composer:
     """Return what makes frames of the rendered squares."""
-    if choice.full:
+    if full:
         return IntoPortrait(portrait, subject.box)
     left, top, right, bottom = subject.box
-    return OnItsOwn(right - left, bottom - top, choice.size)
+    return OnItsOwn(right - left, bottom - top, len(subject.square))
 
 
 def finish(

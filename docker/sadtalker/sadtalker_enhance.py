@@ -23,10 +23,15 @@ class Enhancer:
     """The two networks; the detector is shared with the one that reads portraits."""
 
     def __init__(self, weights: WeightsFolder, detector: FaceDetector, device: str) -> None:
-        self._detect, self._device = detector, device
-        self._restore = fill(GFPGAN, weights.pickled(RESTORER, "params_ema"), device, RESTORER)
+        self._detect, self._device, small = detector, device, weights.dimensions
+        self._restore = fill(
+            lambda: GFPGAN(**small.restorer), weights.pickled(RESTORER, "params_ema"), device, RESTORER
+        )
         self._parse = fill(
-            lambda: ParseNet(in_size=SIDE, out_size=SIDE, parsing_ch=19), weights.pickled(PARSER), device, PARSER
+            lambda: ParseNet(in_size=SIDE, out_size=SIDE, parsing_ch=19, **small.parser),
+            weights.pickled(PARSER),
+            device,
+            PARSER,
         )
         self._stored = {name: noise.shape for name, noise in self._restore.stylegan_decoder.noises.named_buffers()}
         counts = torch.ones(19, dtype=torch.uint8, device=device)

@@ -33,7 +33,8 @@ class FaceReader:
     """Reads portraits: detector, landmarks, and 3D face reconstruction."""
 
     def __init__(self, weights: WeightsFolder, detector: FaceDetector, size: int, device: str) -> None:
-        self._detect, self._size, self._device = detector, size, device
+        self._detect, self._device = detector, device
+        self.side = weights.dimensions.side or size
         self._points = fill(
             lambda: FAN(num_modules=4, num_landmarks=98, device=device),
             weights.pickled(LANDMARKS, "state_dict"),
@@ -68,14 +69,14 @@ class FaceReader:
                 )
             box = face_box(portrait, points)
         left, top, right, bottom = box
-        square = resize_plainly(portrait[top:bottom, left:right], self._size)
+        square = resize_plainly(portrait[top:bottom, left:right], self.side)
         within = largest(self._detect([square[..., ::-1]])[0])
         if within is not None:
             points = self._landmarks(square, within)
-            face_width = face_width or float(within[2] - within[0]) * width / self._size
+            face_width = face_width or float(within[2] - within[0]) * width / self.side
         elif points is not None:
             # The detector can lose a face that fills the square: then what it found in the portrait still holds.
-            scale = np.array([self._size / (right - left), self._size / (bottom - top)])
+            scale = np.array([self.side / (right - left), self.side / (bottom - top)])
             points = ((points - (left, top)) * scale).astype(np.float32)
         else:
             raise NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,33 @@ _Network = TypeVar("_Network", bound=torch.nn.Module)
 Tensors = dict[str, torch.Tensor]
 
 
+# What stand-in weights leave beside themselves when they have not their networks' own dimensions.
+DIMENSIONS = "dimensions.json"
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """Where networks are smaller than upstream's: keywords of their classes, and the side of the rendered square."""
+
+    side: int | None = None
+    keypoints: dict[str, Any] = field(default_factory=dict)
+    generator: dict[str, Any] = field(default_factory=dict)
+    flow: dict[str, Any] = field(default_factory=dict)
+    restorer: dict[str, Any] = field(default_factory=dict)
+    parser: dict[str, Any] = field(default_factory=dict)
+
+    def renderer(self, model: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the keywords of upstream's configuration, with these in their place."""
+        kinds = {key: dict(value) for key, value in model.items() if isinstance(value, Mapping)}
+        kinds["kp_detector_params"].update(self.keypoints)
+        kinds["generator_params"].update(self.generator)
+        kinds["generator_params"]["dense_motion_params"] = {
+            **kinds["generator_params"]["dense_motion_params"],
+            **self.flow,
+        }
+        return kinds
+
+
 def main_file(size: int) -> str:
     """Return the file that holds the five networks trained for pictures of `size` pixels."""
     return f"checkpoints/SadTalker_V0.0.2_{size}.safetensors"
@@ -37,6 +66,12 @@ class WeightsFolder:
         if folder is None:
             raise MissingWeight("no weights folder was given")
         self._folder = folder
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """The networks' dimensions: upstream's own, unless stand-in weights say otherwise."""
+        path = self._folder / DIMENSIONS
+        return Dimensions(**json.loads(path.read_text("utf-8"))) if path.is_file() else Dimensions()
 
     def require(self, *names: str) -> None:
         """Refuse a folder in which one of `names` is missing, before anything large is read."""

@@ -30,7 +30,7 @@ class Renderer:
     def __init__(self, weights: WeightsFolder, size: int, full: bool, device: str) -> None:
         name, mapping = main_file(size), MAPPING_FULL if full else MAPPING_CROP
         model = yaml.safe_load(config("facerender_still.yaml" if full else "facerender.yaml").read_text("utf-8"))
-        kinds = model["model_params"]
+        kinds = weights.dimensions.renderer(model["model_params"])
         common = kinds["common_params"]
         self._device = device
         self._map = fill(

@@ -1,12 +1,14 @@
 """Stand-in weights: upstream's own networks with random values, and a detector and landmarks that find a face.
 
 What a network's values are decides neither how long it runs nor what memory it takes. But without a face nothing would
-run at all, so that the detector and the landmark network are set by hand. `make` documents what they find.
+run at all, so that the detector and the landmark network are set by hand: they find one, as `make` says.
 """
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,17 @@ import torch
 import yaml
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.parsing.parsenet import ParseNet
-from sadtalker_files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, main_file
+from sadtalker_files import (
+    DETECTOR,
+    DIMENSIONS,
+    LANDMARKS,
+    MAPPING_CROP,
+    MAPPING_FULL,
+    PARSER,
+    RESTORER,
+    Dimensions,
+    main_file,
+)
 from sadtalker_upstream import config
 from safetensors.torch import save_file
 from spandrel.architectures.GFPGAN import GFPGAN
@@ -30,20 +42,32 @@ from src.facerender.modules.mapping import MappingNet
 from torch import nn
 from yacs.config import CfgNode
 
+# The decoder's width is fixed in upstream's code; its side is not.
+_TINY = Dimensions(
+    side=64,
+    keypoints={"num_blocks": 3, "reshape_channel": 4096},
+    flow={"num_blocks": 3},
+    restorer={"narrow": 0.125},
+    parser={"base_ch": 8, "ch_range": [8, 32], "res_depth": 2},
+)
 _NOISE = 0.5  # how strongly the restorer shows its noise, so that a seed can be seen
 
 
 def make(weights: Path, *, full: bool) -> None:
-    """Write what a smoke test reads: all networks in their true dimensions, for squares of 256 or (`full`) 512 pixels.
+    """Write what a smoke test reads: networks in their true dimensions when `full`, otherwise as small as they can be.
 
     Without `full` the detector takes the middle of a picture of 128 pixels for a face, whatever it shows. With it, what
     lies above a dark patch of about 200 pixels, such as the collar of the demo's portrait at 1024 pixels.
     """
     torch.manual_seed(0)
+    small = Dimensions() if full else _TINY
+    if not full:
+        weights.mkdir(parents=True, exist_ok=True)
+        (weights / DIMENSIONS).write_text(json.dumps(asdict(small)), "utf-8")
     main = main_file(512 if full else 256)
     for name in (DETECTOR, main):
         (weights / name).parent.mkdir(parents=True, exist_ok=True)
-    save_file(_five_networks(), weights / main)
+    save_file(_five_networks(small), weights / main)
     for name, file in ((MAPPING_FULL, "facerender_still.yaml"), (MAPPING_CROP, "facerender.yaml")):
         mapping = MappingNet(**_model(file)["mapping_params"])
         torch.save({"mapping": mapping.state_dict(), "epoch": 0}, weights / name)
@@ -53,8 +77,8 @@ def make(weights: Path, *, full: bool) -> None:
         (_find_above_a_dark_patch if full else _find_the_middle)(detector)
     torch.save(detector.state_dict(), weights / DETECTOR)
     torch.save({"state_dict": _landmarks().state_dict()}, weights / LANDMARKS)
-    torch.save(ParseNet(in_size=512, out_size=512, parsing_ch=19).state_dict(), weights / PARSER)
-    restorer = GFPGAN()
+    torch.save(ParseNet(in_size=512, out_size=512, parsing_ch=19, **small.parser).state_dict(), weights / PARSER)
+    restorer = GFPGAN(**small.restorer)
     with torch.no_grad():
         for name, value in restorer.named_parameters():
             if name.endswith("weight") and value.numel() == 1:
@@ -67,9 +91,9 @@ def _model(file: str) -> dict[str, Any]:
     return content["model_params"]
 
 
-def _five_networks() -> dict[str, torch.Tensor]:
+def _five_networks(small: Dimensions) -> dict[str, torch.Tensor]:
     """Return the tensors of the main file; its five networks keep their names as prefixes."""
-    model = _model("facerender_still.yaml")
+    model = small.renderer(_model("facerender_still.yaml"))
     common = model["common_params"]
     poses = CfgNode(yaml.safe_load(config("auido2pose.yaml").read_text("utf-8")))
     root = nn.ModuleDict(

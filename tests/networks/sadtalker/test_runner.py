@@ -8,7 +8,7 @@ import wave
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -19,7 +19,7 @@ from faceorch.media.video import probe_video
 from faceorch.networks import docker_folder, load_networks
 from faceorch_runner import BadInput, Job, MissingWeight, Network, Progress, VideoWriter
 from faceorch_runner.events import EventParser, EventStream
-from tests.networks.sadtalker.conftest import FOLDER, Load
+from tests.networks.sadtalker.conftest import Load
 
 DEFAULTS = load_networks([docker_folder()])["sadtalker"].settings({})
 SIDE = 64  # stands in for the renderer's 512
@@ -274,9 +274,3 @@ def test_an_encoder_that_fails_ends_the_job(
     monkeypatch.setattr(VideoWriter, "write", broken)
     with pytest.raises(OSError, match="No space left on device"):
         animate(made, asked)
-
-
-def test_the_seeds_settings_are_the_defaults() -> None:
-    expected = SimpleNamespace(size="512", preprocess="full", still=True, enhancer=True, expression_scale=1.0)
-    assert {key: DEFAULTS[key] for key in vars(expected)} == vars(expected)
-    assert (FOLDER / "Dockerfile").is_file()

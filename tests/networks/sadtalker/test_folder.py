@@ -1,0 +1,61 @@
+"""SadTalker's manifests: the seed's settings, what has to be downloaded for them, and a Dockerfile at a full commit."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from faceorch.networks import Network, SettingValue, docker_folder, load_networks
+from faceorch.weights.manifest import load_weights
+from tests.networks.sadtalker.conftest import FOLDER
+
+
+@pytest.fixture
+def network() -> Network:
+    return load_networks([docker_folder()])["sadtalker"]
+
+
+def test_the_seeds_settings_are_the_defaults(network: Network) -> None:
+    assert network.settings({}) == {
+        "size": "512",
+        "preprocess": "full",
+        "still": True,
+        "pose_style": 0,
+        "expression_scale": 1.0,
+        "enhancer": True,
+        "max_size": 1024,
+        "batch_size": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "files", "gigabytes"),
+    [
+        ({}, 6, 1.62),
+        ({"enhancer": False}, 4, 1.18),
+        ({"size": "256", "preprocess": "crop"}, 6, 1.62),
+        ({"preprocess": "resize", "enhancer": False}, 4, 1.18),
+    ],
+)
+def test_only_what_the_settings_need_is_downloaded(
+    network: Network, settings: dict[str, SettingValue], files: int, gigabytes: float
+) -> None:
+    weights = load_weights(network)
+    assert weights is not None
+    needed = weights.needed(network.settings(settings))
+    assert len(needed) == files
+    assert sum(file.size for file in needed) / 1e9 == pytest.approx(gigabytes, abs=0.005)
+
+
+def test_every_weight_has_a_hash_and_its_terms(network: Network) -> None:
+    weights = load_weights(network)
+    assert weights is not None
+    assert all(file.sha256 for file in weights.files)
+    assert [file.path for file in weights.files if file.commercial is False] == ["gfpgan/weights/GFPGANv1.4.pth"]
+
+
+def test_the_image_clones_the_commit_of_the_manifest(network: Network) -> None:
+    (code,) = network.manifest.upstream
+    dockerfile = (FOLDER / "Dockerfile").read_text("utf-8")
+    assert re.findall(r"clone-upstream (\S+) (\S+)", dockerfile) == [(code.url, code.commit)]

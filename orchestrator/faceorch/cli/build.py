@@ -105,19 +105,24 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
             continue
         network = pick(known, name)
         needs = network.manifest.needs
-        reason = ""
-        if network.missing_files:
+        reason, remedy = "", "leave out --base"
+        if "docker" not in needs.runtimes:
+            reason, remedy = "it runs only without a container", f"faceorch run --network {name}"
+        elif network.missing_files:
             reason = f"its image is not part of faceorch yet: {', '.join(network.missing_files)} missing"
+            remedy = "update faceorch when it is released"
         elif base is not None and base not in needs.bases:
             reason = f"it has no lock for the base {base}, only for {', '.join(needs.bases)}"
         if reason and names:
-            remedy = "update faceorch when it is released" if network.missing_files else "leave out --base"
             raise CannotRun(f"{name} cannot be built: {reason}", remedy)
         if reason:
             console.print(f"{name}: skipped: {reason}", markup=False)
             continue
         covering = choose_base(needs.bases, gpus if needs.gpu else ())
         chosen = base or (covering.name if covering else needs.bases[0])
+        if base is None and covering is None:
+            text = f"no base of it ({', '.join(needs.bases)}) has kernels for every GPU here; building on {chosen}"
+            console.print(f"{name}: {text}", markup=False)
         recipes.append(images.make_recipe(network, chosen, base_image))
     return recipes
 

@@ -251,7 +251,7 @@ def _as_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-# What a failed build's output says, and what to do. Matched by substring, first row first.
+# What a failed build's output says, and what to do. Matched as regular expressions, first row first.
 _FREE = "free some disk: faceorch clean, docker system prune"
 _GONE = "the base image is gone from its registry: give a mirror of it with --base-image"
 _REFUSED = "the registry refused the base image: docker login, or give a mirror of it with --base-image"
@@ -264,7 +264,7 @@ REMEDIES = (
     ("No space left on device", _FREE),
     ("manifest unknown", _GONE),
     ("not found: manifest", _GONE),
-    (": not found\n", _GONE),
+    ("sha256:[0-9a-f]+: not found", _GONE),
     ("pull access denied", _REFUSED),
     ("unauthorized", _REFUSED),
     ("toomanyrequests", "the registry limits downloads: docker login, wait, or give a mirror with --base-image"),
@@ -289,14 +289,18 @@ REMEDIES = (
 _NOISE = re.compile(
     r"The command '.*' returned a non-zero code|Removing intermediate container|ERROR: (failed to solve: )?process"
     r"|-{6,}$|\s*>\s*\[|\S*Dockerfile:\d+$|\s*\d+ \||#\d+ ERROR: process|View build details:|\s*--->"
+    r"|#\d+ (\[internal\]|building with|transferring|resolve|sha256:|extracting|CACHED|DONE)"
 )
-_PREFIX = re.compile(r"^(#\d+ )?\d+\.\d+ ")
+_PREFIX = re.compile(r"^(#\d+ (ERROR: )?)?(\d+\.\d+ )?")
+_SUMMARY = "ERROR: failed to solve: "  # BuildKit's, around what it has said before
 
 
 def explain(name: str, tail: list[str], log: Path) -> Failed:
     """Return the error that the last lines of a failed build mean."""
     lines = [_PREFIX.sub("", line.rstrip()) for line in tail if line.strip() and not _NOISE.match(line)]
-    text = "\n".join(lines) + "\n"
-    remedy = next((remedy for sign, remedy in REMEDIES if sign in text), f"see {log}")
+    if any(not line.startswith(_SUMMARY) for line in lines):
+        lines = [line for line in lines if not line.startswith(_SUMMARY)]
+    text = "\n".join(tail)
+    remedy = next((remedy for sign, remedy in REMEDIES if re.search(sign, text)), f"see {log}")
     last = lines[-1].strip() if lines else "no output"
     return Failed(f"{name} was not built: {last[:300]}", remedy, tuple(lines[-_LAST_LINES:]))

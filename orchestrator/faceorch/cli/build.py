@@ -82,7 +82,8 @@ def command(
         _plain(assembly, console)
     failed = [item for item in assembly.items if item.error is not None]
     for item in failed:
-        _failure(item)
+        if item.begun_s:  # of one whose base failed, all is said
+            _failure(item)
     if failed:
         ctx.exit(failed[0].error.exit_code if failed[0].error else 1)
 
@@ -142,6 +143,8 @@ def _outcome(item: Item, assembly: Assembly) -> str:
     if item.state == "built":
         how = f"in {_elapsed(item)} with {assembly.options.builder}"
         return f"{item.name}: built {item.recipe.tag} ({item.image[7:19]}) {how}{pushed}; log: {item.log}"
+    if not item.begun_s and item.error is not None:
+        return f"{item.name}: not built: {item.error.message}"
     return f"{item.name}: FAILED after {_elapsed(item)}; log: {item.log}"
 
 

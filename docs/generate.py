@@ -1,4 +1,4 @@
-"""Write what is generated from the code: docs/cli.md and docs/schema/run-1.json.
+"""Write what is generated from the code: docs/cli.md and the schemas of what machines read.
 
 usage: python docs/generate.py [--check]        --check writes nothing and fails when something is out of date
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from faceorch.cli.main import COMMANDS, cli
+from faceorch.doctor import examine
 from faceorch.record import SCHEMA, json_schema
 
 DOCS = Path(__file__).parent
@@ -51,6 +52,7 @@ def generated() -> dict[Path, str]:
     return {
         DOCS / "cli.md": command_line(),
         DOCS / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
+        DOCS / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
     }
 
 

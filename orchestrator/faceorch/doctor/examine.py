@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -47,12 +47,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What `faceorch doctor --json` prints."""
 
     schema: Literal[1] = 1
-    faceorch: str = __version__
+    faceorch: Annotated[str, Meta(description="version")]
     errors: int
     warnings: int
     gpu_access: Annotated[str | None, Meta(description="request or cdi: how containers get GPUs; null: not at all")]
     findings: tuple[Finding, ...]
     networks: tuple[NetworkState, ...]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a report."""
+    schema = msgspec.json.schema(Report)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:faceorch:doctor:1", **schema}
 
 
 def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
@@ -70,6 +76,7 @@ def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
         findings += _in_container(facts, facts.engine, access, needs, bases)
     on_step("planning")
     return Report(
+        faceorch=__version__,
         errors=sum(finding.severity is Severity.ERROR for finding in findings),
         warnings=sum(finding.severity is Severity.WARNING for finding in findings),
         gpu_access=access.route.value if access is not None and access.route is not None else None,

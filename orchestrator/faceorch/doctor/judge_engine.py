@@ -9,7 +9,7 @@ from faceorch.engine_facts import CDI_KIND, EngineFacts
 from faceorch.runtimes.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
 from faceorch.versions import version_key
 
-# (fixed in, what the hole is): https://nvidia.custhelp.com lists both; newest first
+# (fixed in, what the hole is), newest first: NVIDIA's security bulletins of July 2025 and of September 2024
 _TOOLKIT_HOLES = (
     ("1.17.8", "CVE-2025-23266: an image can run code on the host"),
     ("1.16.2", "CVE-2024-0132: an image can reach the host's file system"),

@@ -85,6 +85,13 @@ def test_what_kind_of_engine_it_is() -> None:
     assert (found.runtimes, found.architecture) == (("nvidia", "runc"), "aarch64")
 
 
+def test_wsl2_shows_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = "5.15.167.4-microsoft-standard-WSL2"
+    monkeypatch.setattr("platform.release", lambda: kernel)
+    found = facts(KernelVersion=kernel)
+    assert (found.wsl, found.elsewhere) == (True, "")
+
+
 def test_an_old_engine_that_says_little_is_described_too() -> None:
     found = facts(CDISpecDirs=None)
     assert (found.cgroup_version, found.cdi_on, found.cdi.folders, found.rootless) == ("1", False, CDI_FOLDERS, False)

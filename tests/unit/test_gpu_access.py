@@ -109,6 +109,17 @@ def test_a_request_names_uuids() -> None:
     assert wanted == GpuRequest(driver="", device_ids=("GPU-a",), capabilities=("gpu", "compute", "utility", "video"))
 
 
+def test_under_wsl2_only_all_gpus_together_can_be_asked_for() -> None:
+    access = decide(engine(runtimes=("nvidia", "runc"), wsl=True))
+    assert access.request(["GPU-b", "GPU-a"], INDICES).device_ids == ("all",)
+    with pytest.raises(EngineError) as caught:
+        access.request(["GPU-b"], INDICES)
+    assert (caught.value.message, caught.value.remedy) == (
+        "under WSL2 a container gets every GPU or none",
+        "--gpus all",
+    )
+
+
 @pytest.mark.parametrize(
     ("devices", "uuids", "names"),
     [

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from faceorch import __version__, images
+from faceorch import __version__
 from faceorch.bases import Base, load_bases
 from faceorch.doctor.container import CHECK as IN_CONTAINER
 from faceorch.doctor.container import choose_image, judge_container, probe_container
@@ -130,16 +130,15 @@ def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Ba
     """Judge the engine's disk for the images that are still to be built."""
     if facts.image_space is None:
         return []
-    built = images.ours(connect())
     # What cannot run here for want of a GPU needs no image here.
     missing = {
         name: network.manifest.needs
         for name, network in networks.items()
         if not network.missing_files
         and (facts.gpus.gpus or not network.manifest.needs.gpu)
-        and not any(image.network == name for image in built)
+        and not any(image.network == name for image in facts.images)
     }
-    standing = {image.base for image in built if not image.network}
+    standing = {image.base for image in facts.images if not image.network}
     used = bases_used(missing, facts.gpus, bases)
     needed_gb = sum(base.disk_gb for base in used if base.name not in standing) + _NETWORK_IMAGE_GB * len(missing)
     what = f"the images of {', '.join(missing)}" if missing else "the images that can run here are built"
@@ -159,20 +158,16 @@ def _in_container(
 ) -> list[Finding]:
     """Compute in a container, when there are a GPU, a way to it and an image; say so when not."""
     gpus = facts.gpus
-    built: list[images.Image] = []
-    if not gpus.gpus:
-        why, remedy = "there is no GPU", ""
-    elif access.route is None:
-        why, remedy = "the engine cannot give GPUs", ""
-    else:
-        api = connect()
-        built = images.ours(api)
-        why, remedy = "no image of faceorch is built yet", "faceorch build, then faceorch doctor again"
     used = bases_used(needs, gpus, bases)
-    image = choose_image(built, bases, next((base.name for base in used if base.torch is not None), None))
+    image = choose_image(facts.images, bases, next((base.name for base in used if base.torch is not None), None))
+    skipped = Finding(check=IN_CONTAINER, severity=Severity.SKIPPED, found="not tried: there is no GPU")
+    if not gpus.gpus:
+        return [skipped]
+    if access.route is None:
+        return [structs.replace(skipped, found="not tried: the engine cannot give GPUs")]
     if image is None:
-        return [Finding(check=IN_CONTAINER, severity=Severity.SKIPPED, found=f"not tried: {why}", remedy=remedy)]
-    seen = probe_container(api, engine, image, access, [gpu.uuid for gpu in gpus.gpus])
+        return [structs.replace(skipped, found="not tried: no image is built yet", remedy="faceorch build, then again")]
+    seen = probe_container(connect(), engine, image, access, [gpu.uuid for gpu in gpus.gpus])
     return judge_container(seen, bases.get(seen.base))
 
 

@@ -177,7 +177,7 @@ def _name(component: str, version: dict[str, Any]) -> str:
     if "podman" in component.lower():
         return "Podman"
     platform_name = str((version.get("Platform") or {}).get("Name", ""))
-    return platform_name.split(" - ")[0] if "Desktop" in platform_name else "Docker Engine"
+    return "Docker Desktop" if "Docker Desktop" in platform_name else "Docker Engine"
 
 
 def _architecture(name: str) -> str:

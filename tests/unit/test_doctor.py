@@ -331,17 +331,18 @@ class TestGpu:
     @pytest.mark.parametrize(
         ("found", "severity", "text"),
         [
-            ((gpu(),), "ok", f"sm_90; images stand on {KERNELS_121}"),
-            ((gpu(capability="8.9", name="RTX 4090"),), "ok", f"sm_89; images stand on {KERNELS_121}"),
+            ((gpu(),), "ok", f"sm_90; large, small stand on {KERNELS_121}"),
+            ((gpu(capability="8.9", name="RTX 4090"),), "ok", f"sm_89; large, small stand on {KERNELS_121}"),
             (
                 (gpu(capability="12.0", name="RTX 5090"),),
                 "ok",
-                f"sm_120; images stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 0 (RTX 5090)",
+                f"sm_120; large, small stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 0 (RTX 5090)",
             ),
             (
                 (gpu(), gpu(1, "12.0", name="RTX 5090")),
                 "ok",
-                f"sm_120, sm_90; images stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 1 (RTX 5090)",
+                f"sm_120, sm_90; large, small stand on {KERNELS_128}, "
+                f"because {KERNELS_121} has none for GPU 1 (RTX 5090)",
             ),
             (
                 (gpu(capability="3.5", name="Tesla K40"),),

@@ -61,7 +61,7 @@ def test_where_the_engine_runs(endpoint: str, info: dict[str, Any], elsewhere: s
     ("version", "name", "podman"),
     [
         ({"Components": [{"Name": "Engine"}]}, "Docker Engine", False),
-        ({"Platform": {"Name": "Docker Desktop 4.41.2 (191736)"}}, "Docker Desktop 4.41.2 (191736)", False),
+        ({"Platform": {"Name": "Docker Desktop 4.41.2 (191736)"}}, "Docker Desktop", False),
         ({"Components": [{"Name": "Podman Engine"}]}, "Podman", True),
     ],
 )

@@ -12,6 +12,7 @@ from faceorch.runtimes.gpu_access import (
     ENABLE_CDI,
     GENERATE_CDI,
     INSTALL_TOOLKIT,
+    INSTALL_TOOLKIT_ROOTLESS,
     Access,
     GpuRequest,
     Route,
@@ -63,6 +64,11 @@ def test_the_way_is_chosen_by_what_the_host_has(facts: EngineFacts, route: Route
             engine(),
             "the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
             INSTALL_TOOLKIT,
+        ),
+        (
+            engine(rootless=True),
+            "the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
+            INSTALL_TOOLKIT_ROOTLESS,
         ),
         (
             engine("26.1.5", cdi=CDI, cdi_on=False),

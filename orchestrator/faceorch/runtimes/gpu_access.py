@@ -14,6 +14,11 @@ INSTALL_TOOLKIT = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
     "sudo systemctl restart docker"
 )
+INSTALL_TOOLKIT_ROOTLESS = (
+    "install nvidia-container-toolkit, then: nvidia-ctk runtime configure --runtime=docker "
+    "--config=$HOME/.config/docker/daemon.json && systemctl --user restart docker && "
+    "sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place"
+)
 GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 ENABLE_CDI = (
     'put {"features": {"cdi": true}} into /etc/docker/daemon.json (Docker 25 or newer), then: '
@@ -121,7 +126,7 @@ def _none(facts: EngineFacts) -> Access:
         return Access(
             route=None,
             reason="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
-            remedy=INSTALL_TOOLKIT,
+            remedy=INSTALL_TOOLKIT_ROOTLESS if facts.rootless else INSTALL_TOOLKIT,
         )
     if version_key(facts.version) < _CDI_SINCE:
         return Access(

@@ -22,9 +22,9 @@ COMMANDS = {
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "build": "Build the networks' images.",
-    "doctor": "Say whether this host can run the networks, and what it lacks.",
     "images": "List the built images: size, age, and whether they are current.",
     "clean": "Remove old images, leftover containers and stale caches.",
+    "doctor": "Say whether this host can run the networks, and what it lacks.",
     "speak": "Make a speech clip from text.",
     "completion": "Print the shell completion script.",
 }

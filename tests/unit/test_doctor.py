@@ -400,7 +400,7 @@ class TestGpu:
 
     def test_a_gpu_whose_users_are_unknown_is_not_called_free(self) -> None:
         (finding,) = judge_gpu(gpu(), None, NEEDS)
-        assert finding.found == "H200, compute capability 9.0, 24.0 GB"
+        assert finding.found == "H200, compute capability 9.0, 24.0 GB; the driver does not tell who uses it"
 
     @pytest.mark.parametrize(
         ("gb", "running", "remedy"),

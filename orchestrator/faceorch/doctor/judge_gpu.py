@@ -84,9 +84,10 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
     most = f"{max(wanted.values()):g} GB for {_names_of(wanted, max(wanted.values()))}" if wanted else ""
     findings = []
     small = {name: gb for name, gb in wanted.items() if vram_problem([gpu], gb) is not None}
-    computing = [] if state is None else [user for user in state.users if user.computes]
-    drawing = [] if state is None else [user for user in state.users if not user.computes]
-    users = "" if use is None or state is None else _users(computing or drawing, use.names)
+    known = None if state is None else state.users
+    computing = [user for user in known or () if user.computes]
+    drawing = [user for user in known or () if not user.computes]
+    users = "" if use is None else _users(computing or drawing, use.names)
     if small:
         findings.append(
             Finding(
@@ -113,7 +114,7 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
             )
         )
     else:
-        idle = "; nobody uses it" if state is not None else ""
+        idle = "; nobody uses it" if known is not None else "; the driver does not tell who uses it"
         findings.append(Finding(check=check, severity=Severity.OK, found=f"{found}{idle}", needed=most))
     if state is not None and state.mig:
         findings.append(_judge_mig(gpu.index, state.mig_bytes, wanted))

@@ -166,7 +166,7 @@ def _image_folder(engine: EngineFacts) -> Path:
 
 def _names(state: GpuState) -> dict[int, str]:
     names = {}
-    for user in state.users:
+    for user in state.users or ():
         try:
             names[user.pid] = psutil.Process(user.pid).name()
         except psutil.Error:  # in another container, or just gone

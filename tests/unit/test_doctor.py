@@ -263,6 +263,17 @@ class TestAccess:
         assert said(finding)[:3] == (severity, found, "1.17.8 or newer")
 
     @pytest.mark.parametrize(
+        ("toolkit", "hook", "found"),
+        [
+            (Toolkit(version=None, program="nvidia-ctk"), True, "installed, but nvidia-ctk does not tell its version"),
+            (Toolkit(version=None), True, "installed, but the hook does not tell its version"),
+        ],
+    )
+    def test_a_toolkit_of_unknown_version(self, toolkit: Toolkit, hook: bool, found: str) -> None:
+        finding = judge_toolkit(toolkit, engine(hook=hook), gpu=True)
+        assert said(finding)[:3] == ("warning", found, "1.17.8 or newer")
+
+    @pytest.mark.parametrize(
         ("facts", "has_gpu", "found"),
         [
             (engine(cdi=CDI), True, "not installed, nothing here needs it"),

@@ -129,7 +129,8 @@ def _networks() -> tuple[dict[str, Network], list[Finding]]:
 def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Base]) -> list[Finding]:
     """Judge the engine's disk for the images that are still to be built."""
     if facts.image_space is None:
-        return []
+        found = "not looked at: the engine keeps its images where this machine does not see them"
+        return [Finding(check="disk for images", severity=Severity.SKIPPED, found=found)]
     # What cannot run here for want of a GPU needs no image here.
     missing = {
         name: network.manifest.needs

@@ -98,7 +98,7 @@ def probe(cache: Path) -> Facts:
         engine=engine,
         images=images,
         toolkit=probe_toolkit(),
-        image_space=None if isinstance(engine, NoEngine) or engine.elsewhere else probe_space(_image_folder(engine)),
+        image_space=probe_image_space(engine),
         cache_space=probe_space(cache),
     )
 
@@ -132,6 +132,13 @@ def probe_machine() -> Machine:
         memory_bytes=memory.total,
         available_bytes=memory.available,
     )
+
+
+def probe_image_space(engine: EngineFacts | NoEngine) -> Space | None:
+    """Ask how much room there is for images; None where they are on another machine's disk, or in its own."""
+    if isinstance(engine, NoEngine) or engine.elsewhere or not engine.root_here:
+        return None
+    return probe_space(_image_folder(engine))
 
 
 def probe_space(folder: Path) -> Space:

@@ -88,6 +88,13 @@ def test_an_engine_that_one_may_not_use(tmp_path: Path, monkeypatch: pytest.Monk
     assert "try: sudo usermod -aG docker $USER" in doctor().output
 
 
+def test_an_engine_behind_ssh_is_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@gpu-server")
+    output = doctor().output
+    assert "the container engine at ssh://me@gpu-server is on another machine, which runs cannot use" in output
+    assert "try: run faceorch on gpu-server itself, or unset DOCKER_HOST" in output
+
+
 def test_a_socket_that_nobody_listens_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:

@@ -12,11 +12,8 @@ from pathlib import Path
 import click
 
 from faceorch.cli.main import COMMANDS, cli
-<<<<<<< HEAD
 from faceorch.compose import compose_file, dockerfile
-=======
 from faceorch.doctor import examine
->>>>>>> doctor
 from faceorch.record import SCHEMA, json_schema
 
 DOCS = Path(__file__).parent

@@ -155,12 +155,14 @@ class DockerRuntime:
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
         mounts = [
             Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
-            Mount("/job/portrait.png", str(launch.portrait), type="bind", read_only=True),
-            Mount("/job/clip.wav", str(launch.audio), type="bind", read_only=True),
             Mount("/out", str(launch.out), type="bind"),
         ]
+        for target, source in (("/job/portrait.png", launch.portrait), ("/job/clip.wav", launch.audio)):
+            if source is not None:
+                mounts.append(Mount(target, str(source), type="bind", read_only=True))
         if launch.weights is not None:
-            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
+            read_only = not launch.weights_writable
+            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=read_only))
         self._api.create_container(
             launch.environment.identity,
             name=name,
@@ -250,7 +252,11 @@ def _job_file(launch: Launch) -> dict[str, Any]:
         "out": "/out",
         "device": "cuda" if launch.gpus else "cpu",
         "feed": "stdin",
-        "jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}],
+        **(
+            {"jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}]}
+            if launch.task is None
+            else {"sandboxed": True, **launch.task}
+        ),
     }
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.doctor.problems import architecture_problem, engine_problem
+from faceorch.doctor.problems import architecture_problem, engine_problem, ram_problem
 from faceorch.engine import connect, endpoint
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
@@ -86,8 +86,12 @@ class DockerRuntime:
         """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
-        gpu = network.manifest.needs.gpu
-        problem = engine_problem(self._facts) or (architecture_problem(self._facts.architecture) if gpu else None)
+        needs, gpu = network.manifest.needs, network.manifest.needs.gpu
+        problem = (
+            engine_problem(self._facts)
+            or ram_problem(self._facts.memory_bytes or None, needs.ram_gb)
+            or (architecture_problem(self._facts.architecture) if gpu else None)
+        )
         if problem is not None:
             return NotReady(kind=problem.kind, reason=problem.reason, remedy=problem.remedy)
         if gpu and self._access.route is None:
@@ -151,12 +155,14 @@ class DockerRuntime:
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
         mounts = [
             Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
-            Mount("/job/portrait.png", str(launch.portrait), type="bind", read_only=True),
-            Mount("/job/clip.wav", str(launch.audio), type="bind", read_only=True),
             Mount("/out", str(launch.out), type="bind"),
         ]
+        for target, source in (("/job/portrait.png", launch.portrait), ("/job/clip.wav", launch.audio)):
+            if source is not None:
+                mounts.append(Mount(target, str(source), type="bind", read_only=True))
         if launch.weights is not None:
-            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
+            read_only = not launch.weights_writable
+            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=read_only))
         self._api.create_container(
             launch.environment.identity,
             name=name,
@@ -246,7 +252,11 @@ def _job_file(launch: Launch) -> dict[str, Any]:
         "out": "/out",
         "device": "cuda" if launch.gpus else "cpu",
         "feed": "stdin",
-        "jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}],
+        **(
+            {"jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}]}
+            if launch.task is None
+            else {"sandboxed": True, **launch.task}
+        ),
     }
 
 

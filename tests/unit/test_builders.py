@@ -43,7 +43,8 @@ def test_the_last_line_of_the_step_is_what_a_failed_build_says(output: str) -> N
     failed = explain("grey", output.format(line="error: No solution found").splitlines(), LOG)
     assert failed.message == "grey was not built: error: No solution found"
     assert failed.remedy == f"see {LOG}"
-    assert "Resolved 3 packages" in failed.tail
+    assert failed.tail.count("Resolved 3 packages") == 1
+    assert failed.tail[-1] == "error: No solution found"
     assert not any("non-zero" in line or "ERROR" in line or "----" in line for line in failed.tail)
 
 
@@ -88,6 +89,8 @@ ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with fr
         ("dns error: failed to lookup address information", "containers have no network"),
         ("dial tcp 127.0.0.1:5000: connect: connection refused", "the registry cannot be reached"),
         ("net/http: request canceled (i/o timeout)", "the registry cannot be reached"),
+        ("Could not connect to 127.0.0.1:9 (127.0.0.1). - connect (111: Connection refused)", "packages cannot be"),
+        ("ERROR: No matching distribution found for dulwich==1.2.21", "packages cannot be downloaded"),
         ("clone-upstream: commit 0 of https://x cannot be fetched from https://x: y", "check the network, or set"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import threading
@@ -401,3 +402,19 @@ def _files(store: Store) -> tuple[Any, ...]:
     assert weights is not None
     assert all(store.find("grey", f).state is State.READY for f in weights.files)
     return weights.files
+
+
+def test_after_a_power_cut_a_file_that_may_not_have_reached_the_disk_is_read_again(
+    server: Server, store: Store, bring: Bring
+) -> None:
+    file = entry(server.host("/f", DATA))
+    bring(file)
+    note = store.root / "checked" / f"{file['sha256']}.json"
+    fresh = note.read_text("utf-8")
+    assert store.unchanged(file["sha256"])
+    note.write_text(fresh.replace('"boot":"', '"boot":"an earlier one '), "utf-8")
+    assert not store.unchanged(file["sha256"])
+    bring(file)
+    assert len(server.heard["/f"]) == 1, "read, not fetched"
+    store.settle(file["sha256"])
+    assert json.loads(note.read_text("utf-8"))["boot"] is None, "now it is known to be on the disk, whatever comes"

@@ -103,7 +103,7 @@ def pull(wanted: Sequence[Wanted], store: Store, options: PullOptions, observer:
                 if sha256 is not None:
                     store.link(want.network, file.path, sha256)
                 for place, right in list(store.places(want.network, file)):
-                    if right is None or not store.unchanged(right, place):
+                    if right != sha256 and (right is None or not store.unchanged(right, place)):
                         place.unlink()  # a damaged repacked form: a runner would take it
             store.tidy(want.network, want.known)
     failed = [task for task in tasks if task.error is not None]

@@ -22,8 +22,9 @@ from typing import TypeVar
 import filelock
 import msgspec
 
-from faceorch.errors import WeightsError
+from faceorch.errors import OutputError, WeightsError
 from faceorch.files import sha256_of, write_atomically
+from faceorch.owner import Owner
 from faceorch.paths import home
 from faceorch.weights.identify import describe_wrong
 from faceorch.weights.manifest import File
@@ -32,12 +33,17 @@ ENV_STORE = "FACEORCH_WEIGHTS"
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob at its last full verification: as long as these hold, it is taken to be unchanged."""
+    """A blob at its last full verification: as long as these hold, it is taken to be unchanged.
+
+    `boot` is the boot of the machine in whose memory it was verified; None once it is known to be on the disk. Until
+    then a power cut may leave a hole under the right name, size and time stamp.
+    """
 
     size: int
     mtime_ns: int
     inode: int
     when: datetime
+    boot: str | None = None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,11 +146,20 @@ class Store:
             found = (path or self.blob(sha256)).stat()
         except OSError:
             return False
-        return checked is not None and (found.st_size, found.st_mtime_ns, found.st_ino) == (
-            checked.size,
-            checked.mtime_ns,
-            checked.inode,
-        )
+        if checked is None or checked.boot not in (None, Owner.me().machine):
+            return False
+        return (found.st_size, found.st_mtime_ns, found.st_ino) == (checked.size, checked.mtime_ns, checked.inode)
+
+    def settle(self, sha256: str) -> None:
+        """See to it that a verified blob is on the disk, if nobody has: mostly the system has written it long ago."""
+        note = self.root / "checked" / f"{sha256}.json"
+        checked = _read(note, Checked)
+        if checked is None or checked.boot is None:
+            return
+        with contextlib.suppress(OSError, OutputError):  # a store that is read-only now: the next one will
+            with self.blob(sha256).open("rb") as file:
+                os.fsync(file.fileno())
+            _write(note, msgspec.structs.replace(checked, boot=None))
 
     def verify(self, sha256: str, path: Path | None = None, size: int | None = None) -> str | None:
         """Read the whole blob (or a link to it); return what is wrong with it, None when nothing is."""
@@ -182,7 +197,11 @@ class Store:
 
     def _note(self, sha256: str, found: os.stat_result) -> None:
         checked = Checked(
-            size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino, when=datetime.now(timezone.utc)
+            size=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            inode=found.st_ino,
+            when=datetime.now(timezone.utc),
+            boot=Owner.me().machine,
         )
         _write(self.root / "checked" / f"{sha256}.json", checked)
 

@@ -197,6 +197,8 @@ class _Pull:
                     return
                 try:
                     task.sha256 = self._obtain(task, session)
+                    for network, file in zip(task.networks, task.files, strict=True):
+                        self._store.link(network, file.path, task.sha256)  # from here on nobody collects it
                 except WeightsError as error:
                     task.error = error
                 except Stopped:

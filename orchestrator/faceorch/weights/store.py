@@ -14,7 +14,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +30,7 @@ from faceorch.weights.identify import describe_wrong
 from faceorch.weights.manifest import File
 
 ENV_STORE = "FACEORCH_WEIGHTS"
+_WRITTEN_AFTER = timedelta(minutes=2)
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,10 +152,13 @@ class Store:
         return (found.st_size, found.st_mtime_ns, found.st_ino) == (checked.size, checked.mtime_ns, checked.inode)
 
     def settle(self, sha256: str) -> None:
-        """See to it that a verified blob is on the disk, if nobody has: mostly the system has written it long ago."""
+        """See to it that a verified blob is on the disk, if nobody has.
+
+        Not for one that has just come: by itself the system writes within half a minute, and then this costs nothing.
+        """
         note = self.root / "checked" / f"{sha256}.json"
         checked = _read(note, Checked)
-        if checked is None or checked.boot is None:
+        if checked is None or checked.boot is None or datetime.now(timezone.utc) - checked.when < _WRITTEN_AFTER:
             return
         with contextlib.suppress(OSError, OutputError):  # a store that is read-only now: the next one will
             with self.blob(sha256).open("rb") as file:
@@ -220,6 +224,8 @@ class Store:
             os.link(blob, temporary)
             os.replace(temporary, place)
         except OSError as error:
+            if error.errno == errno.ENOENT and not blob.exists():
+                raise WeightsError(f"{path} was removed meanwhile", "run the same command again") from error
             if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
                 message = f"the file system of {self.root} has no hard links"
                 raise WeightsError(message, "choose another --dir (or FACEORCH_WEIGHTS) on another one") from error
@@ -268,6 +274,8 @@ class Store:
                 if folder == "blobs" and found.st_nlink > 1:
                     continue
                 with contextlib.suppress(WeightsError), self.locked(path.name, wait=False):
+                    if folder == "blobs" and path.stat().st_nlink > 1:  # linked meanwhile
+                        continue
                     path.unlink(missing_ok=True)
                     (self.root / "checked" / f"{path.name}.json").unlink(missing_ok=True)
                     count, freed = count + 1, freed + found.st_size

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.doctor.problems import architecture_problem, engine_problem
+from faceorch.doctor.problems import architecture_problem, engine_problem, ram_problem
 from faceorch.engine import connect, endpoint
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
-_TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
-_SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
+TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
+SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
 # Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
-_FILES = 16384
-_PROCESSES = 4096
+FILES = 16384
+PROCESSES = 4096
 
 
 class DockerRuntime:
@@ -86,8 +86,12 @@ class DockerRuntime:
         """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
-        gpu = network.manifest.needs.gpu
-        problem = engine_problem(self._facts) or (architecture_problem(self._facts.architecture) if gpu else None)
+        needs, gpu = network.manifest.needs, network.manifest.needs.gpu
+        problem = (
+            engine_problem(self._facts)
+            or ram_problem(self._facts.memory_bytes or None, needs.ram_gb)
+            or (architecture_problem(self._facts.architecture) if gpu else None)
+        )
         if problem is not None:
             return NotReady(kind=problem.kind, reason=problem.reason, remedy=problem.remedy)
         if gpu and self._access.route is None:
@@ -206,15 +210,15 @@ def sandbox(
     return api.create_host_config(
         network_mode="none",
         read_only=True,
-        tmpfs={"/tmp": _TMP},
+        tmpfs={"/tmp": TMP},
         mounts=list(mounts),
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        pids_limit=_PROCESSES,
+        pids_limit=PROCESSES,
         mem_limit=memory_bytes,
         memswap_limit=memory_bytes,
-        shm_size=_SHM_BYTES,
-        ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+        shm_size=SHM_BYTES,
+        ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
         init=True,
         device_requests=list(gpus) or None,
         # A daemon with userns-remap would make another user of us, who may not write the run's folder.

@@ -8,13 +8,16 @@ import socket
 import stat
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
 from faceorch.cli.main import cli
+from faceorch.doctor.examine import json_schema
 from faceorch.doctor.probes import Machine, probe_space, probe_toolkit
 from faceorch.errors import EngineError
 from faceorch.telemetry.nvml import Gpus
+from tests.conftest import MakeNetwork
 
 NO_GPUS = Gpus((), None, "no NVIDIA driver is installed")
 MACHINE = Machine(
@@ -69,6 +72,7 @@ def test_machines_get_json() -> None:
     assert result.exit_code == 1
     report = json.loads(result.output)
     assert (report["schema"], report["errors"], report["gpu_access"]) == (1, 2, None)
+    jsonschema.validate(report, json_schema())
     found = {finding["check"]: finding for finding in report["findings"]}
     assert found["engine"]["severity"] == "error"
     assert set(found["engine"]) == {"check", "severity", "found", "needed", "running", "measuring", "remedy"}
@@ -83,6 +87,13 @@ def test_an_engine_that_one_may_not_use(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("faceorch.doctor.probes.connect", denied)
     assert "this user may not use the container engine (needed:" in doctor().output
     assert "try: sudo usermod -aG docker $USER" in doctor().output
+
+
+def test_an_engine_behind_ssh_is_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@gpu-server")
+    output = doctor().output
+    assert "the container engine at ssh://me@gpu-server is on another machine, which runs cannot use" in output
+    assert "try: run faceorch on gpu-server itself, or unset DOCKER_HOST" in output
 
 
 def test_a_socket_that_nobody_listens_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +113,35 @@ def test_a_broken_manifest_is_a_finding_and_the_rest_is_told(tmp_path: Path, mon
     assert result.exit_code == 1
     assert re.search(r"^error    networks +.*network.yaml: 'title' is missing", result.output, re.M)
     assert "error    engine" in result.output
+
+
+WEIGHTS = """
+schema: 1
+files:
+  - {path: a.pth, source: {url: "http://127.0.0.1/a"}, size: %s, sha256: null, licence: MIT, commercial: true, why: all}
+"""
+
+
+@pytest.mark.parametrize(("size", "severity", "needed"), [(1000, "ok", "0 MB"), (10**18, "error", "1000000000.0 GB")])
+def test_weights_that_do_not_fit_are_told_before_the_download(
+    make_network: MakeNetwork, size: int, severity: str, needed: str
+) -> None:
+    network = make_network("heavy")
+    (network.folder / "weights.yaml").write_text(WEIGHTS % size, "utf-8")
+    report = json.loads(doctor("--json").output)
+    (finding,) = [finding for finding in report["findings"] if finding["check"] == "disk for weights"]
+    assert (finding["severity"], finding["needed"]) == (severity, f"{needed} for the weights of heavy")
+    (state,) = [state for state in report["networks"] if state["name"] == "heavy"]
+    assert state["reason"].startswith("1 of its 1 weight files is missing")
+    assert state["remedy"] == "faceorch weights pull heavy"
+
+
+def test_a_broken_weights_manifest_is_a_finding_and_the_rest_is_told(make_network: MakeNetwork) -> None:
+    (make_network("heavy").folder / "weights.yaml").write_text("schema: 1\n", "utf-8")
+    output = doctor().output
+    assert re.search(r"^error    networks +.*weights.yaml: 'files' is missing", output, re.M)
+    assert "running: heavy cannot run" in output
+    assert re.search(r"^ok       baseline", output, re.M)
 
 
 def test_the_toolkit_tells_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,3 +167,12 @@ def test_the_disk_of_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
     assert found.path == str(tmp_path / "a" / "b")
     assert found.free_bytes is not None
     assert found.free_bytes > 0
+
+
+def test_the_documentation_lists_every_check() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "doctor.md").read_text("utf-8")
+    sources = [path.read_text("utf-8") for path in (root / "orchestrator/faceorch/doctor").glob("*.py")]
+    checks = {name for text in sources for name in re.findall(r'(?:check=|CHECK = )"([^"]+)"', text)}
+    assert {"engine", "driver", "GPU access", "kernels"} <= checks
+    assert [name for name in sorted(checks) if f"| {name} |" not in page] == []

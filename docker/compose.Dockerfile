@@ -39,3 +39,27 @@ RUN install-packages /opt/faceorch/requirements.lock
 COPY baseline /opt/faceorch/network
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 USER 65534:65534
+
+# SadTalker's image, on the base that `faceorch build` makes from docker/base.
+FROM base AS sadtalker
+
+# Locks before code: a changed runner does not install the packages again.
+ARG BASE
+ARG UV_DEFAULT_INDEX
+COPY sadtalker/requirements.${BASE}.lock /opt/faceorch/requirements.lock
+RUN install-packages /opt/faceorch/requirements.lock
+
+# The last commit of its main branch. Its examples and documentation are ten times as large as its code.
+ARG UPSTREAM_MIRROR
+RUN clone-upstream https://github.com/OpenTalker/SadTalker cd4c0465ae0b54a6f85af57f5c65fec9fe23e7f8 \
+      /opt/faceorch/upstream/SadTalker src LICENSE
+
+COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
+COPY sadtalker/patches.py /opt/faceorch/patches.py
+RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/faceorch/upstream
+
+COPY sadtalker /opt/faceorch/network
+COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+# Upstream's package is called `src`: its folder's parent is on the path.
+ENV PYTHONPATH=/opt/faceorch/runner:/opt/faceorch/upstream/SadTalker
+USER 65534:65534

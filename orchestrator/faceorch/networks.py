@@ -183,6 +183,14 @@ class Needs(_Model, frozen=True, kw_only=True):
     shortest_clip_s: float = 0.2
 
 
+class Note(_Model, frozen=True):
+    """What the record and the report say of a job while a setting has one value."""
+
+    setting: str
+    equals: SettingValue
+    text: Annotated[str, Meta(min_length=1)]
+
+
 class Smoke(_Model, frozen=True):
     """How `faceorch smoke` runs it on stand-in weights; not with --full, which keeps the defaults."""
 
@@ -203,12 +211,14 @@ class Manifest(_Model, frozen=True, kw_only=True):
     expected: Expected | None = None
     needs: Needs
     settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
+    notes: tuple[Note, ...] = ()
     smoke: Smoke = Smoke()
 
     def __post_init__(self) -> None:
         """Refuse values that their own setting would not allow."""
         values = [(f"settings.{key}.default", key, setting.default) for key, setting in self.settings.items()]
         values += [(f"smoke.settings.{key}", key, value) for key, value in self.smoke.settings.items()]
+        values += [(f"notes: {note.setting}", note.setting, note.equals) for note in self.notes]
         for place, key, value in values:
             if key not in self.settings:
                 raise ValueError(f"{place}: there is no such setting")
@@ -243,6 +253,10 @@ class Network:
     def settings(self, given: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
         """Return every setting with its value: the defaults, overridden by `given`."""
         return {key: given.get(key, setting.default) for key, setting in self.manifest.settings.items()}
+
+    def notes(self, settings: Mapping[str, SettingValue]) -> list[str]:
+        """Return what is to be said of a job with these settings."""
+        return [note.text for note in self.manifest.notes if settings[note.setting] == note.equals]
 
     def parse_setting(self, key: str, text: str) -> SettingValue:
         """Return the value of the setting `key` that `text` describes; `InputError` when there is none such."""
@@ -333,7 +347,7 @@ def _wrong_setting(settings: dict[str, Any]) -> str:
 
 
 def _known_keys() -> set[str]:
-    kinds = (Manifest, Expected, Needs, Smoke, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting)
+    kinds = (Manifest, Expected, Needs, Note, Smoke, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting)
     return {name for kind in kinds for name in kind.__struct_fields__}
 
 

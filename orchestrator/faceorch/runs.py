@@ -263,14 +263,16 @@ def _jobs(plan: Plan, request: Request) -> list[Job]:
 
 
 def _job(network: Network, request: Request, status: JobStatus) -> Job:
+    settings = network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})})
     return Job(
         network=network.name,
         title=network.manifest.title,
         status=status,
         seed=request.seed,
-        settings=network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})}),
+        settings=settings,
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
+        notes=network.notes(settings),
     )
 
 

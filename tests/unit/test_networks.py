@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from faceorch.errors import CannotRun, InputError, ManifestError
-from faceorch.networks import docker_folder, load_networks, pick, read_manifest
+from faceorch.networks import Network, docker_folder, load_networks, pick, read_manifest
 from tests.conftest import MakeNetwork
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,11 @@ def edit(tmp_path: Path, network_folder: Path, **changes: object) -> Path:
             {"settings": {"size": {"type": "int", "default": 1, "min": 2, "max": 3, "help": "h"}}},
             "settings.size.default: 1 is outside 2 to 3",
         ),
+        (
+            {"notes": [{"setting": "size", "equals": 1000, "text": "t"}]},
+            "notes: size: 1000 is outside 16 to 128",
+        ),
+        ({"notes": [{"setting": "sise", "equals": 64, "text": "t"}]}, "notes: sise: there is no such setting"),
         (
             {"settings": {"size": {"type": "int", "default": 2, "min": 2, "max": 3, "help": "h", "maximum": 3}}},
             "unknown key 'maximum' (did you mean 'max'?) in 'settings.size'",
@@ -114,3 +119,12 @@ def test_a_wrong_setting_is_refused(make_network: MakeNetwork, key: str, text: s
 
 def test_defaults_fill_what_was_not_set(make_network: MakeNetwork) -> None:
     assert make_network("grey").settings({"mode": "b"}) == {"size": 64, "loud": False, "mode": "b", "gain": 1.0}
+
+
+def test_notes_are_those_of_the_settings_that_a_job_has(tmp_path: Path, make_network: MakeNetwork) -> None:
+    made = make_network("grey")
+    notes = [{"setting": "loud", "equals": True, "text": "loud"}, {"setting": "size", "equals": 64, "text": "small"}]
+    manifest = read_manifest(edit(tmp_path, made.folder, notes=notes))
+    network = Network(made.folder, manifest)
+    assert network.notes(network.settings({})) == ["small"]
+    assert network.notes(network.settings({"loud": True, "size": 32})) == ["loud"]

@@ -44,11 +44,11 @@ from yacs.config import CfgNode
 
 # The decoder's width is fixed in upstream's code; its side is not.
 _TINY = Dimensions(
-    side=64,
-    keypoints={"num_blocks": 3, "reshape_channel": 4096},
-    flow={"num_blocks": 3},
-    restorer={"narrow": 0.125},
-    parser={"base_ch": 8, "ch_range": [8, 32], "res_depth": 2},
+    side=32,
+    keypoints={"num_blocks": 2, "reshape_channel": 2048},
+    flow={"num_blocks": 2},
+    restorer={"narrow": 0.0625},
+    parser={"base_ch": 4, "ch_range": [4, 16], "res_depth": 1},
 )
 _NOISE = 0.5  # how strongly the restorer shows its noise, so that a seed can be seen
 

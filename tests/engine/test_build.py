@@ -26,7 +26,7 @@ UPSTREAM = """
     ARG BASE_IMAGE
     FROM ${BASE_IMAGE}
     ARG UPSTREAM_MIRROR
-    RUN clone-upstream https://example.org/somebody/animator %s /opt/upstream/animator
+    RUN clone-upstream https://example.org/somebody/animator %s /opt/upstream/animator %s
     COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
     COPY probe/patches.py /opt/faceorch/network/patches.py
     RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/network/patches.py /opt/upstream
@@ -138,9 +138,9 @@ class Upstream:
         self.git("commit", "--quiet", "--message", "code")
         return self.git("rev-parse", "HEAD")
 
-    def use(self, commit: str) -> None:
+    def use(self, commit: str, names: str = "") -> None:
         folder = self._probe.network.folder
-        (folder / "Dockerfile").write_text(textwrap.dedent(UPSTREAM % commit), "utf-8")
+        (folder / "Dockerfile").write_text(textwrap.dedent(UPSTREAM % (commit, names)), "utf-8")
         (folder / "patches.py").write_text(PATCHES, "utf-8")
 
 
@@ -173,6 +173,24 @@ def test_upstream_code_is_fetched_by_commit_and_patched(probe: Probe, upstream: 
         assert probe.api.logs(container["Id"]).decode() == (
             "x = float(1)\n# Changed by faceorch (plain-float): numpy has no np.float\n755\ncode\nrun.sh\n"
         )
+    finally:
+        probe.api.remove_container(container["Id"])
+
+
+@pytest.mark.parametrize("leaves_out", ["true", "false"], ids=["partial", "whole"])
+def test_only_the_named_parts_of_upstream_are_fetched(probe: Probe, upstream: Upstream, leaves_out: str) -> None:
+    """From a server that can leave out files, as those of public hosts can, and from one that cannot."""
+    upstream.git("config", "uploadpack.allowFilter", leaves_out)
+    upstream.git("config", "uploadpack.allowAnySHA1InWant", leaves_out)
+    upstream.use(upstream.first, "code")
+    done = faceorch_build("probe", "--base-image", probe.base, "--no-cache")
+    assert done.exit_code == 0, done.output
+    tag = images.make_recipe(probe.network, "cpu", probe.base).tag
+    container = probe.api.create_container(tag, ["-c", "cd /opt/upstream/animator && find ."], entrypoint="/bin/sh")
+    try:
+        probe.api.start(container["Id"])
+        probe.api.wait(container["Id"])
+        assert sorted(probe.api.logs(container["Id"]).decode().split()) == [".", "./code", "./code/model.py"]
     finally:
         probe.api.remove_container(container["Id"])
 

@@ -263,6 +263,7 @@ def _environment(plan: Planned, ready: Ready) -> Environment:
         name=ready.name,
         given=ready.given,
         base=ready.base,
+        builder=ready.builder,
         python=ready.python,
         note=ready.note,
     )

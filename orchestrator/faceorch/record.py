@@ -174,6 +174,7 @@ class Environment(_Record):
     name: Annotated[str, Meta(description="image tag or folder")]
     given: Annotated[bool, Meta(description="true: brought by the user, not built by faceorch")] = False
     base: str | None = None
+    builder: Annotated[str | None, Meta(description="what built the image: buildx or classic")] = None
     python: str | None = None
     note: str = ""
 

@@ -74,7 +74,7 @@ class Assembly:
     ) -> Assembly:
         """Return the assembly of `recipes` and of the bases that they need; `present` is what the engine has."""
         wanted = list(recipes)
-        there = {image.inputs: image for image in present}
+        there = {image.inputs: image for image in present if image.tags}
         items: dict[str, Item] = {}
         for recipe in wanted:
             needed = options.no_cache or recipe.inputs not in there

@@ -35,6 +35,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 _LAST_LINES = 20
+_KEPT_LINES = 60
 _STEP = re.compile(r"#\d+ (\[[^\]]*\d+/\d+\] .*|exporting .*)")
 
 
@@ -197,6 +198,7 @@ def _classic(
 
     fixed, sources = _arguments(recipe, options)
     tail: list[str] = []
+    pending = ""  # the engine sends what a step prints in pieces, not in lines
     with log.open("a", encoding="utf-8") as file:
         try:
             stream: Iterator[dict[str, Any]] = api.build(
@@ -213,10 +215,10 @@ def _classic(
                 decode=True,
             )
             for entry in stream:
-                text = str(entry.get("stream") or entry.get("error") or entry.get("status") or "")
-                file.write(text if text.endswith("\n") else text + "\n")
-                lines = [part for part in text.splitlines() if part.strip()]
-                tail = [*tail, *lines][-2 * _LAST_LINES :]
+                text = str(entry["stream"]) if "stream" in entry else _status(entry)
+                file.write(text)
+                *lines, pending = (pending + text).split("\n")
+                tail = [*tail, *lines][-_KEPT_LINES:]
                 for part in lines:
                     if part.startswith("Step "):
                         on_step(part)
@@ -226,6 +228,12 @@ def _classic(
             file.write(f"{error.explanation}\n")
             return [*tail, str(error.explanation)]
     return None
+
+
+def _status(entry: dict[str, Any]) -> str:
+    """Return the line of an entry that is no output of a step: an error, or how far a pull is."""
+    text = str(entry.get("error") or entry.get("status") or "")
+    return f"{text}\n" if text else ""
 
 
 def _tar(folder: Path) -> io.BytesIO:
@@ -277,9 +285,17 @@ REMEDIES = (
 )
 
 
+# What builders add around the output of a step that failed.
+_NOISE = re.compile(
+    r"The command '.*' returned a non-zero code|Removing intermediate container|ERROR: (failed to solve: )?process"
+    r"|-{6,}$|\s*>\s*\[|\S*Dockerfile:\d+$|\s*\d+ \||#\d+ ERROR: process|View build details:|\s*--->"
+)
+_PREFIX = re.compile(r"^(#\d+ )?\d+\.\d+ ")
+
+
 def explain(name: str, tail: list[str], log: Path) -> Failed:
     """Return the error that the last lines of a failed build mean."""
-    lines = [line.rstrip() for line in tail if line.strip()]
+    lines = [_PREFIX.sub("", line.rstrip()) for line in tail if line.strip() and not _NOISE.match(line)]
     text = "\n".join(lines) + "\n"
     remedy = next((remedy for sign, remedy in REMEDIES if sign in text), f"see {log}")
     last = lines[-1].strip() if lines else "no output"

@@ -142,11 +142,13 @@ def _outcome(item: Item, assembly: Assembly) -> str:
 
 def _plain(assembly: Assembly, console: Console) -> None:
     """One line per step."""
+    said: dict[str, str] = {}
 
     def show(item: Item) -> None:
         if item.ended:
             console.print(_outcome(item, assembly), markup=False)
-        elif item.step:
+        elif item.step and said.get(item.name) != item.step:
+            said[item.name] = item.step
             console.print(f"{item.name}: {item.step} ({_elapsed(item)})", markup=False)
 
     assembly.on_change = show

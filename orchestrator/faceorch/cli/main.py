@@ -22,6 +22,8 @@ COMMANDS = {
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "build": "Build the networks' images.",
+    "images": "List the built images: size, age, and whether they are current.",
+    "clean": "Remove old images, leftover containers and stale caches.",
     "speak": "Make a speech clip from text.",
     "completion": "Print the shell completion script.",
 }

@@ -64,8 +64,8 @@ def sample(
     """Return a sample, starting from `noise`; `predict(x, level)` returns x0, `draw()` new noise of the same shape."""
     x = noise
     for step in steps:
-        x = step.clean * predict(x, step.level) + step.noisy * x  # type: ignore[operator]
+        x = step.clean * predict(x, step.level) + step.noisy * x  # type: ignore[operator, assignment]
         if step.noise > 0.0:
-            x = x + step.noise * draw()  # type: ignore[operator]
+            x = x + step.noise * draw()  # type: ignore[operator, assignment]
         on_step()
     return x

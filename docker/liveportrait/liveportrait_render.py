@@ -110,14 +110,15 @@ class Renderer:
         points, shift = change[:, : 3 * KEYPOINTS].view(-1, KEYPOINTS, 3), change[:, 3 * KEYPOINTS :]
         here = here + points
         here[..., :2] += shift[:, None]
-        return here.cpu().numpy()
+        return np.asarray(here.cpu().numpy(), np.float32)
 
     @torch.no_grad()
     def shut_eyes(self, still: Array, eyes_open: tuple[float, float]) -> Array:
         """Return how the keypoints (21, 3) change when both eyes, which are open that far, close."""
         ratios = torch.tensor([[*eyes_open, 0.0]], device=self.models.device)
         flat = torch.from_numpy(still).to(self.models.device).view(1, -1)
-        return self.models.eyes(torch.cat([flat, ratios], dim=1)).view(KEYPOINTS, 3).cpu().numpy()
+        change = self.models.eyes(torch.cat([flat, ratios], dim=1))
+        return np.asarray(change.view(KEYPOINTS, 3).cpu().numpy(), np.float32)
 
     @torch.no_grad()
     def render(self, look: Look, moved: Array, batch: int, paste: Paste | None, write: Blocks) -> None:

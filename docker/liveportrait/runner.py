@@ -61,6 +61,7 @@ class LivePortrait(Network):
 
     def animate(self, job: Job, progress: Progress) -> Path:
         """Find the face, make its motion, paint and write it."""
+        from liveportrait_crop import shrink
         from liveportrait_render import Renderer
 
         settings = job.settings
@@ -68,7 +69,7 @@ class LivePortrait(Network):
         image = self._image(job)
         crop = self._crop(job, image, progress)
         renderer = Renderer(self._models, half=settings["precision"] == "fp16")
-        look = self._look(renderer, crop)
+        look = renderer.look(shrink(crop.picture, self._models.input_side))
         moved = self._keypoints(job, renderer, look, crop, progress)
         progress.stage("frames")
         paste = self._paste(image, crop) if settings["output"] == "full" else None
@@ -98,11 +99,6 @@ class LivePortrait(Network):
         face = self._face(job, image)
         progress.metric("face_width", round(face.width, 1), "pixels")
         return self._cropper.crop(image, face.points)
-
-    def _look(self, renderer: Renderer, crop: Crop) -> Look:
-        from liveportrait_crop import shrink
-
-        return renderer.look(shrink(crop.picture, self._models.input_side))
 
     def _keypoints(self, job: Job, renderer: Renderer, look: Look, crop: Crop, progress: Progress) -> Array:
         """Return the keypoints (frames, 21, 3) of every frame of the clip."""

@@ -17,7 +17,7 @@ check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 
-# What is generated from the code: the JSON Schema of run.json and the command line's reference.
+# What is generated: the JSON Schema of run.json, the command line's reference, compose.yaml and its Dockerfile.
 docs: $(VENV)/installed-dev
 	$(PYTHON) docs/generate.py
 

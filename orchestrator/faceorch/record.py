@@ -63,6 +63,9 @@ class OutcomeKind(str, Enum):
     NO_ENGINE = "no_engine"
     NO_GPU = "no_gpu"
     NO_PYTHON = "no_python"
+    UNSUPPORTED_DRIVER = "unsupported_driver"
+    NO_GPU_ACCESS = "no_gpu_access"
+    TOO_LITTLE_MEMORY = "too_little_memory"
 
 
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

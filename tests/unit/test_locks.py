@@ -14,7 +14,7 @@ from faceorch.bases import load_bases
 from faceorch.networks import docker_folder, load_networks
 
 DOCKER = docker_folder()
-DOCKERFILES = sorted(DOCKER.glob("*/Dockerfile"))
+DOCKERFILES = sorted([*DOCKER.glob("*/Dockerfile"), *DOCKER.glob("*.Dockerfile")])
 LOCKS = sorted(DOCKER.glob("*/*.lock"))
 WANTED = sorted(DOCKER.glob("*/*.in"))
 # What the images may stand on; the venv runtime runs on more, and nothing here depends on the patch version.
@@ -67,7 +67,7 @@ def test_both_builders_can_read_every_dockerfile(path: Path) -> None:
     assert [sign for sign in BUILDKIT_ONLY if re.search(sign, text, flags=re.MULTILINE)] == []
 
 
-@pytest.mark.parametrize("path", [p for p in DOCKERFILES if p.parent.name != "base"], ids=relative)
+@pytest.mark.parametrize("path", [p for p in DOCKERFILES if p.parent.name not in ("base", "docker")], ids=relative)
 def test_a_network_stands_on_the_base_and_leaves_root(path: Path) -> None:
     words = list(instructions(path.read_text("utf-8")))
     assert words[:2] == [("ARG", "BASE_IMAGE"), ("FROM", "${BASE_IMAGE}")]

@@ -24,6 +24,7 @@ COMMANDS = {
     "build": "Build the networks' images.",
     "images": "List the built images: size, age, and whether they are current.",
     "clean": "Remove old images, leftover containers and stale caches.",
+    "doctor": "Say whether this host can run the networks, and what it lacks.",
     "speak": "Make a speech clip from text.",
     "completion": "Print the shell completion script.",
 }
@@ -74,7 +75,7 @@ def main() -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _interrupt)
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="faceorch", standalone_mode=False)
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
     except KeyboardInterrupt:

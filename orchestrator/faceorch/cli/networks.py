@@ -35,7 +35,7 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
         _patches(name, as_json)
         return
     from faceorch.networks import load_networks, pick
-    from faceorch.plan import Planned, make_plan
+    from faceorch.plan import make_plan
     from faceorch.runs import make_runtimes
     from faceorch.telemetry.nvml import read_gpus
 
@@ -51,7 +51,7 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
     elif name is None:
         _table(chosen, states)
     else:
-        _details(chosen[0], states[name], isinstance(states[name], Planned))
+        _details(chosen[0], states[name])
 
 
 def _patches(name: str, as_json: bool) -> None:
@@ -132,7 +132,7 @@ def _expected(network: Network) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _details(network: Network, state: Planned | Obstacle, ready: bool) -> None:
+def _details(network: Network, state: Planned | Obstacle) -> None:
     manifest = network.manifest
     lines = [
         f"{network.name}: {manifest.title}",
@@ -145,7 +145,7 @@ def _details(network: Network, state: Planned | Obstacle, ready: bool) -> None:
         *([f"            ({manifest.expected.source})"] if manifest.expected else []),
         f"  needs     {_needs(network)}",
         f"  folder    {network.folder}",
-        f"  {'ready' if ready else 'not ready'}: {_state(state)}",
+        f"  state     {_state(state)}",
         "  settings (--set " + network.name + ".KEY=VALUE):" if manifest.settings else "  no settings",
     ]
     for key, setting in manifest.settings.items():

@@ -10,12 +10,13 @@ import socket
 import struct
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.engine import connect
+from faceorch.engine import connect, endpoint
+from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
 from faceorch.networks import Network
@@ -23,17 +24,20 @@ from faceorch.owner import Owner
 from faceorch.record import Engine, OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
 from faceorch.runtimes.engine_errors import explain
+from faceorch.runtimes.gpu_access import Access, decide
+from faceorch.telemetry.nvml import read_gpus
 
 if TYPE_CHECKING:
     from docker import APIClient
+    from docker.types import DeviceRequest, Mount
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
-_TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
-_SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
+TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
+SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
 # Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
-_FILES = 16384
-_PROCESSES = 4096
+FILES = 16384
+PROCESSES = 4096
 
 
 class DockerRuntime:
@@ -63,23 +67,26 @@ class DockerRuntime:
         return images.ours(self._api)
 
     @cached_property
-    def _rootless(self) -> bool:
-        return any("rootless" in option for option in self._api.info().get("SecurityOptions") or [])
+    def _facts(self) -> EngineFacts:
+        return read_facts(self._api, endpoint())
+
+    @cached_property
+    def _access(self) -> Access:
+        return decide(self._facts)
 
     @property
     def facts(self) -> Engine | None:
         """What the record says about the engine; None when there is none."""
         if isinstance(self._engine, NotReady):
             return None
-        version = self._api.version()
-        components = version.get("Components") or [{}]
-        name = str(components[0].get("Name", "Docker"))
-        return Engine(name=name, version=str(version["Version"]), api=str(version["ApiVersion"]))
+        return Engine(name=self._facts.name, version=self._facts.version, api=self._facts.api)
 
     def ready(self, network: Network, base: str) -> Ready | NotReady:
         """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
+        if network.manifest.needs.gpu and self._access.route is None:
+            return NotReady(kind=OutcomeKind.NO_GPU_ACCESS, reason=self._access.reason, remedy=self._access.remedy)
         if network.name in self._given:
             return self._ready_given(network.name)
         own = [image for image in self._images if image.network == network.name and image.base == base]
@@ -134,7 +141,7 @@ class DockerRuntime:
                 self._api.remove_container(name, force=True, v=True)
 
     def _create(self, name: str, launch: Launch) -> None:
-        from docker.types import DeviceRequest, Mount, Ulimit
+        from docker.types import Mount
 
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
         mounts = [
@@ -145,33 +152,20 @@ class DockerRuntime:
         ]
         if launch.weights is not None:
             mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
-        gpus = [DeviceRequest(device_ids=list(launch.gpus), capabilities=[["gpu", "compute", "utility", "video"]])]
         self._api.create_container(
             launch.environment.identity,
             name=name,
             command=["/job/job.json"],
             # A rootless engine maps its root to the caller: there the default user is the right one.
-            user="0:0" if self._rootless else f"{os.getuid()}:{os.getgid()}",
+            user="0:0" if self._facts.rootless else f"{os.getuid()}:{os.getgid()}",
             stdin_open=True,
             labels={
                 f"{images.LABEL}.run": launch.run,
                 f"{images.LABEL}.owner": str(launch.owner),
                 f"{images.LABEL}.network": launch.network.name,
             },
-            host_config=self._api.create_host_config(
-                network_mode="none",
-                read_only=True,
-                tmpfs={"/tmp": _TMP},
-                mounts=mounts,
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                pids_limit=_PROCESSES,
-                mem_limit=memory_bytes,
-                memswap_limit=memory_bytes,
-                shm_size=_SHM_BYTES,
-                ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
-                init=True,
-                device_requests=gpus if launch.gpus else None,
+            host_config=sandbox(
+                self._api, mounts=mounts, memory_bytes=memory_bytes, gpus=gpu_requests(self._access, launch.gpus)
             ),
         )
 
@@ -190,6 +184,45 @@ class DockerRuntime:
                 self._api.remove_container(entry["Id"], force=True, v=True)
                 removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
         return removed
+
+
+def sandbox(
+    api: APIClient, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
+) -> dict[str, Any]:
+    """Return the engine's settings of the sandbox: what every container of ours runs in."""
+    from docker.types import Ulimit
+
+    return api.create_host_config(
+        network_mode="none",
+        read_only=True,
+        tmpfs={"/tmp": TMP},
+        mounts=list(mounts),
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        pids_limit=PROCESSES,
+        mem_limit=memory_bytes,
+        memswap_limit=memory_bytes,
+        shm_size=SHM_BYTES,
+        ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
+        init=True,
+        device_requests=list(gpus) or None,
+    )
+
+
+def gpu_requests(access: Access, uuids: Sequence[str]) -> list[DeviceRequest]:
+    """Return the device requests for the GPUs `uuids`; none for none."""
+    from docker.types import DeviceRequest
+
+    if not uuids:
+        return []
+    wanted = access.request(uuids, {gpu.uuid: gpu.index for gpu in read_gpus().gpus})
+    return [
+        DeviceRequest(
+            driver=wanted.driver,
+            device_ids=list(wanted.device_ids),
+            capabilities=[list(wanted.capabilities)] if wanted.capabilities else [],
+        )
+    ]
 
 
 def _job_file(launch: Launch) -> dict[str, Any]:

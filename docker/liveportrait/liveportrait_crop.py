@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ SIDE = 512  # of the crop, and of the pictures that the decoder paints
 LANDMARKS = "liveportrait/landmark.onnx"
 INSIGHTFACE = "insightface"
 _DETECTORS = ("models/buffalo_l/det_10g.onnx", "models/buffalo_l/2d106det.onnx")
+Content = TypeVar("Content")
 # Upstream's own values for a portrait: the crop is 2.3 faces wide, and a little above the face's middle.
 _SCALE, _UP = 2.3, -0.125
 
@@ -42,7 +44,9 @@ class Cropper:
     def __init__(self, weights: Path) -> None:
         from src.utils.human_landmark_runner import LandmarkRunner
 
-        self._marks = LandmarkRunner(ckpt_path=str(present(weights / LANDMARKS)), onnx_provider="cpu")
+        self._marks: Any = whole(
+            present(weights / LANDMARKS), lambda file: LandmarkRunner(ckpt_path=str(file), onnx_provider="cpu")
+        )
 
     def crop(self, image: Image, points: Points) -> Crop:
         """Return the crop around a face; `points` (68, 2) say where it is."""
@@ -68,7 +72,9 @@ class InsightfaceCropper:
             insightface_root=str(weights / INSIGHTFACE), landmark_ckpt_path=str(present(weights / LANDMARKS))
         )
         # On the CPU: onnxruntime's GPU builds want another cuDNN than torch brings, and one portrait takes no time.
-        self._cropper: Any = UpstreamCropper(crop_cfg=self._config, flag_force_cpu=True)
+        self._cropper: Any = whole(
+            weights / INSIGHTFACE, lambda _: UpstreamCropper(crop_cfg=self._config, flag_force_cpu=True)
+        )
 
     def crop(self, image: Image, name: str) -> Crop:
         """Return the crop around the largest face of the portrait called `name`; `NoFace` when there is none."""
@@ -84,6 +90,19 @@ def present(path: Path) -> Path:
     if not path.is_file():
         raise MissingWeight(f"{path} is missing: fetch the network's weights")
     return path
+
+
+def whole(path: Path, read: Callable[[Path], Content]) -> Content:
+    """Return what `read` makes of a weight file; `MissingWeight` when it is damaged."""
+    try:
+        return read(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # each of four libraries has errors of its own for a damaged file
+        if "out of memory" in str(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise MissingWeight(f"{path.name} cannot be read, fetch it again: {reason}") from error
 
 
 def shrink(picture: Image, side: int) -> Image:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import yaml
-from liveportrait_crop import present
+from liveportrait_crop import present, whole
 from liveportrait_keypoints import VALUES, Template
 from src.config import base_config
 from src.modules.appearance_feature_extractor import AppearanceFeatureExtractor
@@ -77,7 +77,7 @@ def load(weights: Path, device: str) -> Models:
         eyes=_small_model(packed, "retarget_eye", sizes["stitching_retargeting_module_params"]["eye"], on),
         motion=motion,
         fps=fps,
-        template=_template(present(weights / TEMPLATE)),
+        template=whole(present(weights / TEMPLATE), Template.read),
         input_side=int(sizes.get("input_side", 256)),
     )
 
@@ -106,9 +106,9 @@ def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.de
     if repacked.is_file():
         from safetensors.torch import load_file
 
-        state = load_file(repacked)
+        state = whole(repacked, load_file)
     else:
-        state = torch.load(present(path), map_location="cpu", weights_only=True)
+        state = whole(present(path), lambda file: torch.load(file, map_location="cpu", weights_only=True))
     _fill(model, state, path)
     return model.to(on).eval()
 
@@ -129,7 +129,9 @@ def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
     if arguments["audio_model"] not in ("hubert_zh", "hubert_zh_ori") or arguments["motion_feat_dim"] < VALUES:
         found = f"{arguments['audio_model']} and {arguments['motion_feat_dim']} values a frame"
         raise MissingWeight(f"{path.name} is for {found}: hubert_zh_ori and {VALUES} or more needed")
-    os.environ[HUBERT_VARIABLE] = str(present(weights / HUBERT).parent)
+    shape = present(weights / HUBERT)
+    whole(shape, lambda file: json.loads(file.read_text("utf-8"))["conv_dim"])
+    os.environ[HUBERT_VARIABLE] = str(shape.parent)
     names = ("motion_feat_dim", "n_motions", "n_prev_motions", "feature_dim", "audio_model", "n_diff_steps")
     with torch.device(on):
         model = DitTalkingHead(device=on.type, **{name: arguments[name] for name in names})
@@ -155,11 +157,4 @@ def _fill(model: torch.nn.Module, state: Mapping[str, Any], path: Path, computed
 def _unpickle(path: Path) -> Any:
     # Two files hold more than tensors (argparse.Namespace, paths), which `weights_only` refuses. The manifest pins
     # their hashes, and the sandbox is the boundary.
-    return torch.load(path, map_location="cpu", weights_only=False)
-
-
-def _template(path: Path) -> Template:
-    try:
-        return Template.read(path)
-    except (ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise MissingWeight(f"{path.name}: {error}") from error
+    return whole(path, lambda file: torch.load(file, map_location="cpu", weights_only=False))

@@ -33,9 +33,9 @@ class LivePortrait(Network):
         self._finder: FaceFinder | None = None
         self._faces: dict[tuple[Path, int], Face] = {}
         self._weights = Path()
-        self._cropper: Cropper | None = None
         self._insightface: InsightfaceCropper | None = None
         self._models: Models
+        self._cropper: Cropper
 
     def check(self, job: Job) -> None:
         """Refuse a portrait whose face is absent, too small or turned away, before anything is loaded.
@@ -50,12 +50,14 @@ class LivePortrait(Network):
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
         import torch
+        from liveportrait_crop import Cropper
         from liveportrait_models import load
 
         assert weights is not None
         torch.backends.cudnn.benchmark = device == "cuda"
         self._weights = weights
         self._models = load(weights, device)
+        self._cropper = Cropper(weights)
         # Upstream's modules turn OpenCV's threads off when they are imported; the encoder needs cores too.
         cv2.setNumThreads(2)
 
@@ -88,14 +90,12 @@ class LivePortrait(Network):
         return self._faces[key]
 
     def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
-        from liveportrait_crop import Cropper, InsightfaceCropper
+        from liveportrait_crop import InsightfaceCropper
 
         if job.settings["detector"] == "insightface":
             if self._insightface is None:
                 self._insightface = InsightfaceCropper(self._weights)
             return self._insightface.crop(image, job.portrait.name)
-        if self._cropper is None:
-            self._cropper = Cropper(self._weights)
         face = self._face(job, image)
         progress.metric("face_width", round(face.width, 1), "pixels")
         return self._cropper.crop(image, face.points)

@@ -9,9 +9,10 @@ import liveportrait_audio as audio
 import liveportrait_pictures as pictures
 import numpy as np
 import pytest
+from liveportrait_crop import present, whole
 from liveportrait_face import Face, measure, refuse
 
-from faceorch_runner import BadInput, NoFace
+from faceorch_runner import BadInput, MissingWeight, NoFace
 from tests.conftest import write_tone
 
 
@@ -105,3 +106,26 @@ def test_a_mesh_says_how_a_face_is_turned_and_tilted() -> None:
     assert face.points.shape == (68, 2)
     assert face.points[8].tolist() == [150.0, 400.0]  # the chin
     assert (round(face.tilt_degrees), round(face.turn_degrees), face.width) == (45, 35, 200.0)
+
+
+def test_a_weight_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "landmark.onnx"
+    with pytest.raises(MissingWeight) as caught:
+        present(path)
+    assert str(caught.value) == f"{path} is missing: fetch the network's weights"
+
+    def read(file: Path) -> None:
+        raise ValueError("no graph in it\nand more")
+
+    with pytest.raises(MissingWeight) as caught:
+        whole(path, read)
+    assert str(caught.value) == "landmark.onnx cannot be read, fetch it again: no graph in it"
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")])
+def test_a_machine_that_is_too_small_is_no_damaged_weight(tmp_path: Path, error: Exception) -> None:
+    def read(file: Path) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        whole(tmp_path / "landmark.onnx", read)

@@ -49,12 +49,10 @@ class LivePortrait(Network):
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
-        import torch
         from liveportrait_crop import Cropper
         from liveportrait_models import load
 
         assert weights is not None
-        torch.backends.cudnn.benchmark = device == "cuda"
         self._weights = weights
         self._models = load(weights, device)
         self._cropper = Cropper(weights)

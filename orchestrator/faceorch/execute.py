@@ -9,6 +9,7 @@ import queue
 import shlex
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +20,17 @@ from faceorch.observe import Observer
 from faceorch.outcome import Failure, Transcript, explain_exit
 from faceorch.owner import Owner
 from faceorch.plan import Planned
-from faceorch.record import Environment, Job, JobStatus, OutcomeKind, RunFolder, RunStatus, Video, now
+from faceorch.record import Environment, Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, Video, now
 from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready
 from faceorch_runner import ErrorKind, Event, EventKind
 
 # The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
 _RUNNER_GRACE_S = 30.0
 _DURATION_TOLERANCE_S = 0.5
+
+
+# Looks at a finished video more closely: returns what it found in one line, or raises `BrokenVideo`.
+Check = Callable[[Path, media.VideoInfo, Run, Job], str]
 
 
 @dataclass(slots=True)
@@ -40,8 +45,10 @@ class _Ended:
 class Executor:
     """Runs the planned jobs of one run folder, one after the other."""
 
-    def __init__(self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True) -> None:
-        self._folder, self._run, self._observer = folder, folder.run, observer
+    def __init__(
+        self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True, check: Check | None = None
+    ) -> None:
+        self._folder, self._run, self._observer, self._check = folder, folder.run, observer, check
         self._owner = Owner.me()
         # Until a first network has accepted the inputs, a refusal is the user's error and not a result.
         self._gate = gate_inputs and not any(job.status is JobStatus.DONE for job in self._run.jobs)
@@ -64,6 +71,8 @@ class Executor:
 
     def _interrupted(self) -> None:
         remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
+        if self._run.synthetic is not None:
+            remedy = "faceorch smoke"
         for job in self._run.jobs:
             if job.status in (JobStatus.RUNNING, JobStatus.PENDING):
                 started = job.status is JobStatus.RUNNING
@@ -80,6 +89,7 @@ class Executor:
         job.attempt += 1
         job.status, job.started = JobStatus.RUNNING, now()
         job.environment = _environment(plan, plan.ready)
+        job.weights = list(plan.weights.files)
         work = self._folder.job_folder(job.network)
         job.log = f"{job.network}/log.txt"
         begun_s = time.monotonic()
@@ -113,7 +123,13 @@ class Executor:
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             ready = self._prepare(plan, job, work)
-            return self._launch(plan, ready, job, out, log)
+            weights = plan.weights.folder
+            if self._run.synthetic is not None and (plan.network.folder / "synthetic.py").is_file():
+                weights = work / "weights"
+                failure = self._synthesise(plan, ready, job, weights, out, log)
+                if failure is not None:
+                    return failure
+            return self._launch(plan, ready, job, weights, out, log)
         except (InputError, OutputError):
             raise
         except UserError as error:
@@ -121,6 +137,34 @@ class Executor:
             return Failure(OutcomeKind.START_FAILED, error.message, error.remedy)
         finally:
             shutil.rmtree(out, ignore_errors=True)
+            if self._run.synthetic is not None:
+                shutil.rmtree(work / "weights", ignore_errors=True)
+
+    def _synthesise(
+        self, plan: Planned, ready: Ready, job: Job, weights: Path, out: Path, log: JobLog
+    ) -> Failure | None:
+        """Let the network's environment write stand-in weights; return why it could not."""
+        shutil.rmtree(weights, ignore_errors=True)
+        weights.mkdir()
+        launch = Launch(
+            network=plan.network,
+            environment=ready,
+            owner=self._owner,
+            run=self._run.id,
+            out=out,
+            job_file=out.parent / "synthetic.json",
+            weights=weights,
+            weights_writable=True,
+            task={"op": "synthetic", "full": self._run.synthetic == "full"},
+        )
+        begun_s = time.monotonic()
+        transcript = Transcript(begun_s)
+        with plan.runtime.start(launch) as process:
+            ended = self._watch(process, job, transcript, log, self._run.options.timeout_s)
+        log.flush()
+        job.times.synthetic_s = time.monotonic() - begun_s
+        job.exit_code = ended.exit.code
+        return self._failure(job, transcript, ended, plan)
 
     def _prepare(self, plan: Planned, job: Job, work: Path) -> Ready:
         if plan.ready.prepared:
@@ -136,7 +180,9 @@ class Executor:
         job.environment = _environment(plan, ready)
         return ready
 
-    def _launch(self, plan: Planned, ready: Ready, job: Job, out: Path, log: JobLog) -> Failure | None:
+    def _launch(
+        self, plan: Planned, ready: Ready, job: Job, weights: Path | None, out: Path, log: JobLog
+    ) -> Failure | None:
         timeout_s = self._run.options.timeout_s
         launch = Launch(
             network=plan.network,
@@ -148,11 +194,13 @@ class Executor:
                 "seed": job.seed,
                 "settings": job.settings,
                 "timeout_s": None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
+                **({} if self._run.synthetic is None else {"synthetic": True}),
             },
             portrait=self._folder.path / self._run.inputs.portrait.file,
             audio=self._folder.path / self._run.inputs.clip.file,
             out=out,
             job_file=out.parent / "job.json",
+            weights=weights,
             gpus=plan.gpus,
         )
         self._observer.stage(job.network, "start")
@@ -223,6 +271,8 @@ class Executor:
         made = out / f"{job.network}.mp4"
         try:
             info = media.probe_video(made)
+            if self._check is not None:
+                job.notes.append(self._check(made, info, self._run, job))
         except media.BrokenVideo as error:
             return Failure(OutcomeKind.BROKEN_VIDEO, f"its video cannot be used: {error}", "see its log")
         clip_s = self._run.inputs.clip.duration_s

@@ -165,6 +165,7 @@ class Options(_Record):
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
+    weights: Annotated[str | None, Meta(description="--weights DIR")] = None
 
 
 class Environment(_Record):
@@ -190,6 +191,16 @@ class Upstream(_Record):
     licence: str
 
 
+class WeightFile(_Record):
+    """One weight file that a job used, verified."""
+
+    path: Annotated[str, Meta(description="below the network's weights folder")]
+    bytes: Bytes
+    sha256: Sha256
+    licence: str
+    commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
+
+
 class AppliedPatch(_Record):
     """A change that the image makes to upstream's code."""
 
@@ -207,6 +218,7 @@ class Times(_Record):
     """
 
     prepare_s: Annotated[Seconds | None, Meta(description="building the environment, first time only")] = None
+    synthetic_s: Annotated[Seconds | None, Meta(description="making stand-in weights, in smoke runs only")] = None
     start_s: Seconds | None = None
     import_s: Seconds | None = None
     check_s: Seconds | None = None
@@ -248,6 +260,7 @@ class Job(_Record):
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
     upstream: list[Upstream] = []
+    weights: list[WeightFile] = []
     patches: list[AppliedPatch] = []
     attempt: int = 0
     started: datetime | None = None
@@ -272,6 +285,10 @@ class Run(_Record, kw_only=True):
     created: datetime
     updated: datetime
     command: Annotated[list[str], Meta(description="the command line that started it")] = []
+    synthetic: Annotated[
+        Literal["tiny", "full"] | None,
+        Meta(description="made by `faceorch smoke` with stand-in weights of these dimensions; null for real weights"),
+    ] = None
     options: Options
     host: Host
     inputs: Inputs

@@ -121,10 +121,10 @@ class Probe:
         )
 
 
-@pytest.fixture
-def probe(
+def make_probe(
     make_network: MakeNetwork, api: APIClient, base_image: str, tmp_path: Path, portrait: Path, clip: Path
 ) -> Iterator[Probe]:
+    """Make a probe on the engine of `api`, and remove its images afterwards."""
     network = make_network("probe", runtimes=["docker"], ram_gb=0.25)
     (network.folder / "Dockerfile").write_text(textwrap.dedent(DOCKERFILE), "utf-8")
     made = Probe(network, api, base_image, tmp_path, portrait, clip)
@@ -133,3 +133,10 @@ def probe(
     for image in images.ours(api):
         if image.network == "probe":
             api.remove_image(image.id, force=True)
+
+
+@pytest.fixture
+def probe(
+    make_network: MakeNetwork, api: APIClient, base_image: str, tmp_path: Path, portrait: Path, clip: Path
+) -> Iterator[Probe]:
+    yield from make_probe(make_network, api, base_image, tmp_path, portrait, clip)

@@ -19,6 +19,7 @@ from faceorch.runtimes.gpu_access import (
 )
 
 CDI = CdiSpecs(devices=("0", "all"))
+STALE = CdiSpecs(devices=("0",), missing_files=("/usr/lib/libcuda.so.525",))
 INDICES = {"GPU-a": 0, "GPU-b": 1}
 
 
@@ -33,6 +34,7 @@ def engine(version: str = "28.2.2", **facts: Any) -> EngineFacts:
     [
         (engine(hook=True), Route.REQUEST, "the NVIDIA container toolkit's hook is installed"),
         (engine(hook=True, cdi=CDI, cdi_on=True), Route.REQUEST, "the NVIDIA container toolkit's hook is installed"),
+        (engine(hook=True, cdi=STALE, cdi_on=True), Route.REQUEST, "the NVIDIA container toolkit's hook is installed"),
         (engine("26.1.5", cdi=CDI, cdi_on=True), Route.CDI, "CDI devices, and no NVIDIA hook"),
         # Some engines read the specifications and list no folder.
         (engine("29.1.0", cdi=CDI, cdi_on=False), Route.CDI, "CDI devices, and no NVIDIA hook"),
@@ -75,6 +77,16 @@ def test_the_way_is_chosen_by_what_the_host_has(facts: EngineFacts, route: Route
         (
             engine("5.2.0", name="Podman", hook=True),
             "Podman takes GPUs as CDI devices only, and has none",
+            GENERATE_CDI,
+        ),
+        (
+            engine(cdi=STALE, cdi_on=True),
+            "the CDI specifications mount /usr/lib/libcuda.so.525, which is not there",
+            GENERATE_CDI,
+        ),
+        (
+            engine("5.2.0", name="Podman", cdi=STALE),
+            "the CDI specifications mount /usr/lib/libcuda.so.525, which is not there",
             GENERATE_CDI,
         ),
         (

@@ -67,7 +67,7 @@ def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
     if isinstance(facts.engine, EngineFacts) and access is not None:
         findings += _space(facts, networks, bases)
         on_step("computing on the GPUs inside a container")
-        findings += _in_container(facts, access, needs, bases)
+        findings += _in_container(facts, facts.engine, access, needs, bases)
     on_step("planning")
     return Report(
         errors=sum(finding.severity is Severity.ERROR for finding in findings),
@@ -130,9 +130,9 @@ def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Ba
         for name, network in networks.items()
         if not network.missing_files
         and (facts.gpus.gpus or not network.manifest.needs.gpu)
-        and not any(image.tag.startswith(f"faceorch/{name}:") for image in built)
+        and not any(image.network == name for image in built)
     }
-    standing = {image.base for image in built}
+    standing = {image.base for image in built if not image.network}
     used = bases_used(missing, facts.gpus, bases)
     needed_gb = sum(base.disk_gb for base in used if base.name not in standing) + _NETWORK_IMAGE_GB * len(missing)
     what = f"the images of {', '.join(missing)}" if missing else "the images that can run here are built"
@@ -147,7 +147,9 @@ def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Ba
     ]
 
 
-def _in_container(facts: Facts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
+def _in_container(
+    facts: Facts, engine: EngineFacts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]
+) -> list[Finding]:
     """Compute in a container, when there are a GPU, a way to it and an image; say so when not."""
     gpus = facts.gpus
     built: list[images.Image] = []
@@ -163,7 +165,7 @@ def _in_container(facts: Facts, access: Access, needs: Mapping[str, Needs], base
     image = choose_image(built, bases, next((base.name for base in used if base.torch is not None), None))
     if image is None:
         return [Finding(check=IN_CONTAINER, severity=Severity.SKIPPED, found=f"not tried: {why}", remedy=remedy)]
-    seen = probe_container(api, image, access, [gpu.uuid for gpu in gpus.gpus])
+    seen = probe_container(api, engine, image, access, [gpu.uuid for gpu in gpus.gpus])
     return judge_container(seen, bases.get(seen.base))
 
 

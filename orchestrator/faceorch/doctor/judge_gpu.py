@@ -121,16 +121,16 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
 
 
 def _judge_mig(check: str, instances: tuple[int, ...], wanted: Mapping[str, float]) -> Finding:
-    told = ", ".join(size(count) for count in instances) or "none made"
+    told = f"instances of {', '.join(size(count) for count in instances)}" if instances else "no instance is made"
     largest = max(instances, default=0)
     small = [name for name, gb in wanted.items() if largest < gb * GB]
     return Finding(
         check=f"{check} MIG",
-        severity=Severity.ERROR if small else Severity.WARNING,
-        found=f"the GPU is divided (MIG): instances of {told}",
+        severity=Severity.WARNING,
+        found=f"the GPU is divided (MIG): {told}",
         needed="a whole GPU, which faceorch is tested with",
-        running="a network sees one instance, not the GPU"
-        + (f"; too small for {', '.join(small)}" if small else "; not tested with faceorch"),
+        running="not tested with faceorch; a network sees one instance, not the GPU"
+        + (f"; too small for {', '.join(small)}" if small else ""),
         measuring="NVML tells no utilisation of a divided GPU; power and energy are the whole GPU's",
         remedy="nvidia-smi -mig 0 (as root), or choose another GPU with --gpus",
     )

@@ -81,23 +81,33 @@ def decide(facts: EngineFacts) -> Access:
             reason=f"the engine runs {facts.elsewhere}: it does not have this machine's GPUs",
             remedy="run faceorch on the engine's own machine, or point DOCKER_HOST at an engine of this one",
         )
-    cdi = facts.cdi.devices if _reads_cdi(facts) else ()
+    stale = stale_cdi(facts)
+    cdi = facts.cdi.devices if _reads_cdi(facts) and not stale else ()
     # A user's engine may not touch the devices' cgroup, which the hook does; Podman knows no NVIDIA hook at all.
     if cdi and (facts.rootless or facts.podman):
         kind = "Podman" if facts.podman else "a rootless engine"
         return Access(route=Route.CDI, reason=f"{kind} takes GPUs as CDI devices", devices=cdi)
-    if facts.podman:
+    if facts.podman and not stale:
         return Access(route=None, reason="Podman takes GPUs as CDI devices only, and has none", remedy=GENERATE_CDI)
-    if facts.hook:
+    if facts.hook and not facts.podman:
         return Access(route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", devices=cdi)
     if cdi:
         return Access(route=Route.CDI, reason="CDI devices, and no NVIDIA hook", devices=cdi)
-    if "nvidia" in facts.runtimes:
+    if "nvidia" in facts.runtimes and not facts.podman:
         return Access(route=Route.REQUEST, reason="the engine has the nvidia runtime")
     return _none(facts)
 
 
+def stale_cdi(facts: EngineFacts) -> str:
+    """Say which file the CDI specifications mount although it is gone, as after an update of the driver; else ""."""
+    missing = facts.cdi.missing_files
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return f"the CDI specifications mount {missing[0]}{more}, which is not there" if missing else ""
+
+
 def _none(facts: EngineFacts) -> Access:
+    if stale := stale_cdi(facts):
+        return Access(route=None, reason=stale, remedy=GENERATE_CDI)
     if not facts.cdi.devices:
         return Access(
             route=None,

@@ -3,7 +3,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
 
-.PHONY: demo test check docs lock wheel clean
+.PHONY: demo test test-images check docs lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -11,6 +11,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(PYTHON) -m pytest
+
+# Builds every base for real and asks its torch what it holds: some minutes, and up to 20 GB of disk each.
+test-images: $(VENV)/installed-dev
+	FACEORCH_TEST_IMAGES=1 $(PYTHON) -m pytest tests/images
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format $(if $(CI),--check)

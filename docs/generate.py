@@ -1,4 +1,4 @@
-"""Write what is generated: docs/cli.md, docs/schema/run-1.json, and compose.yaml with its Dockerfile.
+"""Write what is generated: docs/cli.md, the schemas of what machines read, and compose.yaml with its Dockerfile.
 
 usage: python docs/generate.py [--check]        --check writes nothing and fails when something is out of date
 """
@@ -13,6 +13,7 @@ import click
 
 from faceorch.cli.main import COMMANDS, cli
 from faceorch.compose import compose_file, dockerfile
+from faceorch.doctor import examine
 from faceorch.record import SCHEMA, json_schema
 
 DOCS = Path(__file__).parent
@@ -54,6 +55,7 @@ def generated() -> dict[Path, str]:
         DOCS.parent / "compose.yaml": compose_file(),
         DOCS.parent / "docker" / "compose.Dockerfile": dockerfile(),
         DOCS / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
+        DOCS / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
     }
 
 

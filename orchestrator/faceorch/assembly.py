@@ -104,7 +104,7 @@ class Assembly:
             for item in networks:
                 parent = item.recipe.parent
                 if parent is not None and parent.inputs in failed and not item.ended:
-                    item.error = BuildError(f"{item.name} was not built: its base {parent.name} failed", "see above")
+                    item.error = BuildError(f"its base {parent.name} failed")
                     self._end(item, "failed")
             self._run([item for item in networks if not item.ended])
         except BaseException:

@@ -35,7 +35,8 @@ _FROM = re.compile(r"^(ARG BASE_IMAGE\n)?FROM \$\{BASE_IMAGE\}$", flags=re.MULTI
 
 def finished() -> list[Network]:
     """Return the networks of faceorch's own folder that can be built."""
-    return [network for network in load_networks([docker_folder()]).values() if not network.missing_files]
+    networks = load_networks([docker_folder()]).values()
+    return [n for n in networks if "docker" in n.manifest.needs.runtimes and not n.missing_files]
 
 
 def dockerfile() -> str:

@@ -222,7 +222,7 @@ def test_a_digest_that_is_gone_is_told(probe: Probe, registry: str, builder: Bui
     done = faceorch_build("probe", "--base-image", f"{registry}/cuda@sha256:{'0' * 64}")
     assert done.exit_code == 11, done.output
     assert f"  try: {GONE}\n" in done.output
-    assert "error: probe was not built: its base base-cpu failed\n" in done.output
+    assert "probe: not built: its base base-cpu failed\n" in done.output
 
 
 def test_a_registry_that_does_not_answer_is_told(probe: Probe, builder: Builder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -13,6 +14,19 @@ from faceorch.cli.clean import command as clean
 from faceorch.cli.images import command as list_images
 from faceorch.owner import Owner
 from tests.engine.conftest import Probe
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+@pytest.fixture(autouse=True)
+def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the images of these tests alone: `clean --yes` must not take what a developer has built."""
+
+    def of_these_tests(api: APIClient) -> list[images.Image]:
+        return [image for image in images.ours(api) if image.network == "probe"]
+
+    monkeypatch.setattr("faceorch.housekeeping.ours", of_these_tests)
 
 
 def rows() -> list[dict[str, object]]:

@@ -263,6 +263,17 @@ class TestAccess:
         assert said(finding)[:3] == (severity, found, "1.17.8 or newer")
 
     @pytest.mark.parametrize(
+        ("toolkit", "hook", "found"),
+        [
+            (Toolkit(version=None, program="nvidia-ctk"), True, "installed, but nvidia-ctk does not tell its version"),
+            (Toolkit(version=None), True, "installed, but the hook does not tell its version"),
+        ],
+    )
+    def test_a_toolkit_of_unknown_version(self, toolkit: Toolkit, hook: bool, found: str) -> None:
+        finding = judge_toolkit(toolkit, engine(hook=hook), gpu=True)
+        assert said(finding)[:3] == ("warning", found, "1.17.8 or newer")
+
+    @pytest.mark.parametrize(
         ("facts", "has_gpu", "found"),
         [
             (engine(cdi=CDI), True, "not installed, nothing here needs it"),
@@ -331,17 +342,18 @@ class TestGpu:
     @pytest.mark.parametrize(
         ("found", "severity", "text"),
         [
-            ((gpu(),), "ok", f"sm_90; images stand on {KERNELS_121}"),
-            ((gpu(capability="8.9", name="RTX 4090"),), "ok", f"sm_89; images stand on {KERNELS_121}"),
+            ((gpu(),), "ok", f"sm_90; large, small stand on {KERNELS_121}"),
+            ((gpu(capability="8.9", name="RTX 4090"),), "ok", f"sm_89; large, small stand on {KERNELS_121}"),
             (
                 (gpu(capability="12.0", name="RTX 5090"),),
                 "ok",
-                f"sm_120; images stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 0 (RTX 5090)",
+                f"sm_120; large, small stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 0 (RTX 5090)",
             ),
             (
                 (gpu(), gpu(1, "12.0", name="RTX 5090")),
                 "ok",
-                f"sm_120, sm_90; images stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 1 (RTX 5090)",
+                f"sm_120, sm_90; large, small stand on {KERNELS_128}, "
+                f"because {KERNELS_121} has none for GPU 1 (RTX 5090)",
             ),
             (
                 (gpu(capability="3.5", name="Tesla K40"),),
@@ -399,7 +411,7 @@ class TestGpu:
 
     def test_a_gpu_whose_users_are_unknown_is_not_called_free(self) -> None:
         (finding,) = judge_gpu(gpu(), None, NEEDS)
-        assert finding.found == "H200, compute capability 9.0, 24.0 GB"
+        assert finding.found == "H200, compute capability 9.0, 24.0 GB; the driver does not tell who uses it"
 
     @pytest.mark.parametrize(
         ("gb", "running", "remedy"),

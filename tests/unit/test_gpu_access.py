@@ -12,6 +12,7 @@ from faceorch.runtimes.gpu_access import (
     ENABLE_CDI,
     GENERATE_CDI,
     INSTALL_TOOLKIT,
+    INSTALL_TOOLKIT_ROOTLESS,
     Access,
     GpuRequest,
     Route,
@@ -65,6 +66,11 @@ def test_the_way_is_chosen_by_what_the_host_has(facts: EngineFacts, route: Route
             INSTALL_TOOLKIT,
         ),
         (
+            engine(rootless=True),
+            "the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
+            INSTALL_TOOLKIT_ROOTLESS,
+        ),
+        (
             engine("26.1.5", cdi=CDI, cdi_on=False),
             "there are CDI specifications, but the engine does not read them: features.cdi is off",
             ENABLE_CDI,
@@ -107,6 +113,17 @@ def test_without_a_way_it_says_why_and_what_to_do(facts: EngineFacts, reason: st
 def test_a_request_names_uuids() -> None:
     wanted = Access(route=Route.REQUEST, reason="").request(["GPU-a"], INDICES)
     assert wanted == GpuRequest(driver="", device_ids=("GPU-a",), capabilities=("gpu", "compute", "utility", "video"))
+
+
+def test_under_wsl2_only_all_gpus_together_can_be_asked_for() -> None:
+    access = decide(engine(runtimes=("nvidia", "runc"), wsl=True))
+    assert access.request(["GPU-b", "GPU-a"], INDICES).device_ids == ("all",)
+    with pytest.raises(EngineError) as caught:
+        access.request(["GPU-b"], INDICES)
+    assert (caught.value.message, caught.value.remedy) == (
+        "under WSL2 a container gets every GPU or none",
+        "--gpus all",
+    )
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,23 @@ def test_a_run_leaves_videos_records_logs_and_reports(
     jsonschema.validate(json.loads((folder.path / "run.json").read_text("utf-8")), json_schema())
 
 
+PATCHES = """
+from faceorch_patch import Patch, Substitute
+PATCHES = (Patch(name="no-display", file="animator/a.py", reason="no <screen> here", edits=(Substitute("a", "b"),)),)
+"""
+
+
+def test_the_patches_of_a_network_are_in_the_record_and_the_report(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    (make_network("grey").folder / "patches.py").write_text(PATCHES, "utf-8")
+    folder = start_run(request_for("grey"), listener)
+    (job,) = RunFolder.load(folder.path).run.jobs
+    assert [(p.name, p.file, p.reason) for p in job.patches] == [("no-display", "animator/a.py", "no <screen> here")]
+    page = (folder.path / "report.html").read_text("utf-8")
+    assert "<dt>patch</dt><dd><code>animator/a.py</code> no-display: no &lt;screen&gt; here</dd>" in page
+
+
 def test_what_happens_is_told_in_order(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
     make_network("grey")
     start_run(request_for("grey"), listener)

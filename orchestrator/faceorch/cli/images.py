@@ -34,7 +34,11 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([_row(one) for one in listed], indent=2))
         return
     built = {one.image.network for one in listed if one.current}
-    missing = [name for name, network in networks.items() if not network.missing_files and name not in built]
+    missing = [
+        name
+        for name, network in networks.items()
+        if "docker" in network.manifest.needs.runtimes and not network.missing_files and name not in built
+    ]
     if listed:
         _table(listed)
     if missing:

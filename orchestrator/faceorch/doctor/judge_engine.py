@@ -9,7 +9,7 @@ from faceorch.engine_facts import CDI_KIND, EngineFacts
 from faceorch.runtimes.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
 from faceorch.versions import version_key
 
-# (fixed in, what the hole is): https://nvidia.custhelp.com lists both; newest first
+# (fixed in, what the hole is), newest first: NVIDIA's security bulletins of July 2025 and of September 2024
 _TOOLKIT_HOLES = (
     ("1.17.8", "CVE-2025-23266: an image can run code on the host"),
     ("1.16.2", "CVE-2024-0132: an image can reach the host's file system"),
@@ -110,14 +110,17 @@ def judge_toolkit(toolkit: Toolkit, engine: EngineFacts | NoEngine, *, gpu: bool
     newest = _TOOLKIT_HOLES[0][0]
     needed = f"{newest} or newer"
     if toolkit.version is None:
+        hook = isinstance(engine, EngineFacts) and engine.hook
+        if toolkit.program is not None or hook:
+            who = toolkit.program or "the hook"
+            found = f"installed, but {who} does not tell its version"
+            return Finding(check="NVIDIA toolkit", severity=Severity.WARNING, found=found, needed=needed)
         unused = not gpu or isinstance(engine, NoEngine) or bool(engine.cdi.devices) or bool(engine.elsewhere)
-        found = "not installed" if toolkit.program is None else f"{toolkit.program} does not tell its version"
-        severity = Severity.WARNING if toolkit.program else Severity.NOTE
         return Finding(
             check="NVIDIA toolkit",
-            severity=severity,
-            found=found + ("" if not unused else ", nothing here needs it"),
-            needed="" if unused and toolkit.program is None else needed,
+            severity=Severity.NOTE,
+            found="not installed, nothing here needs it" if unused else "not installed",
+            needed="" if unused else needed,
         )
     holes = [hole for fixed, hole in _TOOLKIT_HOLES if version_key(toolkit.version) < version_key(fixed)]
     if holes:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.doctor.problems import architecture_problem, engine_problem
+from faceorch.doctor.problems import architecture_problem, engine_problem, ram_problem
 from faceorch.engine import connect, endpoint
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
@@ -86,8 +86,12 @@ class DockerRuntime:
         """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
-        gpu = network.manifest.needs.gpu
-        problem = engine_problem(self._facts) or (architecture_problem(self._facts.architecture) if gpu else None)
+        needs, gpu = network.manifest.needs, network.manifest.needs.gpu
+        problem = (
+            engine_problem(self._facts)
+            or ram_problem(self._facts.memory_bytes or None, needs.ram_gb)
+            or (architecture_problem(self._facts.architecture) if gpu else None)
+        )
         if problem is not None:
             return NotReady(kind=problem.kind, reason=problem.reason, remedy=problem.remedy)
         if gpu and self._access.route is None:

@@ -14,6 +14,11 @@ INSTALL_TOOLKIT = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
     "sudo systemctl restart docker"
 )
+INSTALL_TOOLKIT_ROOTLESS = (
+    "install nvidia-container-toolkit, then: nvidia-ctk runtime configure --runtime=docker "
+    "--config=$HOME/.config/docker/daemon.json && systemctl --user restart docker && "
+    "sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place"
+)
 GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 ENABLE_CDI = (
     'put {"features": {"cdi": true}} into /etc/docker/daemon.json (Docker 25 or newer), then: '
@@ -42,18 +47,25 @@ class GpuRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """The route that will be taken and why; without a route, why there is none and what to do."""
+    """The route that will be taken and why; without a route, why there is none and what to do.
+
+    `devices` are the names that CDI has, `together` says that only all GPUs at once can be asked for.
+    """
 
     route: Route | None
     reason: str
     remedy: str = ""
     devices: tuple[str, ...] = ()
+    together: bool = False
 
     def request(self, uuids: Sequence[str], indices: Mapping[str, int]) -> GpuRequest:
         """Ask for the GPUs `uuids`. `indices` has every GPU of this host; `EngineError` when they cannot be named."""
         match self.route:
             case Route.REQUEST:
-                return GpuRequest(driver="", device_ids=tuple(uuids), capabilities=_CAPABILITIES)
+                if self.together and set(uuids) != set(indices):
+                    raise EngineError("under WSL2 a container gets every GPU or none", "--gpus all")
+                names = ("all",) if self.together else tuple(uuids)
+                return GpuRequest(driver="", device_ids=names, capabilities=_CAPABILITIES)
             case Route.CDI:
                 names = tuple(f"{CDI_KIND}={name}" for name in self._names(uuids, indices))
                 return GpuRequest(driver="cdi", device_ids=names, capabilities=())
@@ -90,11 +102,13 @@ def decide(facts: EngineFacts) -> Access:
     if facts.podman and not stale:
         return Access(route=None, reason="Podman takes GPUs as CDI devices only, and has none", remedy=GENERATE_CDI)
     if facts.hook and not facts.podman:
-        return Access(route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", devices=cdi)
+        return Access(
+            route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", together=facts.wsl
+        )
     if cdi:
         return Access(route=Route.CDI, reason="CDI devices, and no NVIDIA hook", devices=cdi)
     if "nvidia" in facts.runtimes and not facts.podman:
-        return Access(route=Route.REQUEST, reason="the engine has the nvidia runtime")
+        return Access(route=Route.REQUEST, reason="the engine has the nvidia runtime", together=facts.wsl)
     return _none(facts)
 
 
@@ -112,7 +126,7 @@ def _none(facts: EngineFacts) -> Access:
         return Access(
             route=None,
             reason="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
-            remedy=INSTALL_TOOLKIT,
+            remedy=INSTALL_TOOLKIT_ROOTLESS if facts.rootless else INSTALL_TOOLKIT,
         )
     if version_key(facts.version) < _CDI_SINCE:
         return Access(

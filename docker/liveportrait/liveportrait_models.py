@@ -32,7 +32,7 @@ SIZES = "models.yaml"  # of upstream, or of the weights folder when it brings it
 
 # The folder of HuBERT's config.json, for upstream's code as patches.py leaves it.
 HUBERT_VARIABLE = "JOYVASA_HUBERT"
-# A table that the motion model computes by itself, for more levels than its checkpoint has.
+# A table that the motion model computes by itself; upstream leaves it out too.
 _COMPUTED = "denoising_net.TE.pe"
 BASE_MODELS = {
     "appearance_feature_extractor": AppearanceFeatureExtractor,
@@ -141,17 +141,23 @@ def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
 
 
 def _fill(model: torch.nn.Module, state: Mapping[str, Any], path: Path, computed: frozenset[str] = frozenset()) -> None:
-    """Load `state` into `model`; `MissingWeight` when it is not exactly what the model needs."""
+    """Load `state` into `model`; `MissingWeight` when anything is missing or has another shape.
+
+    Tensors that the network does not know are an error too, but for a network that has `computed` ones: the motion
+    model's file may hold what only training needs, and upstream takes it as it is.
+    """
     try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
+        missing, unknown = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         raise MissingWeight(f"{path.name} does not fit the network: {str(error).splitlines()[-1].strip()}") from error
     missing = sorted(set(missing) - computed)
-    if missing or unexpected:
+    if missing or (unknown and not computed):
         raise MissingWeight(
-            f"{path.name} does not fit the network: {len(missing)} tensors missing, {len(unexpected)} unknown"
-            f" ({', '.join([*missing, *unexpected][:3])})"
+            f"{path.name} does not fit the network: {len(missing)} tensors missing, {len(unknown)} unknown"
+            f" ({', '.join([*missing, *unknown][:3])})"
         )
+    if unknown:
+        print(f"{path.name}: {len(unknown)} tensors are not used ({', '.join(unknown[:3])})")
 
 
 def _unpickle(path: Path) -> Any:

@@ -130,7 +130,12 @@ def test_weights_must_fit_exactly() -> None:
     assert str(caught.value) == "a.pth does not fit the network: 1 tensors missing, 1 unknown (bias, wait)"
     with pytest.raises(MissingWeight, match=r"^a\.pth does not fit the network: size mismatch for weight"):
         _fill(model, {"weight": torch.zeros(3, 5), "bias": good["bias"]}, Path("a.pth"))
-    _fill(model, {"weight": good["weight"]}, Path("a.pth"), computed=frozenset({"bias"}))
+    computed = frozenset({"bias"})
+    _fill(model, {"weight": good["weight"], "optimizer": good["bias"]}, Path("a.pth"), computed=computed)
+    with pytest.raises(
+        MissingWeight, match=r"^a\.pth does not fit the network: 1 tensors missing, 0 unknown \(weight\)"
+    ):
+        _fill(model, {}, Path("a.pth"), computed=computed)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

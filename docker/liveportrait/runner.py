@@ -28,8 +28,6 @@ class LivePortrait(Network):
     """Loads every model once; a job's memory does not grow with the length of its clip."""
 
     def __init__(self) -> None:
-        # Nothing may be fetched while a job runs; without these, missing files would be looked for in the network.
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         self._finder: FaceFinder | None = None
         self._faces: dict[tuple[Path, int], Face] = {}
         self._weights = Path()
@@ -49,6 +47,8 @@ class LivePortrait(Network):
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
+        # Nothing may be fetched while a job runs; without these, missing files would be looked for in the network.
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
         from liveportrait_crop import Cropper
         from liveportrait_models import load
 

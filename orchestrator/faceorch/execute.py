@@ -10,17 +10,34 @@ import shlex
 import shutil
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
-from faceorch import media
+from faceorch import media, repeats
 from faceorch.errors import InputError, OutputError, UserError
+from faceorch.files import sha256_of
 from faceorch.joblog import JobLog
 from faceorch.observe import Observer
 from faceorch.outcome import Failure, Transcript, explain_exit
 from faceorch.owner import Owner
 from faceorch.plan import Planned
-from faceorch.record import Environment, Job, JobStatus, OutcomeKind, RunFolder, RunStatus, Video, now
+from faceorch.record import (
+    Environment,
+    Job,
+    JobStatus,
+    OutcomeKind,
+    Repetition,
+    RunFolder,
+    RunStatus,
+    Times,
+    Video,
+    now,
+)
+from faceorch.repeats import Turn
 from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready
+from faceorch.telemetry import summary, timeline
+from faceorch.telemetry.samples import Watched
+from faceorch.telemetry.watch import GPU_HZ, Watch
 from faceorch_runner import ErrorKind, Event, EventKind
 
 # The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
@@ -40,9 +57,12 @@ class _Ended:
 class Executor:
     """Runs the planned jobs of one run folder, one after the other."""
 
-    def __init__(self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True) -> None:
+    def __init__(
+        self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True, sampling_hz: float = GPU_HZ
+    ) -> None:
         self._folder, self._run, self._observer = folder, folder.run, observer
-        self._owner = Owner.me()
+        self._owner, self._hz = Owner.me(), sampling_hz
+        self._rows: list[timeline.Row] = []
         # Until a first network has accepted the inputs, a refusal is the user's error and not a result.
         self._gate = gate_inputs and not any(job.status is JobStatus.DONE for job in self._run.jobs)
 
@@ -76,19 +96,21 @@ class Executor:
 
     def _one(self, plan: Planned) -> None:
         job = self._run.job(plan.network.name)
+        done, video = self._kept(job, plan)
         _reset(job)
+        job.repetitions, job.video = done, video
         job.attempt += 1
         job.status, job.started = JobStatus.RUNNING, now()
         job.environment = _environment(plan, plan.ready)
         work = self._folder.job_folder(job.network)
         job.log = f"{job.network}/log.txt"
-        begun_s = time.monotonic()
         self._observer.job_started(job)
         try:
             work.mkdir(exist_ok=True)
+            self._rows = self._kept_rows(job, work)
             self._folder.save()
             with JobLog(work, job.attempt) as log:
-                failure = self._attempt(plan, job, work, log)
+                failure = self._turns(plan, job, work, log)
                 if failure is not None:
                     job.log_tail = log.tail()
         except OSError as error:
@@ -96,7 +118,6 @@ class Executor:
                 raise
             message = f"cannot write to {self._folder.path}: {error.strerror}"
             raise OutputError(message, "free some space, or choose another --out") from error
-        job.times.total_s = time.monotonic() - begun_s
         job.finished = now()
         if failure is None:
             job.status = JobStatus.DONE
@@ -106,14 +127,61 @@ class Executor:
         self._folder.save()
         self._observer.job_ended(job)
 
-    def _attempt(self, plan: Planned, job: Job, work: Path, log: JobLog) -> Failure | None:
-        """Run the job once; return why it failed, None when its video is in place."""
+    def _kept(self, job: Job, plan: Planned) -> tuple[list[Repetition], Video | None]:
+        """Return what an earlier attempt has finished of a job: its repetitions count when all is as it was."""
+        before, video = job.environment, job.video
+        same = before is not None and (not plan.ready.prepared or before.identity == plan.ready.identity)
+        if not job.repetitions or video is None or not same or not holds(self._folder.path, video):
+            return [], None
+        return [repetition for repetition in job.repetitions if not repetition.warmup], video
+
+    def _kept_rows(self, job: Job, work: Path) -> list[timeline.Row]:
+        numbers = {repetition.number for repetition in job.repetitions}
+        path = work / timeline.file_name(self._run.options.timeline)
+        if not numbers or not path.is_file():
+            return []
+        return [row for row in timeline.read(path) if row["repetition"] in numbers and not row["warmup"]]
+
+    def _turns(self, plan: Planned, job: Job, work: Path, log: JobLog) -> Failure | None:
+        """Do the job, as often as it was asked for; return why it failed, None when its video is in place."""
+        options = self._run.options
+        try:
+            ready = self._prepare(plan, job, work)
+        except OutputError:
+            raise
+        except UserError as error:
+            log.write_line(f"faceorch: {error.message}")
+            return Failure(OutcomeKind.START_FAILED, error.message, error.remedy)
+        prepare_s = job.times.prepare_s
+        for turn in repeats.turns(options, job.repetitions):
+            if repeats.several(options):
+                log.write_line(f"--- {turn} ---")
+                self._observer.repetition(job.network, str(turn))
+            kept = job.video
+            _forget(job)
+            started = now()
+            made = self._attempt(plan, ready, job, work, log, turn)
+            if isinstance(made, Failure):
+                job.times.prepare_s = prepare_s
+                return made
+            job.notes += repeats.gpu_remarks(job.gpus, prefix=f"{turn}: " if repeats.several(options) else "")
+            if repeats.several(options):
+                job.repetitions.append(_repetition(job, turn, started, made))
+                job.video = kept or (None if turn.warmup else made)
+                self._folder.save()
+        repeats.conclude(job)
+        job.times.prepare_s = prepare_s
+        if prepare_s is not None and job.times.total_s is not None:
+            job.times.total_s += prepare_s
+        return None
+
+    def _attempt(self, plan: Planned, ready: Ready, job: Job, work: Path, log: JobLog, turn: Turn) -> Video | Failure:
+        """Do the job once; return its video, or why it failed."""
         out = work / "out"
         try:
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-            ready = self._prepare(plan, job, work)
-            return self._launch(plan, ready, job, out, log)
+            return self._launch(plan, ready, job, out, log, turn)
         except (InputError, OutputError):
             raise
         except UserError as error:
@@ -136,7 +204,7 @@ class Executor:
         job.environment = _environment(plan, ready)
         return ready
 
-    def _launch(self, plan: Planned, ready: Ready, job: Job, out: Path, log: JobLog) -> Failure | None:
+    def _launch(self, plan: Planned, ready: Ready, job: Job, out: Path, log: JobLog, turn: Turn) -> Video | Failure:
         timeout_s = self._run.options.timeout_s
         launch = Launch(
             network=plan.network,
@@ -156,19 +224,46 @@ class Executor:
             gpus=plan.gpus,
         )
         self._observer.stage(job.network, "start")
-        begun_s = time.monotonic()
-        transcript = Transcript(begun_s)
-        with plan.runtime.start(launch) as process:
-            process.send(b'{"op":"drain"}\n')
-            ended = self._watch(process, job, transcript, log, timeout_s)
-        job.exit_code = ended.exit.code
-        transcript.fill(job, ended.ended_s)
-        log.flush()
-        failure = self._failure(job, transcript, ended, plan)
-        return failure or self._collect(job, out)
+        no_gpu = plan.runtime.elsewhere if plan.gpus else f"{plan.network.name} uses no GPU"
+        with Watch(plan.gpus, no_gpu=no_gpu, hz=self._hz) as watch:
+            begun_s = time.monotonic()
+            transcript = Transcript(begun_s)
+            try:
+                with plan.runtime.start(launch) as process, watch.following(process):
+                    process.send(b'{"op":"drain"}\n')
+                    ended = self._watch(process, job, transcript, log, timeout_s, watch)
+                job.times.total_s = time.monotonic() - begun_s
+                job.exit_code = ended.exit.code
+                transcript.fill(job, ended.ended_s)
+                log.flush()
+                made = self._failure(job, transcript, ended, plan) or self._collect(job, out, turn)
+            finally:
+                self._measure(job, watch.seen, out.parent, turn)
+        return made
+
+    def _measure(self, job: Job, seen: Watched, work: Path, turn: Turn) -> None:
+        """Write down what was seen of the job, also of one that failed or was interrupted."""
+        options = self._run.options
+        gpus = self._run.host.gpus
+        shares = summary.attributions(seen)
+        prices = summary.Prices(
+            per_kwh=options.price_per_kwh, per_gpu_hour=options.price_per_gpu_hour, currency=options.currency
+        )
+        summary.fill(job, seen, shares, gpus, prices)
+        indices = {gpu.uuid: gpu.index for gpu in gpus}
+        self._rows += timeline.rows(seen, shares, indices, repetition=turn.number, warmup=turn.warmup)
+        if self._rows:
+            file = timeline.write(work, self._rows, options.timeline)
+            job.timeline = f"{job.network}/{file.name}"
 
     def _watch(
-        self, process: Process, job: Job, transcript: Transcript, log: JobLog, timeout_s: float | None
+        self,
+        process: Process,
+        job: Job,
+        transcript: Transcript,
+        log: JobLog,
+        timeout_s: float | None,
+        watch: Watch,
     ) -> _Ended:
         """Follow the runner's output to its end, or end it when its time is over."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -184,7 +279,10 @@ class Executor:
             if piece is None:
                 break
             for item in log.feed(*piece):
-                transcript.add(item, time.monotonic())
+                heard_s = time.monotonic()
+                transcript.add(item, heard_s)
+                if item.kind in (EventKind.STAGE, EventKind.DONE, EventKind.ERROR):
+                    watch.mark(str(item.data.get("name", "")) if item.kind is EventKind.STAGE else "", heard_s)
                 self._show(job, item)
         return _Ended(process.wait(), timed_out, time.monotonic())
 
@@ -218,8 +316,8 @@ class Executor:
             return None
         return explain_exit(ended.exit, plan.network, in_container=plan.runtime.name == "docker")
 
-    def _collect(self, job: Job, out: Path) -> Failure | None:
-        """Check the finished video and give it its final name."""
+    def _collect(self, job: Job, out: Path, turn: Turn) -> Video | Failure:
+        """Check the finished video and give it its final name; only one of several repetitions is kept."""
         made = out / f"{job.network}.mp4"
         try:
             info = media.probe_video(made)
@@ -229,7 +327,8 @@ class Executor:
         if abs(info.duration_s - clip_s) > _DURATION_TOLERANCE_S:
             job.notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
         final = self._folder.video(job.network)
-        os.replace(made, final)
+        if not turn.warmup and not any(not repetition.warmup for repetition in job.repetitions):
+            os.replace(made, final)
         job.video = Video(
             file=final.name,
             width=info.width,
@@ -245,7 +344,36 @@ class Executor:
         )
         if job.times.animate_s is not None and info.duration_s > 0:
             job.compute_s_per_video_s = job.times.animate_s / info.duration_s
-        return None
+        return job.video
+
+
+def holds(folder: Path, video: Video) -> bool:
+    """Say whether a run folder still holds a video as it was recorded."""
+    try:
+        return sha256_of(folder / video.file) == video.sha256
+    except OSError:
+        return False
+
+
+def _repetition(job: Job, turn: Turn, started: datetime, video: Video) -> Repetition:
+    return Repetition(
+        number=turn.number,
+        warmup=turn.warmup,
+        started=started,
+        times=job.times,
+        compute_s_per_video_s=job.compute_s_per_video_s,
+        metrics=job.metrics,
+        sampled=job.sampled,
+        gpus=job.gpus,
+        video_sha256=video.sha256,
+        notes=job.notes,
+    )
+
+
+def _forget(job: Job) -> None:
+    """Forget the figures of the repetition before."""
+    job.times, job.compute_s_per_video_s, job.exit_code = Times(), None, None
+    job.metrics, job.sampled, job.gpus, job.notes = {}, {}, [], []
 
 
 def _reset(job: Job) -> None:

@@ -124,6 +124,10 @@ class _Plain(Display):
     def job_started(self, job: Job) -> None:
         self._state = _Progress()
 
+    def repetition(self, network: str, name: str) -> None:
+        if not self._quiet:
+            self._say(f"{network}: {name}")
+
     def stage(self, network: str, name: str) -> None:
         self._state.enter(name)
         if not self._quiet:
@@ -157,6 +161,7 @@ class _LiveTable(Display):
         self._console = console
         self._jobs: list[Job] = []
         self._current: str | None = None
+        self._turn = ""
         self._state = _Progress()
         self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=False)
 
@@ -200,10 +205,13 @@ class _LiveTable(Display):
         self._live.start()
 
     def job_started(self, job: Job) -> None:
-        self._current, self._state = job.network, _Progress()
+        self._current, self._state, self._turn = job.network, _Progress(), ""
+
+    def repetition(self, network: str, name: str) -> None:
+        self._turn = f"{name}: "
 
     def stage(self, network: str, name: str) -> None:
-        self._state.enter(name)
+        self._state.enter(f"{self._turn}{name}")
 
     def progress(self, network: str, done: int, total: int, unit: str) -> None:
         self._state.count(done, total, unit)
@@ -244,6 +252,9 @@ class _JsonLines(Display):
 
     def job_started(self, job: Job) -> None:
         self._emit("job_started", network=job.network)
+
+    def repetition(self, network: str, name: str) -> None:
+        self._emit("repetition", network=network, name=name)
 
     def stage(self, network: str, name: str) -> None:
         self._emit("stage", network=network, name=name)

@@ -67,6 +67,22 @@ EXIT_SOME_FAILED = 1
     metavar="NETWORK=REF",
     help="Run a network in this image instead of one built by faceorch.",
 )
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Do each job so often.")
+@click.option(
+    "--warmup", type=click.IntRange(0), default=0, show_default=True, help="Do each job so often before it counts."
+)
+@click.option("--price-per-kwh", type=click.FloatRange(0), metavar="PRICE", help="Say what the energy cost.")
+@click.option(
+    "--price-per-gpu-hour", type=click.FloatRange(0), metavar="PRICE", help="Say what renting the GPUs would cost."
+)
+@click.option("--currency", default="", metavar="TEXT", help="Of the prices, such as EUR.")
+@click.option(
+    "--timeline",
+    type=click.Choice(["parquet", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="File of all measurements over time, per network.",
+)
 @click.option("--no-face-check", is_flag=True, help="Start although the first network finds no usable face.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
@@ -85,6 +101,12 @@ def command(
     resume: Path | None,
     pythons: tuple[tuple[str, str], ...],
     images: tuple[tuple[str, str], ...],
+    repeat: int,
+    warmup: int,
+    price_per_kwh: float | None,
+    price_per_gpu_hour: float | None,
+    currency: str,
+    timeline: str,
     no_face_check: bool,
     as_json: bool,
     quiet: bool,
@@ -98,10 +120,12 @@ def command(
     Examples:
       faceorch run --image face.png --audio clip.wav
       faceorch run --image face.png --audio clip.wav --network baseline --set baseline.max_size=512
+      faceorch run --image face.png --audio clip.wav --repeat 5 --warmup 1 --price-per-kwh 0.30 --currency EUR
       faceorch run --resume results/20260131-120000-face-clip
     """
     from faceorch.cli.display import make_observer
     from faceorch.runs import Request, resume_run, start_run
+    from faceorch.telemetry.summary import Prices
 
     given_pythons = {name: Path(path).expanduser() for name, path in pythons}
     given_images = dict(images)
@@ -129,6 +153,10 @@ def command(
             pythons=given_pythons,
             images=given_images,
             check_face=not no_face_check,
+            repeat=repeat,
+            warmup=warmup,
+            prices=Prices(per_kwh=price_per_kwh, per_gpu_hour=price_per_gpu_hour, currency=currency),
+            timeline=timeline,  # type: ignore[arg-type]  # click.Choice allows exactly these words
             command=("faceorch", *sys.argv[1:]),
         )
         with observer:
@@ -143,6 +171,7 @@ def _exit(ctx: click.Context, folder: RunFolder) -> None:
 
 def _refuse_with_resume(ctx: click.Context) -> None:
     fixed = {"image", "audio", "networks", "runtime", "gpus", "seed", "settings", "out", "no_face_check"}
+    fixed |= {"repeat", "warmup", "price_per_kwh", "price_per_gpu_hour", "currency", "timeline"}
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
         if parameter.name in fixed and given:

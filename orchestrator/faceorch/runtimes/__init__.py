@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 from faceorch.networks import Network
 from faceorch.owner import Owner
+from faceorch.telemetry.processes import LookUp
+from faceorch.telemetry.samples import Target
+from faceorch.telemetry.watch import Probe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +76,18 @@ class Process(Protocol):
     """A started runner."""
 
     @property
+    def target(self) -> Target:
+        """What its processes are known by, for whoever watches the machine."""
+
+    @property
+    def probe(self) -> Probe:
+        """A reader of what it uses of the host."""
+
+    @property
+    def look_up(self) -> LookUp:
+        """What tells whose a process of its host is."""
+
+    @property
     def output(self) -> queue.SimpleQueue[tuple[Stream, bytes] | None]:
         """Pieces of output as they arrive; None once both streams have ended."""
 
@@ -98,6 +113,10 @@ class Runtime(Protocol):
     """One way to start runners."""
 
     name: str
+
+    @property
+    def elsewhere(self) -> str:
+        """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
 
     def ready(self, network: Network) -> Ready | NotReady:
         """Say whether `network` could run here now (or after `prepare`), without changing anything."""

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.engine import connect
+from faceorch.engine import connect, elsewhere
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
 from faceorch.networks import Network
@@ -23,6 +23,9 @@ from faceorch.owner import Owner
 from faceorch.record import Engine, OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
 from faceorch.runtimes.engine_errors import explain
+from faceorch.telemetry.container import ContainerProbe
+from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
+from faceorch.telemetry.samples import Target
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -63,8 +66,17 @@ class DockerRuntime:
         return images.ours(self._api)
 
     @cached_property
+    def _info(self) -> dict[str, Any]:
+        return dict(self._api.info())
+
+    @cached_property
     def _rootless(self) -> bool:
-        return any("rootless" in option for option in self._api.info().get("SecurityOptions") or [])
+        return any("rootless" in option for option in self._info.get("SecurityOptions") or [])
+
+    @property
+    def elsewhere(self) -> str:
+        """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
+        return elsewhere(self._info)
 
     @property
     def facts(self) -> Engine | None:
@@ -118,8 +130,8 @@ class DockerRuntime:
         running: _Running | None = None
         try:
             try:
-                self._create(name, launch)
-                running = _Running(self._api, name)
+                container = self._create(name, launch)
+                running = _Running(self._api, name, container)
                 self._api.start(name)
             except docker.errors.APIError as error:
                 raise explain(str(error)) from error
@@ -130,7 +142,8 @@ class DockerRuntime:
             with contextlib.suppress(docker.errors.NotFound):
                 self._api.remove_container(name, force=True, v=True)
 
-    def _create(self, name: str, launch: Launch) -> None:
+    def _create(self, name: str, launch: Launch) -> str:
+        """Create the container and return its id."""
         from docker.types import DeviceRequest, Mount, Ulimit
 
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
@@ -143,7 +156,7 @@ class DockerRuntime:
         if launch.weights is not None:
             mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
         gpus = [DeviceRequest(device_ids=list(launch.gpus), capabilities=[["gpu", "compute", "utility", "video"]])]
-        self._api.create_container(
+        made = self._api.create_container(
             launch.environment.identity,
             name=name,
             command=["/job/job.json"],
@@ -171,6 +184,7 @@ class DockerRuntime:
                 device_requests=gpus if launch.gpus else None,
             ),
         )
+        return str(made["Id"])
 
     def sweep(self) -> list[str]:
         """Remove the containers of dead owners, and only those that carry our labels."""
@@ -206,9 +220,10 @@ def _job_file(launch: Launch) -> dict[str, Any]:
 class _Running:
     """A container whose stdin we hold: when we die, the engine closes it and the runner leaves by itself."""
 
-    def __init__(self, api: APIClient, name: str) -> None:
+    def __init__(self, api: APIClient, name: str, container: str) -> None:
         self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
         self._api, self._name = api, name
+        self.target = Target(container=container)
         # Attached before the start, so that neither the first word nor the lifeline is missed.
         self._stream = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         self._socket: socket.socket = self._stream._sock
@@ -237,6 +252,23 @@ class _Running:
             pieces.append(piece)
             count -= len(piece)
         return b"".join(pieces)
+
+    @cached_property
+    def _pid_here(self) -> int:
+        """The process id of the container's first process; 0 where this process does not see the host's processes."""
+        pid = int(self._api.inspect_container(self._name)["State"]["Pid"])
+        facts = ProcLookUp()(pid)
+        return pid if facts is not None and facts.container == self.target.container else 0
+
+    @property
+    def probe(self) -> ContainerProbe:
+        """A reader of what the container uses."""
+        return ContainerProbe(self._api, self.target.container, pid=self._pid_here)
+
+    @property
+    def look_up(self) -> LookUp:
+        """What tells whose a process of the host is: /proc, or else the engine."""
+        return ProcLookUp() if self._pid_here else EngineLookUp(self._api, self.target.container)
 
     def send(self, line: bytes) -> None:
         """Write one line to the runner's stdin; a runner that is gone is no error here, `wait` tells."""

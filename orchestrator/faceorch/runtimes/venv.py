@@ -26,6 +26,8 @@ from faceorch.owner import Owner
 from faceorch.paths import home
 from faceorch.record import OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
+from faceorch.telemetry.processes import ProcLookUp, TreeProbe
+from faceorch.telemetry.samples import Target
 
 _MARKER = "faceorch.json"
 _STOP_STEPS = ((None, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
@@ -35,6 +37,7 @@ class VenvRuntime:
     """Starts runners as processes of this host. `given` maps networks to Python interpreters brought by the user."""
 
     name = "venv"
+    elsewhere = ""
 
     def __init__(self, given: Mapping[str, Path] | None = None) -> None:
         self._given = dict(given or {})
@@ -249,6 +252,8 @@ class _Running:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
         self._process = process
+        self.target = Target(session=process.pid)  # it was started in a session of its own
+        self.probe, self.look_up = TreeProbe(process.pid), ProcLookUp()
         self._open = 2
         self._lock = threading.Lock()
         assert process.stdout is not None

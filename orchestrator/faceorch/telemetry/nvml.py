@@ -1,10 +1,16 @@
-"""The one door to NVML: which GPUs this host has."""
+"""The one door to NVML: which GPUs this host has, and what they do from moment to moment."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
 
 from faceorch.record import Gpu
+from faceorch.telemetry.processes import LookUp
+from faceorch.telemetry.samples import GpuProcess, GpuSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +54,142 @@ def _read(index: int) -> Gpu:
         memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
         compute_capability=f"{major}.{minor}",
     )
+
+
+class Unavailable(Exception):
+    """NVML cannot be used; the message says why in one line."""
+
+
+class Nvml:
+    """NVML held open on some GPUs, to be read many times a second; a context manager that raises `Unavailable`.
+
+    `errors` keeps the first refusal for each (GPU, field), `mig` the GPUs that are split into instances.
+    """
+
+    def __init__(self, uuids: Sequence[str], look_up: LookUp) -> None:
+        self._uuids, self._look_up = tuple(uuids), look_up
+        self._handles: dict[str, Any] = {}
+        self._instances: dict[str, list[Any]] = {}
+        self.errors: dict[tuple[str, str], str] = {}
+        self.mig: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Nvml:
+        import pynvml as nvml
+
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError_LibraryNotFound as error:
+            raise Unavailable("no NVIDIA driver is installed") from error
+        except nvml.NVMLError as error:
+            raise Unavailable(f"NVML does not start: {error}") from error
+        try:
+            for uuid in self._uuids:
+                self._handles[uuid] = nvml.nvmlDeviceGetHandleByUUID(uuid)
+                self._instances[uuid] = self._mig_instances(uuid)
+        except BaseException as error:
+            nvml.nvmlShutdown()
+            if isinstance(error, nvml.NVMLError):
+                raise Unavailable(f"NVML does not open the GPU: {error}") from error
+            raise
+        self.mig = frozenset(uuid for uuid, instances in self._instances.items() if instances)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import pynvml as nvml
+
+        self._handles.clear()
+        self._instances.clear()
+        nvml.nvmlShutdown()
+
+    def read(self, t_s: float) -> list[GpuSample]:
+        """Return one sample of each GPU, all under the same time."""
+        return [self._read(uuid, handle, t_s) for uuid, handle in self._handles.items()]
+
+    def _read(self, uuid: str, handle: Any, t_s: float) -> GpuSample:
+        import pynvml as nvml
+
+        memory = self._ask(uuid, "memory", nvml.nvmlDeviceGetMemoryInfo, handle)
+        rates = self._ask(uuid, "utilisation", nvml.nvmlDeviceGetUtilizationRates, handle)
+        power_mw = self._ask(uuid, "power", nvml.nvmlDeviceGetPowerUsage, handle)
+        energy_mj = self._ask(uuid, "energy", nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
+        clock = self._ask(uuid, "clock", nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM)
+        heat = self._ask(uuid, "temperature", nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU)
+        throttle = self._ask(uuid, "throttle", nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
+        return GpuSample(
+            t_s=t_s,
+            gpu=uuid,
+            used_bytes=None if memory is None else int(memory.used),
+            total_bytes=None if memory is None else int(memory.total),
+            utilisation_percent=None if rates is None else float(rates.gpu),
+            memory_utilisation_percent=None if rates is None else float(rates.memory),
+            power_w=None if power_mw is None else power_mw / 1000,
+            energy_j=None if energy_mj is None else energy_mj / 1000,
+            sm_clock_mhz=None if clock is None else float(clock),
+            temperature_c=None if heat is None else float(heat),
+            throttle=None if throttle is None else int(throttle),
+            processes=self._processes(uuid, handle),
+        )
+
+    def _processes(self, uuid: str, handle: Any) -> tuple[GpuProcess, ...] | None:
+        """Return every process on a GPU, once: one that both computes and draws is in both of the driver's lists."""
+        import pynvml as nvml
+
+        found: dict[int, int | None] = {}
+        answered = False
+        for owner in self._instances[uuid] or [handle]:
+            seen: dict[int, int | None] = {}
+            for field, function in (
+                ("processes", nvml.nvmlDeviceGetComputeRunningProcesses),
+                ("graphics processes", nvml.nvmlDeviceGetGraphicsRunningProcesses),
+            ):
+                entries = self._ask(uuid, field, function, owner)
+                if entries is None:
+                    continue
+                answered = answered or field == "processes"
+                for entry in entries:
+                    used, before = entry.usedGpuMemory, seen.get(int(entry.pid))
+                    seen[int(entry.pid)] = before if used is None else max(int(used), before or 0)
+            for pid, bytes_ in seen.items():  # instances of one GPU are apart: there a process's shares add up
+                found[pid] = bytes_ if found.get(pid) is None else (bytes_ or 0) + (found[pid] or 0)
+        if not answered:
+            return None
+        return tuple(self._process(pid, bytes_) for pid, bytes_ in sorted(found.items()))
+
+    def _process(self, pid: int, memory_bytes: int | None) -> GpuProcess:
+        facts = self._look_up(pid)
+        if facts is None:
+            return GpuProcess(pid=pid, memory_bytes=memory_bytes)
+        return GpuProcess(
+            pid=pid,
+            memory_bytes=memory_bytes,
+            started=facts.started,
+            container=facts.container,
+            session=facts.session,
+        )
+
+    def _mig_instances(self, uuid: str) -> list[Any]:
+        """Return the handles of a split GPU's instances: its own handle tells about none of their processes."""
+        import pynvml as nvml
+
+        handle = self._handles[uuid]
+        try:
+            if nvml.nvmlDeviceGetMigMode(handle)[0] != nvml.NVML_DEVICE_MIG_ENABLE:
+                return []
+        except nvml.NVMLError:
+            return []  # a GPU that cannot be split
+        instances = []
+        for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+            with contextlib.suppress(nvml.NVMLError_NotFound):
+                instances.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+        return instances or [handle]
+
+    def _ask(self, uuid: str, field: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        import pynvml as nvml
+
+        try:
+            return function(*arguments)
+        except nvml.NVMLError as error:
+            self.errors.setdefault((uuid, field), str(error))
+            return None

@@ -9,6 +9,7 @@ import textwrap
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,7 +79,7 @@ def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeNetwork
     def make(name: str, runner: str = GREY_RUNNER, **needs: object) -> Network:
         folder = parent / name
         folder.mkdir(parents=True)
-        manifest = {
+        manifest: dict[str, Any] = {
             "schema": 1,
             "title": name.title(),
             "summary": "A network of the tests.",
@@ -94,7 +95,8 @@ def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeNetwork
         }
         (folder / "network.yaml").write_text(yaml.safe_dump(manifest), "utf-8")
         (folder / "runner.py").write_text(textwrap.dedent(runner), "utf-8")
-        (folder / "requirements.cpu.lock").write_text("", "utf-8")
+        for base in manifest["needs"]["bases"]:
+            (folder / f"requirements.{base}.lock").write_text("", "utf-8")
         monkeypatch.setenv("FACEORCH_NETWORKS", str(parent))
         return Network(folder, read_manifest(folder / "network.yaml"))
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
 import socket
-from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faceorch.errors import EngineError
 
@@ -49,17 +47,6 @@ def _connect(where: str) -> APIClient:
             message = f"the container engine at {where} is too old for this client: {text}"
             raise EngineError(message, "update Docker") from error
         raise _nobody(where) from error
-
-
-def elsewhere(info: Mapping[str, Any]) -> str:
-    """Return why the engine whose `info` this is runs on another machine than this process; empty when it does not."""
-    where = endpoint()
-    if not where.startswith("unix://"):
-        return f"the engine at {where} is another machine: its GPUs are not seen from here"
-    kernel, own = str(info.get("KernelVersion", "")), platform.release()
-    if kernel and kernel != own:
-        return f"the engine runs in a virtual machine (kernel {kernel}, here {own}): its GPUs are not seen from here"
-    return ""
 
 
 def _knock(where: str) -> None:

@@ -15,11 +15,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-
 from faceorch import __version__, proc
+from faceorch.bases import load_bases, pick_base
 from faceorch.engine import endpoint
-from faceorch.errors import BuildError, ManifestError
+from faceorch.errors import BuildError
 from faceorch.networks import Network, docker_folder
 
 if TYPE_CHECKING:
@@ -61,19 +60,9 @@ class Recipe:
         return f"faceorch/{self.network.name}:{self.inputs[:12]}"
 
 
-def base_image(base: str) -> str:
-    """Return the digest-pinned image that docker/base/<base>.yaml names."""
-    path = docker_folder() / "base" / f"{base}.yaml"
-    try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
-        return str(raw["image"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise ManifestError(f"{path}: no usable base: {error}") from error
-
-
 def make_recipe(network: Network, base: str, image: str | None = None) -> Recipe:
     """Return the recipe of `network` on `base`; `image` replaces the base's own image."""
-    chosen = image or base_image(base)
+    chosen = image or pick_base(load_bases(), base).image
     digest = hashlib.sha256(f"{network.name}\0{base}\0{chosen}\0".encode())
     for name, path in _context(network):
         digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())

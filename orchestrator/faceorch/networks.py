@@ -24,7 +24,7 @@ MANIFEST = "network.yaml"
 ENV_FOLDERS = "FACEORCH_NETWORKS"
 
 # libyaml's loader reads the same language ten times as fast; a PyYAML without it has only its own.
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 SettingValue = bool | int | float | str
 
@@ -237,7 +237,7 @@ class Network:
         if setting is None:
             known = ", ".join(self.manifest.settings) or "it has none"
             raise InputError(
-                f"{self.name} has no setting {key!r}{_near(key, self.manifest.settings)}",
+                f"{self.name} has no setting {key!r}{near(key, self.manifest.settings)}",
                 f"its settings: {known}; see `faceorch networks {self.name}`",
             )
         try:
@@ -273,14 +273,14 @@ def load_networks(folders: list[Path] | None = None) -> dict[str, Network]:
 def pick(networks: Mapping[str, Network], name: str) -> Network:
     """Return the network called `name`; `CannotRun` with the nearest name when there is none."""
     if name not in networks:
-        raise CannotRun(f"no network is called {name!r}{_near(name, networks)}", f"choose from: {', '.join(networks)}")
+        raise CannotRun(f"no network is called {name!r}{near(name, networks)}", f"choose from: {', '.join(networks)}")
     return networks[name]
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read one network.yaml strictly: unknown keys are errors, with the nearest known key."""
     try:
-        raw = yaml.load(path.read_text("utf-8"), _YAML)
+        raw = yaml.load(path.read_text("utf-8"), YAML)
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -299,7 +299,7 @@ def _describe(text: str, raw: Any) -> str:
         where = where.replace("[...]", f".{_wrong_setting(raw['settings'])}", 1)
     if found := re.fullmatch(r"Object contains unknown field `(.+)`", what):
         key = found.group(1)
-        return f"unknown key '{key}'{_near(key, _known_keys())}" + (f" in '{where}'" if where else "")
+        return f"unknown key '{key}'{near(key, _known_keys())}" + (f" in '{where}'" if where else "")
     if found := re.fullmatch(r"Object missing required field `(.+)`", what):
         return f"'{where}.{found.group(1)}' is missing" if where else f"'{found.group(1)}' is missing"
     return f"{where}: {what}" if where else what
@@ -319,6 +319,7 @@ def _known_keys() -> set[str]:
     return {name for kind in kinds for name in kind.__struct_fields__}
 
 
-def _near(word: str, words: Mapping[str, object] | set[str]) -> str:
+def near(word: str, words: Mapping[str, object] | set[str]) -> str:
+    """Return ` (did you mean '...'?)` with the nearest of `words`, or nothing when none is near."""
     found = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean '{found[0]}'?)" if found else ""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import psutil
+
 from faceorch import __version__
+from faceorch.bases import choose_base, load_bases, pick_base
+from faceorch.doctor.problems import Problem, driver_problem, kernel_problem, ram_problem, vram_problem
 from faceorch.errors import CannotRun
 from faceorch.networks import Network
 from faceorch.record import Gpu, OutcomeKind
@@ -47,15 +51,22 @@ def make_plan(
     runtimes: Mapping[str, Runtime],
     gpus: Gpus,
     selected: Sequence[Gpu],
+    base: str | None = None,
+    memory_bytes: int | None = None,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
-    `gpus` is what the host has, `selected` what the user allows.
+    `gpus` is what the host has, `selected` what the user allows; `base` overrides the choice of base.
+    `memory_bytes` is the host's memory, this machine's when None.
     """
+    if memory_bytes is None:
+        memory_bytes = psutil.virtual_memory().total
+    if base is not None:
+        pick_base(load_bases(), base)
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected)
+        decided = _decide(network, runtimes, gpus, selected, base, memory_bytes)
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -66,7 +77,12 @@ def make_plan(
 
 
 def _decide(
-    network: Network, runtimes: Mapping[str, Runtime], gpus: Gpus, selected: Sequence[Gpu]
+    network: Network,
+    runtimes: Mapping[str, Runtime],
+    gpus: Gpus,
+    selected: Sequence[Gpu],
+    wanted: str | None,
+    memory_bytes: int,
 ) -> Planned | Obstacle:
     needs = network.manifest.needs
     if network.missing_files:
@@ -81,9 +97,15 @@ def _decide(
         return Obstacle(
             network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"
         )
+    base = _base(network, selected if needs.gpu else (), wanted)
+    if isinstance(base, Obstacle):
+        return base
+    problem = _host_problem(network, base, gpus, selected, memory_bytes)
+    if problem is not None:
+        return _obstacle(network, problem)
     not_ready: list[NotReady] = []
     for runtime in runtimes.values():
-        ready = runtime.ready(network)
+        ready = runtime.ready(network, base)
         if isinstance(ready, Ready):
             return Planned(network, runtime, ready, tuple(gpu.uuid for gpu in selected) if needs.gpu else ())
         not_ready.append(ready)
@@ -91,6 +113,36 @@ def _decide(
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
     best = (usable or not_ready)[0]
     return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+
+
+def _base(network: Network, gpus: Sequence[Gpu], wanted: str | None) -> str | Obstacle:
+    """Return the base that `network` will run on: the first of its own that covers every GPU, or the `wanted` one."""
+    names = network.manifest.needs.bases
+    if wanted is not None and wanted not in names:
+        reason, remedy = f"it has no locks for the base {wanted}", f"its bases: {', '.join(names)}"
+        return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, remedy)
+    tried = names if wanted is None else [wanted]
+    problem = kernel_problem(tried, gpus, forced=wanted is not None)
+    if problem is not None:
+        return _obstacle(network, problem)
+    chosen = choose_base(tried, gpus)
+    assert chosen is not None  # or there would be a problem
+    return chosen.name
+
+
+def _host_problem(
+    network: Network, base: str, gpus: Gpus, selected: Sequence[Gpu], memory_bytes: int
+) -> Problem | None:
+    """Return what of this host keeps `network` from running on `base`."""
+    needs = network.manifest.needs
+    found: list[Problem | None] = [ram_problem(memory_bytes, needs.ram_gb)]
+    if needs.gpu:
+        found = [driver_problem(gpus.driver, load_bases()[base]), vram_problem(selected, needs.vram_gb), *found]
+    return next((problem for problem in found if problem is not None), None)
+
+
+def _obstacle(network: Network, problem: Problem) -> Obstacle:
+    return Obstacle(network, problem.kind, problem.reason, problem.remedy)
 
 
 def _unfinished(network: Network) -> str:

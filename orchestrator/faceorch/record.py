@@ -63,6 +63,9 @@ class OutcomeKind(str, Enum):
     NO_ENGINE = "no_engine"
     NO_GPU = "no_gpu"
     NO_PYTHON = "no_python"
+    UNSUPPORTED_DRIVER = "unsupported_driver"
+    NO_GPU_ACCESS = "no_gpu_access"
+    TOO_LITTLE_MEMORY = "too_little_memory"
 
 
 class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -199,6 +202,9 @@ class Options(_Record):
     gpus: str
     seed: int
     timeout_s: Seconds | None
+    base: Annotated[str | None, Meta(description="--base; null: the first of a network's own that covers the GPUs")] = (
+        None
+    )
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}

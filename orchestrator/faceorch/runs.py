@@ -58,6 +58,7 @@ class Request:
     networks: tuple[str, ...] = ()
     runtime: RuntimeChoice = "auto"
     gpus: str = "all"
+    base: str | None = None
     seed: int = 0
     settings: Mapping[str, Mapping[str, SettingValue]] = field(default_factory=dict)
     out: Path = Path("results")
@@ -166,7 +167,8 @@ def resume_run(
     )
     _sweep(runtimes, observer)
     gpus = read_gpus()
-    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=select_gpus(run.options.gpus, gpus))
+    selected = select_gpus(run.options.gpus, gpus)
+    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=selected, base=run.options.base)
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
     if not networks:
         return record
@@ -187,12 +189,14 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
     runtimes = make_runtimes(request.runtime, request.pythons, request.images)
     _sweep(runtimes, None)
     gpus = read_gpus()
-    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=select_gpus(request.gpus, gpus))
+    selected = select_gpus(request.gpus, gpus)
+    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=selected, base=request.base)
     demand(plan, request.networks)
     options = Options(
         networks=list(request.networks),
         runtime=request.runtime,
         gpus=request.gpus,
+        base=request.base,
         seed=request.seed,
         timeout_s=request.timeout_s,
         settings={name: dict(values) for name, values in request.settings.items()},

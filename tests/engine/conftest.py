@@ -101,7 +101,7 @@ class Probe:
         return images.build(self.api, recipe, builder=builder, log=log)
 
     def ready(self) -> Ready:
-        ready = DockerRuntime().ready(self.network)
+        ready = DockerRuntime().ready(self.network, "cpu")
         assert isinstance(ready, Ready), ready
         return ready
 

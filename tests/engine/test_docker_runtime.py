@@ -188,14 +188,14 @@ def test_a_missing_input_is_an_error_and_makes_no_folder(probe: Probe, tmp_path:
 
 class TestReady:
     def test_without_an_image_it_says_how_to_build_one(self, probe: Probe) -> None:
-        assert DockerRuntime().ready(probe.network) == NotReady(
+        assert DockerRuntime().ready(probe.network, "cpu") == NotReady(
             kind="not_built", reason="its image is not built", remedy="faceorch build probe"
         )
 
     def test_an_image_of_other_inputs_is_not_run(self, probe: Probe) -> None:
         probe.build()
         probe.write("raise ValueError('newer')")
-        found = DockerRuntime().ready(probe.network)
+        found = DockerRuntime().ready(probe.network, "cpu")
         assert isinstance(found, NotReady)
         assert found.reason == "its image is older than what it is made of"
         probe.build()
@@ -204,11 +204,11 @@ class TestReady:
     def test_a_given_image_is_used_and_recorded(self, probe: Probe) -> None:
         identity = probe.build()
         tag = probe.ready().name
-        found = DockerRuntime({"probe": tag}).ready(probe.network)
+        found = DockerRuntime({"probe": tag}).ready(probe.network, "cpu")
         assert (found.identity, found.given, found.name) == (identity, True, tag)  # type: ignore[union-attr]
 
     def test_a_given_image_that_is_not_there_is_named(self, probe: Probe) -> None:
-        found = DockerRuntime({"probe": "no/such:image"}).ready(probe.network)
+        found = DockerRuntime({"probe": "no/such:image"}).ready(probe.network, "cpu")
         assert isinstance(found, NotReady)
         assert found.reason == "the engine has no image no/such:image"
 

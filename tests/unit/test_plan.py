@@ -21,8 +21,8 @@ NOT_BUILT = NotReady(kind="not_built", reason="its image is not built", remedy="
 NO_VENV = NotReady(kind="no_engine", reason="it runs only in a container", remedy="install Docker")
 
 
-def gpu(index: int) -> Gpu:
-    return Gpu(index=index, uuid=f"GPU-{index}abc", name="H200", memory_bytes=1, compute_capability="9.0")
+def gpu(index: int, compute_capability: str = "9.0") -> Gpu:
+    return Gpu(index=index, uuid=f"GPU-{index}abc", name="H200", memory_bytes=1, compute_capability=compute_capability)
 
 
 TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
@@ -31,8 +31,10 @@ TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
 class FakeRuntime:
     def __init__(self, name: str, answer: Ready | NotReady) -> None:
         self.name, self.answer = name, answer
+        self.asked: list[str] = []
 
-    def ready(self, network: Network) -> Ready | NotReady:
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
+        self.asked.append(base)
         return self.answer
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
@@ -81,7 +83,7 @@ def test_a_network_without_its_files_says_so(make_network: MakeNetwork) -> None:
 
 
 def test_a_gpu_network_needs_a_gpu_and_never_falls_back(make_network: MakeNetwork) -> None:
-    network = make_network("heavy", gpu=True)
+    network = make_network("heavy", gpu=True, bases=["cu121"])
     (obstacle,) = plan(network, READY, READY).obstacles
     assert (obstacle.kind, obstacle.reason) == (
         OutcomeKind.NO_GPU,
@@ -96,8 +98,56 @@ def test_a_cpu_network_gets_no_gpu(make_network: MakeNetwork) -> None:
     assert planned.gpus == ()
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "base", "asked"),
+    [(["9.0"], None, "cu121"), (["9.0", "12.0"], None, "cu128"), (["9.0"], "cu128", "cu128")],
+)
+def test_the_base_covers_every_selected_gpu(
+    make_network: MakeNetwork, capabilities: list[str], base: str | None, asked: str
+) -> None:
+    network = make_network("heavy", gpu=True, bases=["cu121", "cu128"])
+    runtime = FakeRuntime("docker", READY)
+    gpus = tuple(gpu(index, capability) for index, capability in enumerate(capabilities))
+    make_plan([network], runtimes={"docker": runtime}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base)
+    assert runtime.asked == [asked]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "base", "reason", "remedy"),
+    [
+        (
+            ["3.5"],
+            None,
+            "no base of it (cu121, cu128) has kernels for GPU 0 (H200, compute capability 3.5)",
+            "choose another GPU with --gpus",
+        ),
+        (
+            ["6.1", "12.0"],
+            None,
+            "no base of it (cu121, cu128) has kernels for all of GPU 0 (H200, compute capability 6.1), "
+            "1 (H200, compute capability 12.0)",
+            "choose GPUs of one generation with --gpus",
+        ),
+        (
+            ["12.0"],
+            "cu121",
+            "the base cu121 does not have kernels for GPU 0 (H200, compute capability 12.0)",
+            "leave out --base",
+        ),
+        (["9.0"], "cpu", "it has no locks for the base cpu", "its bases: cu121, cu128"),
+    ],
+)
+def test_a_gpu_without_kernels_is_an_obstacle(
+    make_network: MakeNetwork, capabilities: list[str], base: str | None, reason: str, remedy: str
+) -> None:
+    network = make_network("heavy", gpu=True, bases=["cu121", "cu128"])
+    gpus = tuple(gpu(index, capability) for index, capability in enumerate(capabilities))
+    made = make_plan([network], runtimes={}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base)
+    assert [(o.reason, o.remedy) for o in made.obstacles] == [(reason, remedy)]
+
+
 def test_the_cheap_networks_go_first(make_network: MakeNetwork) -> None:
-    networks = [make_network("a_heavy", gpu=True), make_network("z_light")]
+    networks = [make_network("a_heavy", gpu=True, bases=["cu121"]), make_network("z_light")]
     runtimes: dict[str, Runtime] = {"venv": FakeRuntime("venv", READY)}
     made = make_plan(networks, runtimes=runtimes, gpus=TWO_GPUS, selected=TWO_GPUS.gpus)
     assert [p.network.name for p in made.planned] == ["z_light", "a_heavy"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faceorch.cli.types import NetworkName
+from faceorch.cli.types import BaseName, NetworkName
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("networks", nargs=-1, type=NetworkName())
+@click.option(
+    "--base",
+    type=BaseName(),
+    help="Build on this base; default: the first of a network's own that has kernels for every GPU of this host.",
+)
 @click.option("--base-image", metavar="REF", help="Build on this image instead of the pinned one.")
 @click.option("--no-cache", is_flag=True, help="Build every layer anew.")
-def command(networks: tuple[str, ...], base_image: str | None, no_cache: bool) -> None:
+def command(networks: tuple[str, ...], base: str | None, base_image: str | None, no_cache: bool) -> None:
     """Build the images of NETWORKS (default: every network that has a Dockerfile).
 
     An image's tag is the hash of all that goes in: what is there already is not built again.
@@ -33,9 +38,11 @@ def command(networks: tuple[str, ...], base_image: str | None, no_cache: bool) -
     from rich.console import Console
 
     from faceorch import images
+    from faceorch.bases import choose_base, load_bases, pick_base
     from faceorch.engine import connect
     from faceorch.errors import CannotRun
     from faceorch.networks import load_networks, pick
+    from faceorch.telemetry.nvml import read_gpus
 
     known = load_networks()
     chosen = [pick(known, name) for name in networks] or list(known.values())
@@ -45,10 +52,13 @@ def command(networks: tuple[str, ...], base_image: str | None, no_cache: bool) -
         if networks:
             raise CannotRun(f"{network.name} cannot be built: {reason}", "update faceorch when it is released")
         console.print(f"{network.name}: skipped: {reason}")
+    gpus = read_gpus().gpus
     api = connect()
     present = {image.inputs: image for image in images.ours(api)}
     for network in [n for n in chosen if not n.missing_files]:
-        recipe = images.make_recipe(network, network.manifest.needs.bases[0], base_image)
+        names = network.manifest.needs.bases if base is None else (pick_base(load_bases(), base).name,)
+        covering = choose_base(names, gpus if network.manifest.needs.gpu else ())
+        recipe = images.make_recipe(network, covering.name if covering else names[0], base_image)
         if recipe.inputs in present and not no_cache:
             console.print(f"{network.name}: {recipe.tag} is there and current")
             continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faceorch.cli.types import Assignment, Duration, NetworkName, SettingName
+from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, SettingName
 
 if TYPE_CHECKING:
     from faceorch.networks import SettingValue
@@ -35,6 +35,11 @@ EXIT_SOME_FAILED = 1
     help="auto: in a container where the network's image is built, otherwise in a locked environment of this host.",
 )
 @click.option("--gpus", default="all", show_default=True, metavar="all|none|0,1|UUID", help="GPUs that may be used.")
+@click.option(
+    "--base",
+    type=BaseName(),
+    help="Run on this base; default: the first of a network's own that has kernels for every GPU.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Same seed, same video.")
 @click.option(
     "--set",
@@ -94,6 +99,7 @@ def command(
     networks: tuple[str, ...],
     runtime: str,
     gpus: str,
+    base: str | None,
     seed: int,
     settings: tuple[tuple[str, str], ...],
     out: Path,
@@ -146,6 +152,7 @@ def command(
             networks=tuple(dict.fromkeys(networks)),
             runtime=runtime,  # type: ignore[arg-type]  # click.Choice allows exactly these words
             gpus=gpus,
+            base=base,
             seed=seed,
             settings=_parse_settings(settings),
             out=out,
@@ -170,7 +177,7 @@ def _exit(ctx: click.Context, folder: RunFolder) -> None:
 
 
 def _refuse_with_resume(ctx: click.Context) -> None:
-    fixed = {"image", "audio", "networks", "runtime", "gpus", "seed", "settings", "out", "no_face_check"}
+    fixed = {"image", "audio", "networks", "runtime", "gpus", "base", "seed", "settings", "out", "no_face_check"}
     fixed |= {"repeat", "warmup", "price_per_kwh", "price_per_gpu_hour", "currency", "timeline"}
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT

@@ -42,6 +42,18 @@ class NetworkName(click.ParamType[str]):
         return [CompletionItem(name) for name in load_networks() if name.startswith(incomplete)]
 
 
+class BaseName(click.ParamType[str]):
+    """The name of a base; completes in the shell."""
+
+    name = "base"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the bases whose names begin so."""
+        from faceorch.bases import load_bases
+
+        return [CompletionItem(name) for name in load_bases() if name.startswith(incomplete)]
+
+
 class Assignment(click.ParamType[tuple[str, str]]):
     """`NETWORK=VALUE` as a pair."""
 

@@ -109,6 +109,7 @@ def _again(folder: RunFolder) -> str:
         words += ["--network", name]
     words += ["--runtime", options.runtime] if options.runtime != "auto" else []
     words += ["--gpus", options.gpus] if options.gpus != "all" else []
+    words += ["--base", options.base] if options.base is not None else []
     words += ["--seed", str(options.seed)]
     for name, settings in options.settings.items():
         for key, value in settings.items():

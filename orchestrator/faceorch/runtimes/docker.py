@@ -10,12 +10,13 @@ import socket
 import struct
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.engine import connect, elsewhere
+from faceorch.engine import connect, endpoint
+from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
 from faceorch.networks import Network
@@ -23,12 +24,15 @@ from faceorch.owner import Owner
 from faceorch.record import Engine, OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
 from faceorch.runtimes.engine_errors import explain
+from faceorch.runtimes.gpu_access import Access, decide
 from faceorch.telemetry.container import ContainerProbe
+from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target
 
 if TYPE_CHECKING:
     from docker import APIClient
+    from docker.types import DeviceRequest, Mount
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
@@ -66,40 +70,43 @@ class DockerRuntime:
         return images.ours(self._api)
 
     @cached_property
-    def _info(self) -> dict[str, Any]:
-        return dict(self._api.info())
+    def _facts(self) -> EngineFacts:
+        return read_facts(self._api, endpoint())
 
     @cached_property
-    def _rootless(self) -> bool:
-        return any("rootless" in option for option in self._info.get("SecurityOptions") or [])
+    def _access(self) -> Access:
+        return decide(self._facts)
 
     @property
     def elsewhere(self) -> str:
         """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
-        return elsewhere(self._info)
+        where = self._facts.elsewhere
+        return f"the engine runs {where}: its GPUs are not seen from here" if where else ""
 
     @property
     def facts(self) -> Engine | None:
         """What the record says about the engine; None when there is none."""
         if isinstance(self._engine, NotReady):
             return None
-        version = self._api.version()
-        components = version.get("Components") or [{}]
-        name = str(components[0].get("Name", "Docker"))
-        return Engine(name=name, version=str(version["Version"]), api=str(version["ApiVersion"]))
+        return Engine(name=self._facts.name, version=self._facts.version, api=self._facts.api)
 
-    def ready(self, network: Network) -> Ready | NotReady:
-        """Say whether the engine is there and has a current image of `network`."""
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
+        """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
+        if network.manifest.needs.gpu and self._access.route is None:
+            return NotReady(kind=OutcomeKind.NO_GPU_ACCESS, reason=self._access.reason, remedy=self._access.remedy)
         if network.name in self._given:
             return self._ready_given(network.name)
-        own = [image for image in self._images if image.tag.startswith(f"faceorch/{network.name}:")]
+        own = [i for i in self._images if i.tag.startswith(f"faceorch/{network.name}:") and i.base == base]
         for image in own:
             if images.make_recipe(network, image.base, image.base_image).inputs == image.inputs:
                 return Ready(identity=image.id, name=image.tag, base=image.base)
         reason = "its image is older than what it is made of" if own else "its image is not built"
-        return NotReady(kind=OutcomeKind.NOT_BUILT, reason=reason, remedy=f"faceorch build {network.name}")
+        remedy = f"faceorch build {network.name}"
+        if len(network.manifest.needs.bases) > 1:
+            reason, remedy = f"{reason} (base {base})", f"{remedy} --base {base}"
+        return NotReady(kind=OutcomeKind.NOT_BUILT, reason=reason, remedy=remedy)
 
     def _ready_given(self, name: str) -> Ready | NotReady:
         import docker.errors
@@ -144,7 +151,7 @@ class DockerRuntime:
 
     def _create(self, name: str, launch: Launch) -> str:
         """Create the container and return its id."""
-        from docker.types import DeviceRequest, Mount, Ulimit
+        from docker.types import Mount
 
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
         mounts = [
@@ -155,33 +162,20 @@ class DockerRuntime:
         ]
         if launch.weights is not None:
             mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
-        gpus = [DeviceRequest(device_ids=list(launch.gpus), capabilities=[["gpu", "compute", "utility", "video"]])]
         made = self._api.create_container(
             launch.environment.identity,
             name=name,
             command=["/job/job.json"],
             # A rootless engine maps its root to the caller: there the default user is the right one.
-            user="0:0" if self._rootless else f"{os.getuid()}:{os.getgid()}",
+            user="0:0" if self._facts.rootless else f"{os.getuid()}:{os.getgid()}",
             stdin_open=True,
             labels={
                 f"{images.LABEL}.run": launch.run,
                 f"{images.LABEL}.owner": str(launch.owner),
                 f"{images.LABEL}.network": launch.network.name,
             },
-            host_config=self._api.create_host_config(
-                network_mode="none",
-                read_only=True,
-                tmpfs={"/tmp": _TMP},
-                mounts=mounts,
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                pids_limit=_PROCESSES,
-                mem_limit=memory_bytes,
-                memswap_limit=memory_bytes,
-                shm_size=_SHM_BYTES,
-                ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
-                init=True,
-                device_requests=gpus if launch.gpus else None,
+            host_config=sandbox(
+                self._api, mounts=mounts, memory_bytes=memory_bytes, gpus=gpu_requests(self._access, launch.gpus)
             ),
         )
         return str(made["Id"])
@@ -201,6 +195,45 @@ class DockerRuntime:
                 self._api.remove_container(entry["Id"], force=True, v=True)
                 removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
         return removed
+
+
+def sandbox(
+    api: APIClient, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
+) -> dict[str, Any]:
+    """Return the engine's settings of the sandbox: what every container of ours runs in."""
+    from docker.types import Ulimit
+
+    return api.create_host_config(
+        network_mode="none",
+        read_only=True,
+        tmpfs={"/tmp": _TMP},
+        mounts=list(mounts),
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        pids_limit=_PROCESSES,
+        mem_limit=memory_bytes,
+        memswap_limit=memory_bytes,
+        shm_size=_SHM_BYTES,
+        ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+        init=True,
+        device_requests=list(gpus) or None,
+    )
+
+
+def gpu_requests(access: Access, uuids: Sequence[str]) -> list[DeviceRequest]:
+    """Return the device requests for the GPUs `uuids`; none for none."""
+    from docker.types import DeviceRequest
+
+    if not uuids:
+        return []
+    wanted = access.request(uuids, {gpu.uuid: gpu.index for gpu in read_gpus().gpus})
+    return [
+        DeviceRequest(
+            driver=wanted.driver,
+            device_ids=list(wanted.device_ids),
+            capabilities=[list(wanted.capabilities)] if wanted.capabilities else [],
+        )
+    ]
 
 
 def _job_file(launch: Launch) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class VenvRuntime:
     def __init__(self, given: Mapping[str, Path] | None = None) -> None:
         self._given = dict(given or {})
 
-    def ready(self, network: Network) -> Ready | NotReady:
+    def ready(self, network: Network, base: str) -> Ready | NotReady:
         """Say whether `network` can run on this host, in an environment that may still have to be built."""
         if network.name in self._given:
             return _given(self._given[network.name])
@@ -52,7 +52,6 @@ class VenvRuntime:
                 reason=f"{network.manifest.title} runs only in a container",
                 remedy="install Docker, then: faceorch build " + network.name,
             )
-        base = network.manifest.needs.bases[0]
         identity = _identity(network, base)
         folder = home() / "venvs" / f"{network.name}-{identity[:12]}"
         marker = _read_json(folder / _MARKER)
@@ -75,7 +74,7 @@ class VenvRuntime:
         with filelock.FileLock(folder.with_suffix(".lock")):
             if not (folder / _MARKER).is_file():
                 _build(network, ready, folder, preparing)
-        again = self.ready(network)
+        again = self.ready(network, ready.base)
         assert isinstance(again, Ready)
         return again
 

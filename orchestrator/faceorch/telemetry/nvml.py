@@ -56,6 +56,94 @@ def _read(index: int) -> Gpu:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class GpuUser:
+    """A process that uses a GPU. Its memory is None where the driver does not tell; graphics alone never computes."""
+
+    pid: int
+    memory_bytes: int | None
+    computes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GpuState:
+    """What one GPU is doing now. `mig_bytes` has the memory of its MIG instances, largest first."""
+
+    uuid: str
+    free_bytes: int
+    mig: bool
+    mig_bytes: tuple[int, ...]
+    users: tuple[GpuUser, ...]
+
+
+def read_states() -> tuple[GpuState, ...]:
+    """Ask NVML what each GPU is doing now; nothing where NVML does not answer (`read_gpus` says why)."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        return tuple(_state(index) for index in range(pynvml.nvmlDeviceGetCount()))
+    except pynvml.NVMLError:
+        return ()
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _state(index: int) -> GpuState:
+    import pynvml as nvml
+
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    mig = _mig(handle)
+    return GpuState(
+        uuid=str(nvml.nvmlDeviceGetUUID(handle)),
+        free_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).free),
+        mig=mig is not None,
+        mig_bytes=mig or (),
+        users=_users(handle),
+    )
+
+
+def _mig(handle: Any) -> tuple[int, ...] | None:
+    """Return the memory of each MIG instance, largest first; None when the GPU is not divided."""
+    import pynvml as nvml
+
+    try:
+        current, _ = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError:  # GPUs that cannot be divided answer "not supported"
+        return None
+    if current != nvml.NVML_DEVICE_MIG_ENABLE:
+        return None
+    sizes = []
+    for number in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
+        except nvml.NVMLError:  # a place that no instance takes
+            continue
+        sizes.append(int(nvml.nvmlDeviceGetMemoryInfo(instance).total))
+    return tuple(sorted(sizes, reverse=True))
+
+
+def _users(handle: Any) -> tuple[GpuUser, ...]:
+    import pynvml as nvml
+
+    users: dict[int, GpuUser] = {}
+    for ask, computes in (
+        (nvml.nvmlDeviceGetGraphicsRunningProcesses, False),
+        (nvml.nvmlDeviceGetComputeRunningProcesses, True),
+    ):
+        try:
+            found = ask(handle)
+        except nvml.NVMLError:  # not told under WSL2, nor to ordinary users of a divided GPU
+            continue
+        for process in found:
+            memory = process.usedGpuMemory
+            users[process.pid] = GpuUser(process.pid, None if memory is None else int(memory), computes)
+    return tuple(sorted(users.values(), key=lambda user: user.pid))
+
+
 class Unavailable(Exception):
     """NVML cannot be used; the message says why in one line."""
 

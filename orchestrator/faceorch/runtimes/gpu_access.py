@@ -1,0 +1,118 @@
+"""How an engine gives GPUs to a container: one pure decision, which `faceorch run` acts on and `doctor` reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from faceorch.engine_facts import CDI_KIND, EngineFacts
+from faceorch.errors import EngineError
+from faceorch.versions import version_key
+
+INSTALL_TOOLKIT = (
+    "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
+    "sudo systemctl restart docker"
+)
+GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+_CAPABILITIES = ("gpu", "compute", "utility", "video")
+_CDI_SINCE = (25,)  # behind features.cdi
+_CDI_DEFAULT_SINCE = (28, 2)  # without asking
+
+
+class Route(str, Enum):
+    """A way for GPUs into a container."""
+
+    REQUEST = "request"
+    CDI = "cdi"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuRequest:
+    """One device request, in the engine's own words."""
+
+    driver: str
+    device_ids: tuple[str, ...]
+    capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """The route that will be taken and why; without a route, why there is none and what to do."""
+
+    route: Route | None
+    reason: str
+    remedy: str = ""
+    devices: tuple[str, ...] = ()
+
+    def request(self, uuids: Sequence[str], indices: Mapping[str, int]) -> GpuRequest:
+        """Ask for the GPUs `uuids`. `indices` has every GPU of this host; `EngineError` when they cannot be named."""
+        match self.route:
+            case Route.REQUEST:
+                return GpuRequest(driver="", device_ids=tuple(uuids), capabilities=_CAPABILITIES)
+            case Route.CDI:
+                names = tuple(f"{CDI_KIND}={name}" for name in self._names(uuids, indices))
+                return GpuRequest(driver="cdi", device_ids=names, capabilities=())
+            case None:
+                raise EngineError(self.reason, self.remedy)
+
+    def _names(self, uuids: Sequence[str], indices: Mapping[str, int]) -> list[str]:
+        """Name the GPUs as the CDI specifications do: by UUID, by index, or all of them together."""
+        names = [next((n for n in (uuid, str(indices.get(uuid))) if n in self.devices), None) for uuid in uuids]
+        found = [name for name in names if name is not None]
+        if len(found) == len(uuids):
+            return found
+        if "all" in self.devices and set(uuids) == set(indices):
+            return ["all"]
+        known = ", ".join(self.devices)
+        lacking = ", ".join(uuid for uuid, name in zip(uuids, names, strict=True) if name is None)
+        raise EngineError(f"the CDI specifications name {known}, and not {lacking}", f"{GENERATE_CDI}, or --gpus all")
+
+
+def decide(facts: EngineFacts) -> Access:
+    """Choose between a `--gpus` request and CDI devices by name, by what the engine and this machine have."""
+    if facts.elsewhere:
+        return Access(
+            route=None,
+            reason=f"the engine runs {facts.elsewhere}: it does not have this machine's GPUs",
+            remedy="run faceorch on the engine's own machine, or point DOCKER_HOST at an engine of this one",
+        )
+    cdi = facts.cdi.devices if _reads_cdi(facts) else ()
+    # A user's engine may not touch the devices' cgroup, which the hook does; Podman knows no NVIDIA hook at all.
+    if cdi and (facts.rootless or facts.podman):
+        kind = "Podman" if facts.podman else "a rootless engine"
+        return Access(route=Route.CDI, reason=f"{kind} takes GPUs as CDI devices", devices=cdi)
+    if facts.podman:
+        return Access(route=None, reason="Podman takes GPUs as CDI devices only, and has none", remedy=GENERATE_CDI)
+    if facts.hook:
+        return Access(route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", devices=cdi)
+    if cdi:
+        return Access(route=Route.CDI, reason="CDI devices, and no NVIDIA hook", devices=cdi)
+    if "nvidia" in facts.runtimes:
+        return Access(route=Route.REQUEST, reason="the engine has the nvidia runtime")
+    return _none(facts)
+
+
+def _none(facts: EngineFacts) -> Access:
+    if not facts.cdi.devices:
+        return Access(
+            route=None,
+            reason="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
+            remedy=INSTALL_TOOLKIT,
+        )
+    if version_key(facts.version) < _CDI_SINCE:
+        return Access(
+            route=None,
+            reason=f"there are CDI specifications, but Docker {facts.version} reads none (25 or newer needed)",
+            remedy=f"update Docker, or {INSTALL_TOOLKIT}",
+        )
+    return Access(
+        route=None,
+        reason="there are CDI specifications, but the engine does not read them: features.cdi is off",
+        remedy='put {"features": {"cdi": true}} into /etc/docker/daemon.json, then: sudo systemctl restart docker',
+    )
+
+
+def _reads_cdi(facts: EngineFacts) -> bool:
+    """Say whether the engine reads CDI specifications; some that do list no folders (NVIDIA/NemoClaw#3675)."""
+    return facts.cdi_on or facts.podman or version_key(facts.version) >= _CDI_DEFAULT_SINCE

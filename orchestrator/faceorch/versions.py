@@ -1,0 +1,11 @@
+"""Versions, to compare by."""
+
+from __future__ import annotations
+
+import re
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: `20.10.24+dfsg1` is (20, 10, 24); what has none is ()."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()

@@ -151,14 +151,14 @@ class Unavailable(Exception):
 class Nvml:
     """NVML held open on some GPUs, to be read many times a second; a context manager that raises `Unavailable`.
 
-    `errors` keeps the first refusal for each (GPU, field), `mig` the GPUs that are split into instances.
+    `errors` keeps the first refusal for each GPU and field, `mig` the GPUs that are split into instances.
     """
 
     def __init__(self, uuids: Sequence[str], look_up: LookUp) -> None:
         self._uuids, self._look_up = tuple(uuids), look_up
         self._handles: dict[str, Any] = {}
         self._instances: dict[str, list[Any]] = {}
-        self.errors: dict[tuple[str, str], str] = {}
+        self.errors: dict[str, dict[str, str]] = {}
         self.mig: frozenset[str] = frozenset()
 
     def __enter__(self) -> Nvml:
@@ -279,5 +279,5 @@ class Nvml:
         try:
             return function(*arguments)
         except nvml.NVMLError as error:
-            self.errors.setdefault((uuid, field), str(error))
+            self.errors.setdefault(uuid, {}).setdefault(field, str(error))
             return None

@@ -69,9 +69,10 @@ class Target:
 class Watched:
     """Everything that was seen of one job.
 
-    `no_gpu` says why there is nothing about GPUs, when there is nothing. `errors` maps (GPU, field) to the driver's
-    first refusal. `usage_method` is how `usage` was taken, `no_usage` why it was not. `marks` are the beginnings of the
-    job's stages; an empty name is the end of its work. `cpu_s` is what looking cost, `late` how many looks came late.
+    `no_gpu` says why there is nothing about GPUs, when there is nothing. `errors` has the driver's first refusal for
+    each GPU and field. `usage_method` is how `usage` was taken, `no_usage` why it was not. `marks` are the beginnings
+    of the job's stages; an empty name is the end of its work. `failures` are faults of the measuring itself, `cpu_s` is
+    what looking cost, `late` how many looks came late.
     """
 
     target: Target = field(default_factory=Target)
@@ -80,7 +81,7 @@ class Watched:
     no_gpu: str = ""
     wsl2: bool = False
     mig: frozenset[str] = frozenset()
-    errors: dict[tuple[str, str], str] = field(default_factory=dict)
+    errors: dict[str, dict[str, str]] = field(default_factory=dict)
     before: list[GpuSample] = field(default_factory=list)
     gpus: list[GpuSample] = field(default_factory=list)
     usage: list[UsageSample] = field(default_factory=list)

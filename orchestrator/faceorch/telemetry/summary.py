@@ -89,7 +89,7 @@ def _gpu_use(
     note = "of the whole GPU" + ("" if share.exclusive else f"; {share.doubt}")
     for name, (field, unit, question) in _DEVICE.items():
         values = [(s.t_s, getattr(s, field)) for s in samples]
-        reason = seen.errors.get((uuid, question), "no answer")
+        reason = seen.errors.get(uuid, {}).get(question, "no answer")
         sampled[name] = spread(values, unit, "device", note, window, f"the driver does not report it: {reason}")
     gpu = known.get(uuid)
     return GpuUse(

@@ -16,8 +16,8 @@ from faceorch.telemetry.samples import Target, UsageSample, Watched
 
 GPU_HZ = 10.0
 USAGE_HZ = 2.0
-# Looking must not cost more than a part of one core: a reading that took long is followed by a longer rest.
-_REST = 60.0
+# Looking must not cost more than one hundredth of a core: a slow reading is followed by a longer rest.
+_REST = 100.0
 _JOIN_S = 5.0
 
 

@@ -225,20 +225,21 @@ class Executor:
         )
         self._observer.stage(job.network, "start")
         no_gpu = plan.runtime.elsewhere if plan.gpus else f"{plan.network.name} uses no GPU"
-        with Watch(plan.gpus, no_gpu=no_gpu, hz=self._hz) as watch:
-            begun_s = time.monotonic()
-            transcript = Transcript(begun_s)
-            try:
+        watch = Watch(plan.gpus, no_gpu=no_gpu, hz=self._hz)
+        try:
+            with watch:
+                begun_s = time.monotonic()
+                transcript = Transcript(begun_s)
                 with plan.runtime.start(launch) as process, watch.following(process):
                     process.send(b'{"op":"drain"}\n')
                     ended = self._watch(process, job, transcript, log, timeout_s, watch)
                 job.times.total_s = time.monotonic() - begun_s
-                job.exit_code = ended.exit.code
-                transcript.fill(job, ended.ended_s)
-                log.flush()
-                made = self._failure(job, transcript, ended, plan) or self._collect(job, out, turn)
-            finally:
-                self._measure(job, watch.seen, out.parent, turn)
+            job.exit_code = ended.exit.code
+            transcript.fill(job, ended.ended_s)
+            log.flush()
+            made = self._failure(job, transcript, ended, plan) or self._collect(job, out, turn)
+        finally:
+            self._measure(job, watch.seen, out.parent, turn)
         return made
 
     def _measure(self, job: Job, seen: Watched, work: Path, turn: Turn) -> None:

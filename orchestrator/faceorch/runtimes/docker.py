@@ -25,7 +25,7 @@ from faceorch.record import Engine, OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
 from faceorch.runtimes.engine_errors import explain
 from faceorch.runtimes.gpu_access import Access, decide
-from faceorch.telemetry.container import ContainerProbe
+from faceorch.telemetry.container import CgroupProbe, ContainerProbe
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target
@@ -294,9 +294,10 @@ class _Running:
         return pid if facts is not None and facts.container == self.target.container else 0
 
     @property
-    def probe(self) -> ContainerProbe:
+    def probe(self) -> CgroupProbe | ContainerProbe:
         """A reader of what the container uses."""
-        return ContainerProbe(self._api, self.target.container, pid=self._pid_here)
+        own = CgroupProbe(self._pid_here) if self._pid_here else None
+        return own if own is not None and own.readable else ContainerProbe(self._api, self.target.container)
 
     @property
     def look_up(self) -> LookUp:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import psutil
@@ -95,6 +96,9 @@ class TreeProbe:
     """Reads what a process and all its descendants have used."""
 
     method = "process_tree"
+    reasons: Mapping[str, str] = MappingProxyType(
+        dict.fromkeys(("received_bytes", "sent_bytes"), "not counted for processes of this host")
+    )
 
     def __init__(self, pid: int) -> None:
         self._pid = pid

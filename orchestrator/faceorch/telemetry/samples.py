@@ -70,7 +70,8 @@ class Watched:
     """Everything that was seen of one job.
 
     `no_gpu` says why there is nothing about GPUs, when there is nothing. `errors` has the driver's first refusal for
-    each GPU and field. `usage_method` is how `usage` was taken, `no_usage` why it was not. `marks` are the beginnings
+    each GPU and field. `usage_method` is how `usage` was taken, `usage_reasons`
+    why a field of it is unknown, `no_usage` why there is none. `marks` are the beginnings
     of the job's stages; an empty name is the end of its work. `failures` are faults of the measuring itself, `cpu_s` is
     what looking cost, `late` how many looks came late.
     """
@@ -86,6 +87,7 @@ class Watched:
     gpus: list[GpuSample] = field(default_factory=list)
     usage: list[UsageSample] = field(default_factory=list)
     usage_method: str = ""
+    usage_reasons: dict[str, str] = field(default_factory=dict)
     no_usage: str = ""
     marks: list[tuple[float, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)

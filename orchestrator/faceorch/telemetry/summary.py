@@ -12,6 +12,7 @@ from faceorch.telemetry.attribution import Attribution, Energy, attribute, energ
 from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 
 UNAVAILABLE = "unavailable"
+_UNCOUNTED = "the system does not count it"
 _J_PER_WH = 3600.0
 _MARKED = "animate"
 
@@ -198,43 +199,44 @@ def _costs(job: Job, prices: Prices, seen: Watched) -> dict[str, Measured]:
 def _usage_totals(seen: Watched) -> dict[str, Measured]:
     usage, method = seen.usage, seen.usage_method
     tree = method == "process_tree"
-    shared = "sum of resident sets: pages that processes share count more than once" if tree else ""
-    last = "as last read before it ended, at most half a second"
-    absent = "not counted for processes of this host" if tree else "the engine does not count it"
-    memory = max((u.memory_bytes for u in usage if u.memory_bytes is not None), default=None)
-    water = max((u.high_water_bytes for u in usage if u.high_water_bytes is not None), default=None)
-    figures = {
-        "cpu_s": ("s", _since_start([u.cpu_s for u in usage], tree), last),
-        "memory_peak_bytes": ("bytes", memory, shared or "as docker stats counts it: without inactive page cache"),
-        "block_read_bytes": ("bytes", _since_start([u.read_bytes for u in usage], tree), last),
-        "block_written_bytes": ("bytes", _since_start([u.write_bytes for u in usage], tree), last),
-        "network_received_bytes": ("bytes", _since_start([u.received_bytes for u in usage], tree), last),
-        "network_sent_bytes": ("bytes", _since_start([u.sent_bytes for u in usage], tree), last),
+    memory = (
+        "sum of resident sets: pages that processes share count more than once"
+        if tree
+        else "as docker stats counts it: without inactive page cache"
+    )
+    last = "as last read before it ended"
+    fields = {
+        "memory_peak_bytes": ("memory_bytes", "bytes", memory),
+        "cpu_s": ("cpu_s", "s", last),
+        "block_read_bytes": ("read_bytes", "bytes", last),
+        "block_written_bytes": ("write_bytes", "bytes", last),
+        "network_received_bytes": ("received_bytes", "bytes", last),
+        "network_sent_bytes": ("sent_bytes", "bytes", last),
     }
-    found = {
-        name: _nothing(unit, seen.no_usage or absent)
-        if value is None
-        else Measured(value=value, unit=unit, method=method, note=note)
-        for name, (unit, value, note) in figures.items()
-    }
-    if water is not None:
+    found = {}
+    for name, (field, unit, note) in fields.items():
+        values = [value for value in (getattr(sample, field) for sample in usage) if value is not None]
+        if not values:
+            found[name] = _nothing(unit, seen.no_usage or seen.usage_reasons.get(field, _UNCOUNTED))
+            continue
+        value = max(values) if field == "memory_bytes" else _since_start(values, tree)
+        found[name] = Measured(value=value, unit=unit, method=method, note=note)
+    water = [u.high_water_bytes for u in usage if u.high_water_bytes is not None]
+    if water:
         note = "the control group's own peak, page cache included"
-        found["memory_high_water_bytes"] = Measured(value=water, unit="bytes", method="cgroup", note=note)
+        found["memory_high_water_bytes"] = Measured(value=max(water), unit="bytes", method="cgroup", note=note)
     return found
 
 
-def _since_start(values: Sequence[float | None], tree: bool) -> float | None:
+def _since_start(known: Sequence[float], tree: bool) -> float:
     """Return a counter's last value; of a tree of processes the largest, for what orphans used is no longer counted."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return None
     return max(known) if tree else known[0] + (growth(known) or 0.0)
 
 
 def _usage_sampled(seen: Watched, window: tuple[float, float] | None) -> dict[str, Sampled]:
     usage, method = seen.usage, seen.usage_method
     memory = [(u.t_s, None if u.memory_bytes is None else float(u.memory_bytes)) for u in usage]
-    reason = seen.no_usage or "the engine does not count it"
+    reason = seen.no_usage or seen.usage_reasons.get("memory_bytes", _UNCOUNTED)
     cores = cpu_cores(usage)
     return {
         "cpu_cores": spread(cores, "cores", method, "", window, seen.no_usage or "it ended before a second reading"),

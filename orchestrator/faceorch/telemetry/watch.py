@@ -1,4 +1,4 @@
-"""Watches one job from outside: GPUs at 10 Hz in one thread, its container or processes at 2 Hz in another."""
+"""Watches one job from outside: GPUs at 10 Hz in one thread, its container or processes at 5 Hz in another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from faceorch.telemetry.processes import Facts, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target, UsageSample, Watched
 
 GPU_HZ = 10.0
-USAGE_HZ = 2.0
+USAGE_HZ = 5.0
 # Looking must not cost more than one hundredth of a core: a slow reading is followed by a longer rest.
 _REST = 100.0
 _JOIN_S = 5.0
@@ -27,6 +27,10 @@ class Probe(Protocol):
     @property
     def method(self) -> str:
         """How: a word for `Measured.method`."""
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why fields of its samples stay unknown, for those that do."""
 
     def read(self) -> UsageSample | None:
         """Return the usage now; None when there is nothing to read (any more)."""
@@ -71,9 +75,13 @@ class Ticker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+        self._thread.join(_JOIN_S)
+
+    def end(self) -> None:
+        """Let the reading that goes on be the last, without waiting for it."""
         self._over = True
         self._wake.set()
-        self._thread.join(_JOIN_S)
 
     def now(self) -> None:
         """Read at once, out of turn."""
@@ -117,6 +125,7 @@ class Watch:
         self._look_up: LookUp = ProcLookUp()
         self._nvml = None if self.seen.no_gpu else Nvml(gpus, self._whose)
         self._usage: Ticker | None = None
+        self._stack = contextlib.ExitStack()
 
     def _whose(self, pid: int) -> Facts | None:
         return self._look_up(pid)  # another one once the runner has started
@@ -124,7 +133,7 @@ class Watch:
     def __enter__(self) -> Watch:
         if self._nvml is not None:
             try:
-                self._nvml.__enter__()
+                self._stack.enter_context(self._nvml)
             except Unavailable as error:
                 self.seen.no_gpu, self._nvml = str(error), None
         if self._nvml is not None:
@@ -136,9 +145,7 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._nvml is not None:
-            self._nvml.__exit__(kind, error, trace)
-            self._nvml = None
+        self._stack.close()
 
     def mark(self, name: str, t_s: float) -> None:
         """Note that the stage `name` begins; an empty name says that the job's work is over."""
@@ -148,41 +155,64 @@ class Watch:
 
     @contextlib.contextmanager
     def following(self, process: Watchable) -> Iterator[None]:
-        """Look at a started runner until the context ends."""
+        """Look at a started runner until the context ends; `seen` is complete when the watch itself has ended."""
         if not self._hz:
             yield
             return
-        seen, nvml = self.seen, self._nvml
-        seen.target, self._look_up = process.target, process.look_up
-        probe = process.probe
-        seen.usage_method = probe.method
+        self.seen.target, self._look_up = process.target, process.look_up
+        self._usage = self._stack.enter_context(self._usage_ticker(process.probe))
+        try:
+            with self._gpu_ticker():
+                yield
+        finally:
+            if self._nvml is not None:  # the last word: what the counters say now that it is over
+                self.seen.gpus += self._nvml.read(time.monotonic())
+            self.seen.ended_s = time.monotonic()
+            # An engine may take a second for its last answer: that is waited for when the container is gone.
+            self._usage.end()
 
-        def read_gpus() -> bool:
-            if nvml is None:
-                return False
-            seen.gpus += nvml.read(time.monotonic())
+    @contextlib.contextmanager
+    def _gpu_ticker(self) -> Iterator[None]:
+        nvml = self._nvml
+        if nvml is None:
+            yield
+            return
+
+        def read() -> bool:
+            self.seen.gpus += nvml.read(time.monotonic())
             return True
 
-        def read_usage() -> bool:
+        ticker = Ticker("faceorch-gpus", read, self._hz)
+        try:
+            with ticker:
+                yield
+        finally:
+            self._account(ticker)
+
+    @contextlib.contextmanager
+    def _usage_ticker(self, probe: Probe) -> Iterator[Ticker]:
+        seen = self.seen
+        seen.usage_method, seen.usage_reasons = probe.method, dict(probe.reasons)
+
+        def read() -> bool:
             sample = probe.read()
             if sample is not None:
                 seen.usage.append(sample)
             return sample is not None or not seen.usage  # it may not have begun yet; once gone, it stays gone
 
-        tickers = (Ticker("faceorch-gpus", read_gpus, self._hz), Ticker("faceorch-usage", read_usage, USAGE_HZ))
-        self._usage = tickers[1]
+        ticker = Ticker("faceorch-usage", read, USAGE_HZ)
         try:
-            with tickers[0], tickers[1]:
-                yield
+            with ticker:
+                yield ticker
         finally:
-            self._usage = None
-            read_gpus()  # the last word: what the counters say now that it is over
-            seen.ended_s = time.monotonic()
-            seen.cpu_s = sum(ticker.cpu_s for ticker in tickers)
-            seen.late = sum(ticker.late for ticker in tickers)
-            seen.failures = [ticker.failure for ticker in tickers if ticker.failure]
+            self._account(ticker)
             if not seen.usage:
                 seen.no_usage = "it ended before it could be looked at"
+
+    def _account(self, ticker: Ticker) -> None:
+        self.seen.cpu_s += ticker.cpu_s
+        self.seen.late += ticker.late
+        self.seen.failures += [ticker.failure] if ticker.failure else []
 
 
 def _is_wsl2() -> bool:

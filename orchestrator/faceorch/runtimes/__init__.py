@@ -6,6 +6,7 @@ import queue
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,6 +110,19 @@ class Preparing:
     line: Callable[[str], None] = field(default=lambda _: None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A runner that lives now, started by any faceorch; `key` is its container's or process's id."""
+
+    key: str
+    network: str
+    run: str
+    started: datetime
+    target: Target
+    probe: Probe
+    look_up: LookUp
+
+
 class Runtime(Protocol):
     """One way to start runners."""
 
@@ -126,6 +140,9 @@ class Runtime(Protocol):
 
     def start(self, launch: Launch) -> AbstractContextManager[Process]:
         """Start the runner; leaving the context removes everything that was started, on every path."""
+
+    def running(self) -> list[Running]:
+        """Return the runners that live now, the oldest first."""
 
     def sweep(self) -> list[str]:
         """Remove what dead owners left behind; return one line per thing removed."""

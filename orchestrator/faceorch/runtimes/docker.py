@@ -11,6 +11,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from faceorch.files import write_atomically
 from faceorch.networks import Network
 from faceorch.owner import Owner
 from faceorch.record import Engine, OutcomeKind
-from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
+from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
 from faceorch.runtimes.engine_errors import explain
 from faceorch.runtimes.gpu_access import Access, decide
 from faceorch.telemetry.container import CgroupProbe, ContainerProbe
@@ -180,6 +181,27 @@ class DockerRuntime:
         )
         return str(made["Id"])
 
+    def running(self) -> list[Running]:
+        """Return the containers of ours that run now, the oldest first."""
+        if isinstance(self._engine, NotReady):
+            return []
+        found = []
+        for entry in self._api.containers(filters={"label": f"{images.LABEL}.run"}):
+            labels = entry.get("Labels") or {}
+            here = _Here(self._api, str(entry["Id"]))
+            found.append(
+                Running(
+                    key=here.container,
+                    network=labels.get(f"{images.LABEL}.network", ""),
+                    run=labels[f"{images.LABEL}.run"],
+                    started=datetime.fromtimestamp(int(entry["Created"]), timezone.utc),
+                    target=Target(container=here.container),
+                    probe=here.probe,
+                    look_up=here.look_up,
+                )
+            )
+        return sorted(found, key=lambda running: running.started)
+
     def sweep(self) -> list[str]:
         """Remove the containers of dead owners, and only those that carry our labels."""
         if isinstance(self._engine, NotReady):
@@ -250,6 +272,30 @@ def _job_file(launch: Launch) -> dict[str, Any]:
     }
 
 
+class _Here:
+    """A started container as this process sees it: through /proc when its processes are there, else by the engine."""
+
+    def __init__(self, api: APIClient, container: str) -> None:
+        import docker.errors
+
+        self._api, self.container = api, container
+        try:
+            pid = int(api.inspect_container(container)["State"]["Pid"])
+        except docker.errors.NotFound:
+            pid = 0  # it has just ended
+        facts = ProcLookUp()(pid) if pid else None
+        self._pid = pid if facts is not None and facts.container == container else 0
+
+    @property
+    def probe(self) -> CgroupProbe | ContainerProbe:
+        own = CgroupProbe(self._pid) if self._pid else None
+        return own if own is not None and own.readable else ContainerProbe(self._api, self.container)
+
+    @property
+    def look_up(self) -> LookUp:
+        return ProcLookUp() if self._pid else EngineLookUp(self._api, self.container)
+
+
 class _Running:
     """A container whose stdin we hold: when we die, the engine closes it and the runner leaves by itself."""
 
@@ -287,22 +333,18 @@ class _Running:
         return b"".join(pieces)
 
     @cached_property
-    def _pid_here(self) -> int:
-        """The process id of the container's first process; 0 where this process does not see the host's processes."""
-        pid = int(self._api.inspect_container(self._name)["State"]["Pid"])
-        facts = ProcLookUp()(pid)
-        return pid if facts is not None and facts.container == self.target.container else 0
+    def _here(self) -> _Here:
+        return _Here(self._api, self.target.container)
 
     @property
     def probe(self) -> CgroupProbe | ContainerProbe:
         """A reader of what the container uses."""
-        own = CgroupProbe(self._pid_here) if self._pid_here else None
-        return own if own is not None and own.readable else ContainerProbe(self._api, self.target.container)
+        return self._here.probe
 
     @property
     def look_up(self) -> LookUp:
-        """What tells whose a process of the host is: /proc, or else the engine."""
-        return ProcLookUp() if self._pid_here else EngineLookUp(self._api, self.target.container)
+        """What tells whose a process of the host is."""
+        return self._here.look_up
 
     def send(self, line: bytes) -> None:
         """Write one line to the runner's stdin; a runner that is gone is no error here, `wait` tells."""

@@ -21,16 +21,26 @@ check: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev
 	$(PYTHON) docs/generate.py
 
-# Renews every lock. A network's own overrides.txt, when there is one, says what its packages ask for and do not use.
+# Renews the locks: all of them, or with `make lock-base` and `make lock-NETWORK` those of one folder. A network's locks
+# hold those of its bases, so that its image adds to the base's layers and replaces nothing in them. Its overrides.txt,
+# when there is one, says what its packages ask for and do not use.
 UV_LOCK = $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
-          --only-binary :all: --no-emit-index-url --custom-compile-command 'make lock'
-lock: $(VENV)/installed
-	$(UV_LOCK) docker/base/uv.in --output-file docker/base/uv.lock
-	set -e; for wanted in docker/*/requirements.in; do folder=$$(dirname $$wanted); \
-	  for base in $$(sed -n 's/^  bases: \[\(.*\)\]/\1/p' $$folder/network.yaml | tr -d ,); do \
-	    $(UV_LOCK) $$(test -f $$folder/overrides.txt && echo --override $$folder/overrides.txt) \
-	      $$wanted --output-file $$folder/requirements.$$base.lock; \
-	  done; done
+          --only-binary :all: --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
+LOCKED  = $(patsubst docker/%/requirements.in,lock-%,$(wildcard docker/*/requirements.in))
+.PHONY: lock-base $(LOCKED)
+lock: lock-base
+	$(MAKE) $(LOCKED)
+
+lock-base: $(VENV)/installed
+	$(UV_LOCK) docker/base/tools.in --output-file docker/base/tools.lock
+	set -e; for wanted in docker/base/requirements.*.in; do $(UV_LOCK) $$wanted --output-file $${wanted%.in}.lock; done
+
+$(LOCKED): lock-%: $(VENV)/installed
+	set -e; for base in $$(sed -n 's/^  bases: \[\(.*\)\]/\1/p' docker/$*/network.yaml | tr -d ,); do \
+	  $(UV_LOCK) $$(test -f docker/$*/overrides.txt && echo --override docker/$*/overrides.txt) \
+	    --constraint docker/base/requirements.$$base.lock docker/base/requirements.$$base.in \
+	    docker/$*/requirements.in --output-file docker/$*/requirements.$$base.lock; \
+	done
 
 wheel: $(VENV)/installed
 	$(VENV)/bin/uv build --wheel

@@ -35,6 +35,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cuda: Version | None = None
     kernels: Annotated[tuple[Kernel, ...], Meta(description="GPU code that torch's wheels hold")] = ()
     driver_min: Annotated[Version | None, Meta(description="oldest NVIDIA driver that runs it")] = None
+    disk_gb: Annotated[float, Meta(gt=0, description="disk that it takes, before a network's own packages")] = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a base with half of what belongs to torch."""

@@ -31,8 +31,17 @@ def connect() -> APIClient:
     return _connect(endpoint())
 
 
+def new_client() -> APIClient:
+    """Return another client of the engine, for a thread of its own; the caller closes it (or uses `with`)."""
+    return _open(endpoint())
+
+
 @cache
 def _connect(where: str) -> APIClient:
+    return _open(where)
+
+
+def _open(where: str) -> APIClient:
     import docker
     import docker.errors
     import requests

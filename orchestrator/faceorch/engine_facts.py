@@ -36,7 +36,10 @@ class CdiSpecs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """One engine, as it describes itself; `elsewhere` says where it runs when that is not this machine's own kernel."""
+    """One engine, as it describes itself.
+
+    `elsewhere` says where it runs when that is not this machine's own kernel, `root_here` whether its files are ours.
+    """
 
     endpoint: str
     name: str
@@ -53,6 +56,7 @@ class EngineFacts:
     memory_limit: bool = True
     memory_bytes: int = 0
     root: str = "/var/lib/docker"
+    root_here: bool = True
     containerd_store: bool = False
     runtimes: tuple[str, ...] = ()
     hook: bool = False
@@ -98,6 +102,7 @@ def read_facts(api: APIClient, endpoint: str) -> EngineFacts:
         memory_limit=bool(info.get("MemoryLimit", True)),
         memory_bytes=int(info.get("MemTotal") or 0),
         root=str(info.get("DockerRootDir", "")),
+        root_here=os.path.lexists(str(info.get("DockerRootDir", ""))),
         containerd_store=any("io.containerd.snapshotter" in str(row) for row in info.get("DriverStatus") or []),
         runtimes=tuple(sorted(info.get("Runtimes") or {})),
         hook=not elsewhere and _find(_HOOK),

@@ -381,7 +381,7 @@ def _reset(job: Job) -> None:
     """Forget an earlier attempt."""
     fresh = Job(network=job.network, title=job.title, status=JobStatus.PENDING)
     for name in Job.__struct_fields__:
-        if name not in {"network", "title", "seed", "settings", "upstream", "attempt"}:
+        if name not in {"network", "title", "seed", "settings", "upstream", "patches", "attempt"}:
             setattr(job, name, getattr(fresh, name))
 
 
@@ -392,6 +392,7 @@ def _environment(plan: Planned, ready: Ready) -> Environment:
         name=ready.name,
         given=ready.given,
         base=ready.base,
+        builder=ready.builder,
         python=ready.python,
         note=ready.note,
     )

@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         try:
             with os.fdopen(fd, "wb") as file:
                 file.write(data)
-            Path(name).chmod(0o666 & ~_umask())
+            Path(name).chmod(0o666 & ~umask())
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -37,7 +37,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return the bits that this process takes from the modes of new files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

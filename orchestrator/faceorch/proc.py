@@ -25,8 +25,12 @@ def run(
     log: Path | None = None,
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
+    on_start: Callable[[subprocess.Popen[str]], None] | None = None,
 ) -> Completed:
-    """Run a program to its end, without a shell; append what it prints to `log`, line by line to `on_line`."""
+    """Run a program to its end, without a shell; append what it prints to `log`, line by line to `on_line`.
+
+    `on_start` gets the process, for who has to end it from another thread.
+    """
     tail: list[str] = []
     with (
         open(log, "a", encoding="utf-8") if log else open(os.devnull, "w") as file,
@@ -42,6 +46,8 @@ def run(
         ) as process,
     ):
         assert process.stdout is not None
+        if on_start is not None:
+            on_start(process)
         file.write(f"$ {' '.join(arguments)}\n")
         try:
             for line in process.stdout:

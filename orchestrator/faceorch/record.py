@@ -226,6 +226,7 @@ class Environment(_Record):
     name: Annotated[str, Meta(description="image tag or folder")]
     given: Annotated[bool, Meta(description="true: brought by the user, not built by faceorch")] = False
     base: str | None = None
+    builder: Annotated[str | None, Meta(description="what built the image: buildx or classic")] = None
     python: str | None = None
     note: str = ""
 
@@ -236,6 +237,14 @@ class Upstream(_Record):
     url: str
     commit: str
     licence: str
+
+
+class AppliedPatch(_Record):
+    """A change that the image makes to upstream's code."""
+
+    name: str
+    file: Annotated[str, Meta(description="path below the folder of the checkouts")]
+    reason: str
 
 
 class Times(_Record):
@@ -318,6 +327,7 @@ class Job(_Record):
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
     upstream: list[Upstream] = []
+    patches: list[AppliedPatch] = []
     attempt: int = 0
     started: datetime | None = None
     finished: datetime | None = None

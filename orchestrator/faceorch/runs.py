@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +18,13 @@ import filelock
 from faceorch import __version__, host, media
 from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
 from faceorch.execute import Executor, holds
-from faceorch.files import sha256_of
+from faceorch.files import sha256_of, umask
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
+from faceorch.patches import patches_of
 from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
 from faceorch.record import (
+    AppliedPatch,
     ClipRecord,
     Host,
     Inputs,
@@ -47,6 +52,7 @@ RuntimeChoice = Literal["auto", "docker", "venv"]
 
 # A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
 _NEEDED_BYTES = 256 * 2**20
+_HALF_MADE, _HALF_MADE_S = ".faceorch-", 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,44 +104,29 @@ def start_run(request: Request, observer: Observer) -> RunFolder:
     portrait = media.read_portrait(request.image)
     clip = media.read_clip(request.audio, shortest_s=shortest_s)
     plan = _without_too_short(plan, clip.duration_s, request.networks)
-    folder = _new_folder(request)
-    try:
-        (folder / "inputs").mkdir()
-        kept_portrait = media.write_portrait(portrait, folder / "inputs" / "portrait.png")
-        kept_clip = media.write_clip(clip, folder / "inputs" / "clip.wav")
+    with _new_folder(request) as (half_made, identity):
+        (half_made / "inputs").mkdir()
+        kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
+        kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
         run = Run(
             faceorch=__version__,
-            id=folder.name,
+            id=identity,
             status=RunStatus.RUNNING,
             created=now(),
             updated=now(),
             command=list(request.command),
             options=options,
             host=described,
-            inputs=Inputs(
-                portrait=PortraitRecord(
-                    file="inputs/portrait.png",
-                    source=one_line(os.fspath(request.image)),
-                    source_sha256=kept_portrait.source_sha256,
-                    sha256=kept_portrait.sha256,
-                    width=kept_portrait.width,
-                    height=kept_portrait.height,
-                    notes=list(kept_portrait.notes),
-                ),
-                clip=ClipRecord(
-                    file="inputs/clip.wav",
-                    source=one_line(os.fspath(request.audio)),
-                    source_sha256=kept_clip.source_sha256,
-                    sha256=kept_clip.sha256,
-                    duration_s=kept_clip.duration_s,
-                    sample_rate_hz=kept_clip.sample_rate_hz,
-                    notes=list(kept_clip.notes),
-                ),
-            ),
+            inputs=_inputs(request, kept_portrait, kept_clip),
             jobs=_jobs(plan, request),
         )
-        record = RunFolder(folder, run)
+        RunFolder(half_made, run).save()
+        folder = _publish(half_made, request.out, identity)
+    record = RunFolder(folder, run)
+    if record.run.id != folder.name:  # somebody else took the name meanwhile
+        record.run.id = folder.name
         record.save()
+    try:
         _execute(record, plan.planned, observer, gate_inputs=request.check_face, sampling_hz=request.sampling_hz)
     except (InputError, CannotRun):
         shutil.rmtree(folder, ignore_errors=True)  # refused: nothing has run, nothing stays
@@ -170,7 +161,7 @@ def resume_run(
     selected = select_gpus(run.options.gpus, gpus)
     plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=selected, base=run.options.base)
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
-    if not networks:
+    if not networks and run.status is RunStatus.DONE:
         return record
     run.host = _host(gpus, runtimes)
     run.faceorch = __version__
@@ -270,23 +261,68 @@ def _job(network: Network, request: Request, status: JobStatus) -> Job:
         seed=request.seed,
         settings=network.settings(request.settings.get(network.name, {})),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
+        patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
     )
 
 
-def _new_folder(request: Request) -> Path:
-    """Make the run's own folder below `--out`."""
+def _inputs(request: Request, portrait: media.Portrait, clip: media.Clip) -> Inputs:
+    return Inputs(
+        portrait=PortraitRecord(
+            file="inputs/portrait.png",
+            source=one_line(os.fspath(request.image)),
+            source_sha256=portrait.source_sha256,
+            sha256=portrait.sha256,
+            width=portrait.width,
+            height=portrait.height,
+            notes=list(portrait.notes),
+        ),
+        clip=ClipRecord(
+            file="inputs/clip.wav",
+            source=one_line(os.fspath(request.audio)),
+            source_sha256=clip.source_sha256,
+            sha256=clip.sha256,
+            duration_s=clip.duration_s,
+            sample_rate_hz=clip.sample_rate_hz,
+            notes=list(clip.notes),
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _new_folder(request: Request) -> Iterator[tuple[Path, str]]:
+    """Yield a hidden folder below `--out`, and the name it will get: a run folder appears whole.
+
+    Half-made folders of earlier runs that were killed are removed.
+    """
     out = request.out
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
     media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
-    name = new_run_id(request.image, request.audio, now())
+    for old in out.glob(f"{_HALF_MADE}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > _HALF_MADE_S:
+                shutil.rmtree(old, ignore_errors=True)
+    half_made = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=out))
+    try:
+        yield half_made, new_run_id(request.image, request.audio, now())
+    finally:
+        shutil.rmtree(half_made, ignore_errors=True)
+
+
+def _publish(half_made: Path, out: Path, name: str) -> Path:
+    """Give a complete folder its name, or the next free one."""
+    half_made.chmod(0o777 & ~umask())
     for number in range(1, 1000):
         folder = (out / (name if number == 1 else f"{name}-{number}")).absolute()
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
-            return folder
+        try:
+            half_made.rename(folder)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                continue
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror}", "choose another --out") from error
+        return folder
     raise OutputError(f"{out} holds a thousand runs of this second", "choose another --out")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faceorch import images
+from faceorch.builders import Builder, BuildOptions, build
 from faceorch.engine import connect
 from faceorch.errors import EngineError
 from faceorch.networks import Network
@@ -26,13 +27,11 @@ REQUIRED = "FACEORCH_REQUIRE_ENGINE"
 BASE = "FACEORCH_TEST_BASE_IMAGE"
 
 DOCKERFILE = """
-    ARG BASE_IMAGE=none
+    ARG BASE_IMAGE
     FROM ${BASE_IMAGE}
     COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
     COPY probe /opt/faceorch/network
-    ENV PYTHONPATH=/opt/faceorch/runner PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
     USER 65534:65534
-    ENTRYPOINT ["python3", "-m", "faceorch_runner"]
 """
 
 
@@ -95,10 +94,13 @@ class Probe:
         source += "        facts = job.work.parent\n" + textwrap.indent(textwrap.dedent(body), " " * 8)
         (self.network.folder / "runner.py").write_text(source, "utf-8")
 
-    def build(self, builder: images.Builder = "classic") -> str:
+    def build(self, builder: Builder = "classic") -> str:
         recipe = images.make_recipe(self.network, "cpu", self.base)
-        log = self.out.parent / "build.log"
-        return images.build(self.api, recipe, builder=builder, log=log)
+        assert recipe.parent is not None
+        options, log = BuildOptions.of(builder=builder), self.out.parent / "build.log"
+        if not any(image.inputs == recipe.parent.inputs for image in images.ours(self.api)):
+            build(recipe.parent, options, log=log)
+        return build(recipe, options, log=log)
 
     def ready(self) -> Ready:
         ready = DockerRuntime().ready(self.network, "cpu")
@@ -119,15 +121,22 @@ class Probe:
         )
 
 
-@pytest.fixture
-def probe(
+def make_probe(
     make_network: MakeNetwork, api: APIClient, base_image: str, tmp_path: Path, portrait: Path, clip: Path
 ) -> Iterator[Probe]:
+    """Make a probe on the engine of `api`, and remove its images afterwards."""
     network = make_network("probe", runtimes=["docker"], ram_gb=0.25)
     (network.folder / "Dockerfile").write_text(textwrap.dedent(DOCKERFILE), "utf-8")
     made = Probe(network, api, base_image, tmp_path, portrait, clip)
     made.write("pass")
     yield made
     for image in images.ours(api):
-        if image.tag.startswith("faceorch/probe:"):
+        if image.network == "probe":
             api.remove_image(image.id, force=True)
+
+
+@pytest.fixture
+def probe(
+    make_network: MakeNetwork, api: APIClient, base_image: str, tmp_path: Path, portrait: Path, clip: Path
+) -> Iterator[Probe]:
+    yield from make_probe(make_network, api, base_image, tmp_path, portrait, clip)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from faceorch import images
+from faceorch.builders import Builder, find_builder
 from faceorch.errors import EngineError
 from faceorch.owner import Owner
 from faceorch.runtimes import Exit, Launch, NotReady, Stream
@@ -220,8 +221,8 @@ class TestReady:
 
 class TestBuild:
     @pytest.mark.parametrize("builder", ["classic", "buildx"])
-    def test_both_builders_make_the_labels_of_the_recipe(self, probe: Probe, builder: images.Builder) -> None:
-        if builder == "buildx" and images.find_builder() != "buildx":
+    def test_both_builders_make_the_labels_of_the_recipe(self, probe: Probe, builder: Builder) -> None:
+        if builder == "buildx" and find_builder() != "buildx":
             pytest.skip("the Docker CLI has no buildx plugin")
         probe.build(builder)
         recipe = images.make_recipe(probe.network, "cpu", probe.base)
@@ -240,5 +241,5 @@ class TestBuild:
             probe.build()
         assert caught.value.message.startswith("probe was not built: ")
         assert "7" in caught.value.message
-        assert caught.value.remedy == "free some disk: docker system prune"
+        assert caught.value.remedy == "free some disk: faceorch clean, docker system prune"
         assert "Step 2/" in (probe.out.parent / "build.log").read_text("utf-8")

@@ -2,86 +2,190 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from faceorch.cli.types import BaseName, NetworkName
+from faceorch.cli.types import BaseName, ImageName
 
 if TYPE_CHECKING:
-    from docker import APIClient
     from rich.console import Console
+    from rich.table import Table
 
-    from faceorch.images import Builder, Recipe
+    from faceorch.assembly import Assembly, Item
+    from faceorch.images import Recipe
 
 
 @click.command()
-@click.argument("networks", nargs=-1, type=NetworkName())
+@click.argument("networks", nargs=-1, type=ImageName())
 @click.option(
     "--base",
     type=BaseName(),
     help="Build on this base; default: the first of a network's own that has kernels for every GPU of this host.",
 )
-@click.option("--base-image", metavar="REF", help="Build on this image instead of the pinned one.")
-@click.option("--no-cache", is_flag=True, help="Build every layer anew.")
-def command(networks: tuple[str, ...], base: str | None, base_image: str | None, no_cache: bool) -> None:
-    """Build the images of NETWORKS (default: every network that has a Dockerfile).
+@click.option("--base-image", metavar="REF", help="Build on this userland instead of the pinned one.")
+@click.option(
+    "--ca-bundle",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="PEM certificates to trust for downloads, instead of the userland's own.",
+)
+@click.option("--push", metavar="REGISTRY", help="Push the images to REGISTRY/faceorch/...")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=min(4, os.cpu_count() or 1), show_default="4, or the cores", metavar="N",
+    help="How many images to build side by side.",
+)  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Build every layer anew, the base's too.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    networks: tuple[str, ...],
+    base: str | None,
+    base_image: str | None,
+    ca_bundle: Path | None,
+    push: str | None,
+    jobs: int,
+    no_cache: bool,
+) -> None:
+    """Build the images of NETWORKS (default: every network that has a Dockerfile), and first the bases they stand on.
 
-    An image's tag is the hash of all that goes in: what is there already is not built again.
+    An image's tag is the hash of all that goes in: what is there already is not built again. `base-cu121` builds a base
+    alone. Package index, mirrors and proxies: UV_DEFAULT_INDEX, FACEORCH_APT_MIRROR, FACEORCH_UPSTREAM_MIRROR,
+    HTTPS_PROXY (see docs/images.md).
 
     \b
     Examples:
       faceorch build
       faceorch build baseline --base-image registry.example/debian:12
+      faceorch build --push registry.example:5000
     """
     from rich.console import Console
 
     from faceorch import images
-    from faceorch.bases import choose_base, load_bases, pick_base
+    from faceorch.assembly import Assembly
+    from faceorch.builders import BuildOptions
     from faceorch.engine import connect
+
+    console = Console(highlight=False, soft_wrap=True)
+    recipes = _recipes(networks, base, base_image, console)
+    options = BuildOptions.of(no_cache=no_cache, ca_bundle=ca_bundle)
+    assembly = Assembly.of(recipes, images.ours(connect()), options, jobs=jobs, push=push)
+    for item in assembly.items:
+        if item.state == "current":
+            console.print(_outcome(item, assembly), markup=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        _live(assembly, console)
+    else:
+        _plain(assembly, console)
+    failed = [item for item in assembly.items if item.error is not None]
+    for item in failed:
+        _failure(item)
+    if failed:
+        ctx.exit(failed[0].error.exit_code if failed[0].error else 1)
+
+
+def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, console: Console) -> list[Recipe]:
+    from faceorch import images
+    from faceorch.bases import choose_base, load_bases, pick_base
     from faceorch.errors import CannotRun
     from faceorch.networks import load_networks, pick
     from faceorch.telemetry.nvml import read_gpus
 
-    known = load_networks()
-    chosen = [pick(known, name) for name in networks] or list(known.values())
-    console = Console(highlight=False, soft_wrap=True)
-    for network in [n for n in chosen if n.missing_files]:
-        reason = f"its image is not part of faceorch yet: {', '.join(network.missing_files)} missing"
-        if networks:
-            raise CannotRun(f"{network.name} cannot be built: {reason}", "update faceorch when it is released")
-        console.print(f"{network.name}: skipped: {reason}")
+    known, bases = load_networks(), load_bases()
+    if base is not None:
+        pick_base(bases, base)
     gpus = read_gpus().gpus
-    api = connect()
-    present = {image.inputs: image for image in images.ours(api)}
-    for network in [n for n in chosen if not n.missing_files]:
-        names = network.manifest.needs.bases if base is None else (pick_base(load_bases(), base).name,)
-        covering = choose_base(names, gpus if network.manifest.needs.gpu else ())
-        recipe = images.make_recipe(network, covering.name if covering else names[0], base_image)
-        if recipe.inputs in present and not no_cache:
-            console.print(f"{network.name}: {recipe.tag} is there and current")
+    recipes = []
+    for name in names or known:
+        if name.startswith("base-") and name not in known:
+            recipes.append(images.make_base_recipe(pick_base(bases, name.removeprefix("base-")).name, base_image))
             continue
-        _build(api, recipe, images.find_builder(), no_cache, console)
+        network = pick(known, name)
+        needs = network.manifest.needs
+        reason = ""
+        if network.missing_files:
+            reason = f"its image is not part of faceorch yet: {', '.join(network.missing_files)} missing"
+        elif base is not None and base not in needs.bases:
+            reason = f"it has no lock for the base {base}, only for {', '.join(needs.bases)}"
+        if reason and names:
+            remedy = "update faceorch when it is released" if network.missing_files else "leave out --base"
+            raise CannotRun(f"{name} cannot be built: {reason}", remedy)
+        if reason:
+            console.print(f"{name}: skipped: {reason}", markup=False)
+            continue
+        covering = choose_base(needs.bases, gpus if needs.gpu else ())
+        chosen = base or (covering.name if covering else needs.bases[0])
+        recipes.append(images.make_recipe(network, chosen, base_image))
+    return recipes
 
 
-def _build(api: APIClient, recipe: Recipe, builder: Builder, no_cache: bool, console: Console) -> None:
-    """Build one image, with a live line where there is a terminal and a line per step where there is none."""
-    from faceorch import images
-    from faceorch.paths import home
+def _elapsed(item: Item) -> str:
+    from faceorch.cli.display import duration
 
-    name = recipe.network.name
-    log = home() / "build" / f"{name}-{recipe.inputs[:12]}.log"
-    begun_s = time.monotonic()
-    with console.status(f"{name}: building") as status:
+    if item.ended:
+        return duration(item.elapsed_s)
+    return duration(time.monotonic() - item.begun_s) if item.begun_s else ""
 
-        def show(step: str) -> None:
-            text = f"{name}: {step} ({time.monotonic() - begun_s:.0f} s)"
-            if console.is_terminal:
-                status.update(text)
-            else:
-                console.print(text, markup=False)
 
-        identity = images.build(api, recipe, builder=builder, log=log, no_cache=no_cache, on_step=show)
-    took = f"{time.monotonic() - begun_s:.0f} s with {builder}"
-    console.print(f"{name}: built {recipe.tag} ({identity[7:19]}) in {took}; log: {log}")
+def _outcome(item: Item, assembly: Assembly) -> str:
+    pushed = f"; pushed to {assembly.push} ({item.digest})" if item.digest else ""
+    if item.state == "current":
+        return f"{item.name}: {item.recipe.tag} is there and current{pushed}"
+    if item.state == "built":
+        how = f"in {_elapsed(item)} with {assembly.options.builder}"
+        return f"{item.name}: built {item.recipe.tag} ({item.image[7:19]}) {how}{pushed}; log: {item.log}"
+    return f"{item.name}: FAILED after {_elapsed(item)}; log: {item.log}"
+
+
+def _plain(assembly: Assembly, console: Console) -> None:
+    """One line per step."""
+    said: dict[str, str] = {}
+
+    def show(item: Item) -> None:
+        if item.ended:
+            console.print(_outcome(item, assembly), markup=False)
+        elif item.step and said.get(item.name) != item.step:
+            said[item.name] = item.step
+            console.print(f"{item.name}: {item.step} ({_elapsed(item)})", markup=False)
+
+    assembly.on_change = show
+    assembly.run()
+
+
+def _live(assembly: Assembly, console: Console) -> None:
+    """One line per image that follows its steps, and a line that stays for each that has ended."""
+    from rich.live import Live
+    from rich.table import Table
+
+    items = [item for item in assembly.items if not item.ended]
+
+    def table() -> Table:
+        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+        made.add_column(no_wrap=True, style="bold")
+        made.add_column(no_wrap=True)
+        made.add_column(no_wrap=True, justify="right")
+        made.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for item in items:
+            if not item.ended:
+                made.add_row(item.name, item.state, _elapsed(item), item.step.replace("[", "\\["))
+        return made
+
+    with Live(console=console, get_renderable=table, refresh_per_second=4, transient=True) as live:
+
+        def show(item: Item) -> None:
+            if item.ended:
+                live.console.print(_outcome(item, assembly), markup=False)
+
+        assembly.on_change = show
+        assembly.run()
+
+
+def _failure(item: Item) -> None:
+    """Print the last lines of a failed build, and the error with its remedy."""
+    assert item.error is not None
+    for line in getattr(item.error, "tail", ()):
+        click.echo(f"  {item.name} | {line}", err=True)
+    item.error.show()

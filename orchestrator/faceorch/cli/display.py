@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from faceorch.observe import Observer
 from faceorch.record import Job, JobStatus, Run, RunStatus
@@ -163,7 +163,7 @@ class _LiveTable(Display):
         self._current: str | None = None
         self._turn = ""
         self._state = _Progress()
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=False)
+        self._live = Live(console=console, get_renderable=self._lines, refresh_per_second=8, transient=False)
 
     def __enter__(self) -> _LiveTable:
         return self
@@ -174,31 +174,40 @@ class _LiveTable(Display):
         if self._live.is_started:
             self._live.stop()
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-        for _ in range(4):
-            table.add_column(no_wrap=True)
-        table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
-        for job in self._jobs:
-            table.add_row(*self._row(job))
-        return table
+    def _lines(self) -> Text:
+        """Return one line per network; what does not fit is cut at its end, never at its beginning."""
+        rows = [self._row(job) for job in self._jobs]
+        widths = [max((len(row[column][0]) for row in rows), default=0) for column in range(4)]
+        lines = []
+        for row in rows:
+            cells = [
+                (text.ljust(width + 2 if width else 0), style)
+                for (text, style), width in zip(row[:4], widths, strict=True)
+            ]
+            lines.append(Text.assemble(*cells, row[4]))
+        overflow: OverflowMethod = "ellipsis" if self._console.encoding.startswith("utf") else "crop"
+        for line in lines:
+            line.truncate(self._console.width, overflow=overflow)
+        return Text("\n").join(lines)
 
-    def _row(self, job: Job) -> tuple[str, str, str, str, str]:
-        name = f"[bold]{escape(job.network)}[/]"
+    def _row(self, job: Job) -> list[tuple[str, str]]:
+        """Return name, stage, elapsed, remaining and detail, each with its style."""
+        name = (job.network, "bold")
         if job.network == self._current:
             state = self._state
             left = "" if state.remaining_s is None else f"{duration(state.remaining_s)} left"
-            detail = state.counts or escape(state.note)
-            return name, f"[cyan]{escape(state.stage)}[/]", duration(state.elapsed_s), left, detail
+            detail = state.counts or state.note
+            return [name, (state.stage, "cyan"), (duration(state.elapsed_s), ""), (left, ""), (detail, "")]
+        total = duration(job.times.total_s)
         match job.status:
             case JobStatus.DONE:
-                return name, "[green]done[/]", duration(job.times.total_s), "", escape(outcome_line(job))
+                return [name, ("done", "green"), (total, ""), ("", ""), (outcome_line(job), "")]
             case JobStatus.FAILED:
-                return name, "[red]FAILED[/]", duration(job.times.total_s), "", escape(outcome_line(job))
+                return [name, ("FAILED", "red"), (total, ""), ("", ""), (outcome_line(job), "")]
             case JobStatus.SKIPPED:
-                return name, "[yellow]skipped[/]", "", "", f"[dim]{escape(outcome_line(job))}[/]"
+                return [name, ("skipped", "yellow"), ("", ""), ("", ""), (outcome_line(job), "dim")]
             case _:
-                return name, "[dim]waiting[/]", "", "", ""
+                return [name, ("waiting", "dim"), ("", ""), ("", ""), ("", "")]
 
     def run_started(self, run: Run) -> None:
         self._jobs = run.jobs

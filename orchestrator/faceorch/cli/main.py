@@ -23,6 +23,9 @@ COMMANDS = {
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "build": "Build the networks' images.",
+    "doctor": "Say whether this host can run the networks, and what it lacks.",
+    "images": "List the built images: size, age, and whether they are current.",
+    "clean": "Remove old images, leftover containers and stale caches.",
     "speak": "Make a speech clip from text.",
     "completion": "Print the shell completion script.",
 }
@@ -73,7 +76,7 @@ def main() -> None:
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, _interrupt)
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="faceorch", standalone_mode=False)
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
     except KeyboardInterrupt:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False, type=NetworkName())
+@click.option("--patches", is_flag=True, help="List what NAME changes in upstream's code, why, and what it expects.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-def command(name: str | None, as_json: bool) -> None:
+def command(name: str | None, patches: bool, as_json: bool) -> None:
     """List the networks: what they are, what they need, and whether they are ready here; if not, why.
 
     With NAME, tell everything about that one, its settings included.
@@ -26,9 +27,15 @@ def command(name: str | None, as_json: bool) -> None:
     Examples:
       faceorch networks
       faceorch networks baseline
+      faceorch networks baseline --patches
     """
+    if patches:
+        if name is None:
+            raise click.UsageError("--patches lists those of one network: name it")
+        _patches(name, as_json)
+        return
     from faceorch.networks import load_networks, pick
-    from faceorch.plan import Planned, make_plan
+    from faceorch.plan import make_plan
     from faceorch.runs import make_runtimes
     from faceorch.telemetry.nvml import read_gpus
 
@@ -44,7 +51,26 @@ def command(name: str | None, as_json: bool) -> None:
     elif name is None:
         _table(chosen, states)
     else:
-        _details(chosen[0], states[name], isinstance(states[name], Planned))
+        _details(chosen[0], states[name])
+
+
+def _patches(name: str, as_json: bool) -> None:
+    from faceorch.networks import load_networks, pick
+    from faceorch.patches import patches_of
+
+    network = pick(load_networks(), name)
+    patches = patches_of(network)
+    if as_json:
+        rows = [{"name": p.name, "file": p.file, "reason": p.reason, "expects": list(p.expects)} for p in patches]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not patches:
+        click.echo(f"{name} changes nothing in upstream's code")
+    for patch in patches:
+        click.echo(f"{patch.file}: {patch.name}")
+        click.echo(f"  reason   {patch.reason}")
+        for expected in patch.expects:
+            click.echo(f"  expects  {expected}")
 
 
 def _state(state: Planned | Obstacle) -> str:
@@ -106,7 +132,7 @@ def _expected(network: Network) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _details(network: Network, state: Planned | Obstacle, ready: bool) -> None:
+def _details(network: Network, state: Planned | Obstacle) -> None:
     manifest = network.manifest
     lines = [
         f"{network.name}: {manifest.title}",
@@ -119,7 +145,7 @@ def _details(network: Network, state: Planned | Obstacle, ready: bool) -> None:
         *([f"            ({manifest.expected.source})"] if manifest.expected else []),
         f"  needs     {_needs(network)}",
         f"  folder    {network.folder}",
-        f"  {'ready' if ready else 'not ready'}: {_state(state)}",
+        f"  state     {_state(state)}",
         "  settings (--set " + network.name + ".KEY=VALUE):" if manifest.settings else "  no settings",
     ]
     for key, setting in manifest.settings.items():

@@ -42,6 +42,19 @@ class NetworkName(click.ParamType[str]):
         return [CompletionItem(name) for name in load_networks() if name.startswith(incomplete)]
 
 
+class ImageName(NetworkName):
+    """The name of a network, or `base-<base>`; completes in the shell."""
+
+    name = "network"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the images whose names begin so."""
+        from faceorch.bases import load_bases
+
+        bases = [CompletionItem(f"base-{name}") for name in load_bases() if f"base-{name}".startswith(incomplete)]
+        return super().shell_complete(ctx, param, incomplete) + bases
+
+
 class BaseName(click.ParamType[str]):
     """The name of a base; completes in the shell."""
 

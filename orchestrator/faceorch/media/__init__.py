@@ -3,7 +3,7 @@
 from faceorch.media.clip import Clip, LoadedClip, read_clip, samples_sha256, write_clip
 from faceorch.media.files import check_output_folder
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, write_portrait
-from faceorch.media.video import BrokenVideo, VideoInfo, probe_video
+from faceorch.media.video import BrokenVideo, VideoInfo, first_frame, probe_video
 
 __all__ = [
     "BrokenVideo",
@@ -13,6 +13,7 @@ __all__ = [
     "Portrait",
     "VideoInfo",
     "check_output_folder",
+    "first_frame",
     "probe_video",
     "read_clip",
     "read_portrait",

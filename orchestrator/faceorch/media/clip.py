@@ -55,6 +55,7 @@ class Clip:
 def read_clip(path: Path, *, shortest_s: float) -> LoadedClip:
     """Read and normalise a clip in memory; `InputError` says in one line why it cannot be used."""
     data = read_input(path, "audio")
+    _check_riff(path, data)
     pcm, rate_hz, notes = _decode(path, data)
     duration_s = len(pcm) / 2 / rate_hz
     if duration_s < shortest_s:
@@ -106,6 +107,16 @@ def samples_sha256(path: Path) -> str:
     """Return the SHA-256 of the samples of a normalised WAV."""
     with wave.open(str(path), "rb") as file:
         return hashlib.sha256(file.readframes(file.getnframes())).hexdigest()
+
+
+def _check_riff(path: Path, data: bytes) -> None:
+    """Refuse a WAV that is cut off: FFmpeg takes what is there for all there is."""
+    stated = int.from_bytes(data[4:8], "little") + 8
+    streamed = data[4:8] in (b"\0\0\0\0", b"\xff\xff\xff\xff")  # written to a pipe: the length was not known
+    if data[:4] == b"RIFF" and not streamed and stated > len(data) + 1:
+        raise InputError(
+            f"{path} is damaged: {len(data)} of {stated} bytes are there", "copy it again, or save it anew as WAV"
+        )
 
 
 def _decode(path: Path, data: bytes) -> tuple[bytes, int, list[str]]:

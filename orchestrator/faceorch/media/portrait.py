@@ -58,8 +58,7 @@ def read_portrait(path: Path) -> LoadedPortrait:
         # Sizes are judged here, from the header; damaged metadata is no reason to refuse a picture.
         warnings.simplefilter("ignore")
         try:
-            image: Image.Image = Image.open(io.BytesIO(data))
-            _check_size(path, image.size)
+            image = _open(path, data)
             if getattr(image, "n_frames", 1) > 1:
                 notes.append(f"animated with {image.n_frames} frames; the first is used")  # type: ignore[attr-defined]
                 image.seek(0)
@@ -68,8 +67,6 @@ def read_portrait(path: Path) -> LoadedPortrait:
             upright = ImageOps.exif_transpose(image)
         except UnidentifiedImageError as error:
             raise InputError(f"{path} is no image: {_looks_like(data)}", _remedy(data)) from error
-        except Image.DecompressionBombError as error:
-            raise InputError(f"{path} is too large: {error}", "scale it down") from error
         except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
             reason = str(error).strip() or type(error).__name__
             raise InputError(f"{path} is damaged: {reason}", "copy it again, or save it anew as PNG") from error
@@ -81,6 +78,19 @@ def read_portrait(path: Path) -> LoadedPortrait:
         rgb.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
         notes.append(f"scaled down from {before} to {rgb.width}x{rgb.height}")
     return LoadedPortrait(source=path, source_sha256=hashlib.sha256(data).hexdigest(), rgb=rgb, notes=tuple(notes))
+
+
+def _open(path: Path, data: bytes) -> Image:
+    """Open an image whose size is allowed; Pillow's own limit is lifted: ours is lower and says more."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        image = Image.open(io.BytesIO(data))
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    _check_size(path, image.size)
+    return image
 
 
 def write_portrait(loaded: LoadedPortrait, path: Path) -> Portrait:
@@ -141,7 +151,7 @@ def _sixteen_to_eight(image: Image) -> Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and high <= 65535):
         low, high = 0.0, 65535.0
     scale = 255.0 / (high - low) if high > low else 0.0
-    return image.convert("F").point(lambda value: value * scale - low * scale).convert("L")
+    return image.convert("F").point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
 
 
 def _to_srgb(image: Image, profile: bytes | None, notes: list[str]) -> Image:

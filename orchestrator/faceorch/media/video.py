@@ -71,3 +71,23 @@ def probe_video(path: Path) -> VideoInfo:
             )
     except (av.FFmpegError, ValueError) as error:
         raise BrokenVideo(f"{path.name} cannot be decoded: {str(error) or type(error).__name__}") from error
+
+
+def first_frame(path: Path, *, side: int = 640) -> bytes | None:
+    """Return the first frame of a video as JPEG with no side above `side` pixels; None when it cannot be decoded."""
+    import io
+
+    import av
+
+    try:
+        with av.open(str(path), "r") as container:
+            frame = next(container.decode(video=0), None)
+            picture = None if frame is None else frame.to_image()
+    except (av.FFmpegError, ValueError, IndexError):
+        return None
+    if picture is None:
+        return None
+    picture.thumbnail((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue()

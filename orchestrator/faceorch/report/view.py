@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faceorch import media
 from faceorch.record import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
 
 # Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).
@@ -48,7 +49,7 @@ class Shown:
 
     job: Job
     source: str | None
-    embedded: bool
+    poster: str | None
     missing: str | None
 
 
@@ -70,7 +71,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "videos": [_shown(folder.path, job, embed) for job in done],
         "embedded": embed,
-        "portrait": _data_url(folder.path / run.inputs.portrait.file, "image/png"),
+        "portrait": _file_url(folder.path / run.inputs.portrait.file, "image/png"),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": _PARTS,
         "lead": _lead(folder, done, failed, skipped, unfinished),
@@ -124,15 +125,20 @@ def _shown(folder: Path, job: Job, embed: bool) -> Shown:
     assert job.video is not None
     path = folder / job.video.file
     if not path.is_file():
-        return Shown(job, None, False, f"{job.video.file} is no longer in the run folder")
-    return Shown(job, _data_url(path, "video/mp4") if embed else job.video.file, embed, None)
+        return Shown(job, None, None, f"{job.video.file} is no longer in the run folder")
+    picture = media.first_frame(path)
+    poster = None if picture is None else _data_url(picture, "image/jpeg")
+    return Shown(job, _file_url(path, "video/mp4") if embed else job.video.file, poster, None)
 
 
-def _data_url(path: Path, kind: str) -> str | None:
+def _file_url(path: Path, kind: str) -> str | None:
     try:
-        data = path.read_bytes()
+        return _data_url(path.read_bytes(), kind)
     except OSError:
         return None
+
+
+def _data_url(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 

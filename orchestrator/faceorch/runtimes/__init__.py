@@ -26,6 +26,7 @@ class Ready:
     name: str
     given: bool = False
     base: str | None = None
+    builder: str | None = None
     python: str | None = None
     prepared: bool = True
     note: str = ""

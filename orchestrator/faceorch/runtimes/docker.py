@@ -99,10 +99,10 @@ class DockerRuntime:
             return NotReady(kind=OutcomeKind.NO_GPU_ACCESS, reason=self._access.reason, remedy=self._access.remedy)
         if network.name in self._given:
             return self._ready_given(network.name)
-        own = [i for i in self._images if i.tag.startswith(f"faceorch/{network.name}:") and i.base == base]
+        own = [image for image in self._images if image.network == network.name and image.base == base]
         for image in own:
             if images.make_recipe(network, image.base, image.base_image).inputs == image.inputs:
-                return Ready(identity=image.id, name=image.tag, base=image.base)
+                return Ready(identity=image.id, name=image.tag, base=image.base, builder=image.builder or None)
         reason = "its image is older than what it is made of" if own else "its image is not built"
         remedy = f"faceorch build {network.name}"
         if len(network.manifest.needs.bases) > 1:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faceorch.errors import EngineError
-
-_TOOLKIT = "install nvidia-container-toolkit, then: nvidia-ctk runtime configure --runtime=docker, and restart Docker"
+from faceorch.runtimes.gpu_access import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +18,36 @@ class _Row:
     remedy: str
 
 
-_CDI = "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 _NO_TOOLKIT = "the engine cannot reach NVIDIA GPUs: no container toolkit"
 _NO_RUNTIME = "the engine has no runtime called nvidia"
 _DRIVER_OFF = "the NVIDIA driver is not loaded or does not match its libraries"
+_NO_CGROUPS = "set no-cgroups = true in /etc/nvidia-container-runtime/config.toml, or use CDI"
+_DENIED = "keep --out on a local disk; under SELinux: chcon -Rt container_file_t on it"
 
 ROWS = (
-    _Row("AMD CDI spec not found", "the engine looked for an AMD GPU: it has no NVIDIA CDI specification", _CDI),
-    _Row('could not select device driver "cdi"', "this engine has no CDI", "set features.cdi in daemon.json"),
-    _Row("could not select device driver", _NO_TOOLKIT, _TOOLKIT),
-    _Row("failed to discover GPU vendor from CDI", _NO_TOOLKIT, f"{_TOOLKIT}; then: {_CDI}"),
-    _Row("unresolvable CDI devices", "the engine has no such CDI device", _CDI),
-    _Row("nknown runtime specified nvidia", _NO_RUNTIME, _TOOLKIT),
-    _Row("unknown or invalid runtime name", _NO_RUNTIME, _TOOLKIT),
-    _Row("unsatisfied condition: cuda", "the NVIDIA driver is older than the image demands", "update it to 530.30.02"),
+    _Row(
+        "AMD CDI spec not found", "the engine looked for an AMD GPU: it has no NVIDIA CDI specification", GENERATE_CDI
+    ),
+    _Row('could not select device driver "cdi"', "the engine does not read CDI specifications", ENABLE_CDI),
+    _Row("could not select device driver", _NO_TOOLKIT, INSTALL_TOOLKIT),
+    _Row("failed to discover GPU vendor from CDI", _NO_TOOLKIT, f"{INSTALL_TOOLKIT}; then: {GENERATE_CDI}"),
+    _Row("unresolvable CDI devices", "the engine has no such CDI device", GENERATE_CDI),
+    _Row("nknown runtime specified nvidia", _NO_RUNTIME, INSTALL_TOOLKIT),
+    _Row("unknown or invalid runtime name", _NO_RUNTIME, INSTALL_TOOLKIT),
+    _Row(
+        "unsatisfied condition: cuda",
+        "the NVIDIA driver is older than the image demands",
+        "update the NVIDIA driver to 530.30.02 or newer, then restart the host",
+    ),
     _Row("nvidia-container-cli: initialization error", _DRIVER_OFF, "restart the host, or install the driver again"),
+    _Row("bpf_prog_query(BPF_CGROUP_DEVICE)", "a rootless engine may not touch the devices' cgroup", _NO_CGROUPS),
+    _Row("nvidia-container-cli: device error", "the toolkit does not know that GPU", "nvidia-smi -L lists the GPUs"),
     _Row("o such image", "the image is not there", "faceorch build"),
     _Row("bind source path does not exist", "the engine does not see a file of the run", "use an --out that it sees"),
-    _Row("ermission denied", "this user may not use the engine", "sudo usermod -aG docker $USER, then log in again"),
     _Row("no space left on device", "the engine's disk is full", "docker system prune, or give it a larger disk"),
+    _Row("ermission denied", "the engine was denied a file or a device", _DENIED),
+    # With a run's own files bound (checked above), only a CDI specification can name what is not there.
+    _Row("error mounting", "the CDI specifications name files that are gone: the driver was updated", GENERATE_CDI),
 )
 
 

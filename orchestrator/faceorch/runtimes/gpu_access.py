@@ -15,6 +15,10 @@ INSTALL_TOOLKIT = (
     "sudo systemctl restart docker"
 )
 GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+ENABLE_CDI = (
+    'put {"features": {"cdi": true}} into /etc/docker/daemon.json (Docker 25 or newer), then: '
+    "sudo systemctl restart docker"
+)
 _CAPABILITIES = ("gpu", "compute", "utility", "video")
 _CDI_SINCE = (25,)  # behind features.cdi
 _CDI_DEFAULT_SINCE = (28, 2)  # without asking
@@ -109,7 +113,7 @@ def _none(facts: EngineFacts) -> Access:
     return Access(
         route=None,
         reason="there are CDI specifications, but the engine does not read them: features.cdi is off",
-        remedy='put {"features": {"cdi": true}} into /etc/docker/daemon.json, then: sudo systemctl restart docker',
+        remedy=ENABLE_CDI,
     )
 
 

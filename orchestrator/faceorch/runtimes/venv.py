@@ -53,8 +53,7 @@ class VenvRuntime:
                 reason=f"{network.manifest.title} runs only in a container",
                 remedy="install Docker, then: faceorch build " + network.name,
             )
-        identity = _identity(network, base)
-        folder = home() / "venvs" / f"{network.name}-{identity[:12]}"
+        identity, folder = _identity(network, base), environment_folder(network, base)
         marker = _read_json(folder / _MARKER)
         return Ready(
             identity=identity,
@@ -157,6 +156,11 @@ def _identity(network: Network, base: str) -> str:
     digest = hashlib.sha256(network.manifest.needs.python.encode())
     digest.update(network.lock(base).read_bytes())
     return digest.hexdigest()
+
+
+def environment_folder(network: Network, base: str) -> Path:
+    """Return the folder of the environment of `network` on `base`."""
+    return home() / "venvs" / f"{network.name}-{_identity(network, base)[:12]}"
 
 
 def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -> None:

@@ -1,0 +1,70 @@
+"""Write what is generated from the code: docs/cli.md and docs/schema/run-1.json.
+
+usage: python docs/generate.py [--check]        --check writes nothing and fails when something is out of date
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from faceorch.cli.main import COMMANDS, cli
+from faceorch.record import SCHEMA, json_schema
+
+DOCS = Path(__file__).parent
+
+
+def command_line() -> str:
+    """Return docs/cli.md: the help of every command."""
+    parts = ["# The command line\n", "Generated from `faceorch COMMAND --help` by `make docs`.\n"]
+    top = click.Context(cli, info_name="faceorch", max_content_width=110, terminal_width=110)
+    parts.append(_block(cli.get_help(top)))
+    for name in COMMANDS:
+        command = cli.get_command(top, name)
+        assert command is not None
+        parts.append(f"## faceorch {name}\n")
+        parts += _helps(command, name, top)
+    return "\n".join(parts)
+
+
+def _helps(command: click.Command, name: str, parent: click.Context) -> list[str]:
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=110, terminal_width=110)
+    parts = [_block(command.get_help(context))]
+    if isinstance(command, click.Group):
+        for sub in command.list_commands(context):
+            found = command.get_command(context, sub)
+            assert found is not None
+            parts += [f"### {context.command_path} {sub}\n", *_helps(found, sub, context)]
+    return parts
+
+
+def _block(text: str) -> str:
+    lines = [line.rstrip() for line in text.splitlines()]
+    return "\n".join(["```text", *lines, "```", ""])
+
+
+def generated() -> dict[Path, str]:
+    """Return every generated file with its content."""
+    return {
+        DOCS / "cli.md": command_line(),
+        DOCS / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
+    }
+
+
+def main() -> None:
+    """Write the files, or check them."""
+    stale = [path for path, text in generated().items() if not path.is_file() or path.read_text("utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        if stale:
+            sys.exit(f"out of date: {', '.join(path.name for path in stale)}; run: make docs")
+        return
+    for path in stale:
+        path.write_text(generated()[path], "utf-8")
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

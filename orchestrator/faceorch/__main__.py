@@ -1,0 +1,5 @@
+"""`python -m faceorch`."""
+
+from faceorch.cli.main import main
+
+main()

@@ -1,0 +1,207 @@
+"""Builds what is missing: the bases first, then the networks side by side; pushes what was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceorch import builders
+from faceorch.builders import BuildOptions, Failed
+from faceorch.engine import new_client
+from faceorch.errors import BuildError, UserError
+from faceorch.images import Image, Recipe
+from faceorch.paths import home
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+@dataclass(slots=True)
+class Item:
+    """One image of an assembly, and how far it is. `step` is what is being done now, `error` why it failed."""
+
+    recipe: Recipe
+    log: Path
+    pushed: bool = False
+    state: str = "waiting"  # waiting, building, pushing, then one of: current, built, failed
+    step: str = ""
+    begun_s: float = 0.0
+    elapsed_s: float = 0.0
+    image: str = ""
+    digest: str = ""
+    error: UserError | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the network, or `base-<base>`."""
+        return self.recipe.name
+
+    @property
+    def ended(self) -> bool:
+        """Say whether nothing more will happen to it."""
+        return self.state in ("current", "built", "failed")
+
+
+@dataclass(slots=True)
+class Assembly:
+    """The images to build, bases first. `on_change` is called, in this thread, whenever an item changes."""
+
+    items: list[Item]
+    options: BuildOptions
+    jobs: int
+    push: str | None = None
+    on_change: Callable[[Item], None] = lambda _: None
+    _changes: queue.SimpleQueue[Item] = field(default_factory=queue.SimpleQueue)
+    _processes: set[subprocess.Popen[str]] = field(default_factory=set)
+    _stopped: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        recipes: Iterable[Recipe],
+        present: Sequence[Image],
+        options: BuildOptions,
+        *,
+        jobs: int,
+        push: str | None = None,
+    ) -> Assembly:
+        """Return the assembly of `recipes` and of the bases that they need; `present` is what the engine has."""
+        wanted = list(recipes)
+        there = {image.inputs: image for image in present}
+        items: dict[str, Item] = {}
+        for recipe in wanted:
+            needed = options.no_cache or recipe.inputs not in there
+            if recipe.parent is not None and needed:
+                items.setdefault(recipe.parent.inputs, cls._item(recipe.parent))
+        for recipe in wanted:
+            items.setdefault(recipe.inputs, cls._item(recipe))
+        for inputs, item in items.items():
+            item.pushed = push is not None and any(recipe.inputs == inputs for recipe in wanted)
+            if inputs in there and not options.no_cache:
+                item.image = there[inputs].id
+                item.state = "waiting" if item.pushed else "current"
+        return cls(list(items.values()), options, jobs, push)
+
+    @staticmethod
+    def _item(recipe: Recipe) -> Item:
+        return Item(recipe, home() / "build" / f"{recipe.name}-{recipe.inputs[:12]}.log")
+
+    def run(self) -> None:
+        """Build and push; afterwards every item has ended. Ctrl-C ends what is being built."""
+        bases = [item for item in self.items if item.recipe.parent is None]
+        networks = [item for item in self.items if item.recipe.parent is not None]
+        try:
+            self._run([item for item in bases if not item.ended])
+            failed = {item.recipe.inputs for item in bases if item.state == "failed"}
+            for item in networks:
+                parent = item.recipe.parent
+                if parent is not None and parent.inputs in failed and not item.ended:
+                    item.error = BuildError(f"{item.name} was not built: its base {parent.name} failed", "see above")
+                    self._end(item, "failed")
+            self._run([item for item in networks if not item.ended])
+        except BaseException:
+            self._stopped = True
+            for process in list(self._processes):
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+            raise
+
+    def _run(self, items: list[Item]) -> None:
+        """Work on `items`, `jobs` at a time. The threads are daemons: an interrupted faceorch does not wait for them,
+        and an engine ends the builds of a client that has gone.
+        """
+        waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        for item in items:
+            waiting.put(item)
+        for _ in range(min(self.jobs, len(items))):
+            threading.Thread(target=self._work, args=(waiting,), daemon=True).start()
+        left = len(items)
+        while left:
+            item = self._changes.get()
+            self.on_change(item)
+            left -= item.ended
+
+    def _work(self, waiting: queue.SimpleQueue[Item]) -> None:
+        while not self._stopped:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            item.begun_s = time.monotonic()
+            try:
+                state = self._one(item)
+            except UserError as error:
+                item.error, state = error, "failed"
+            except Exception as error:  # ours: it must reach the main thread, which else waits for ever
+                item.error, state = BuildError(f"{item.name}: {type(error).__name__}: {error}", "report it"), "failed"
+            item.elapsed_s = time.monotonic() - item.begun_s
+            item.state = state
+            self._changes.put(item)
+
+    def _one(self, item: Item) -> str:
+        state = "current"
+        if not item.image:
+            item.state, state = "building", "built"
+            self._changes.put(item)
+            item.image = builders.build(
+                item.recipe,
+                self.options,
+                log=item.log,
+                on_step=lambda step: self._step(item, step),
+                on_process=self._processes.add,
+            )
+        if self.push is not None and item.pushed:
+            item.state = "pushing"
+            item.digest = self._push(item, self.push)
+        return state
+
+    def _step(self, item: Item, step: str) -> None:
+        item.step = step
+        self._changes.put(item)
+
+    def _end(self, item: Item, state: str) -> None:
+        item.state = state
+        self.on_change(item)
+
+    def _push(self, item: Item, registry: str) -> str:
+        repository, tag = f"{registry.rstrip('/')}/{item.recipe.repository}", item.recipe.inputs[:12]
+        item.log.parent.mkdir(parents=True, exist_ok=True)
+        with new_client() as api, item.log.open("a", encoding="utf-8") as log:
+            api.tag(item.image, repository, tag, force=True)
+            return _pushed(api, repository, tag, log.write, lambda step: self._step(item, step))
+
+
+def _pushed(
+    api: APIClient, repository: str, tag: str, write: Callable[[str], Any], on_step: Callable[[str], None]
+) -> str:
+    """Push an image and return the digest that the registry knows it by."""
+    import docker.errors
+
+    digest, said = "", ""
+    try:
+        for entry in api.push(repository, tag, stream=True, decode=True):
+            if "error" in entry:
+                raise _push_error(repository, str(entry["error"]))
+            digest = str((entry.get("aux") or {}).get("Digest") or digest)
+            step = f"push {entry.get('id', '')} {entry.get('status', '')}".rstrip()
+            if step != said:
+                said = step
+                write(step + "\n")
+                on_step(step)
+    except docker.errors.APIError as error:
+        raise _push_error(repository, str(error.explanation)) from error
+    return digest
+
+
+def _push_error(repository: str, text: str) -> Failed:
+    refused = any(sign in text for sign in ("denied", "unauthorized", "no basic auth", "authentication required"))
+    host = repository.partition("/")[0]
+    remedy = f"docker login {host}" if refused else f"check that a registry answers at {host}"
+    return Failed(f"{repository} was not pushed: {' '.join(text.split())[:300]}", remedy, ())

@@ -1,0 +1,155 @@
+"""Computes on the GPUs inside a container of an image that is there already: probing, and the judgement of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faceorch import images
+from faceorch.bases import Base
+from faceorch.doctor.findings import Finding, Severity
+from faceorch.errors import EngineError
+from faceorch.owner import Owner
+from faceorch.runtimes.docker import gpu_requests, sandbox
+from faceorch.runtimes.engine_errors import explain
+from faceorch.runtimes.gpu_access import INSTALL_TOOLKIT, Access
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+CHECK = "GPU in a container"
+_SCRIPT = Path(__file__).with_name("in_container.py")
+_PATIENCE_S = 120  # the first use of a GPU loads gigabytes of kernels from what may be a slow disk
+_MEMORY_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InContainer:
+    """What came of one container: what the program inside it printed, or why there is nothing."""
+
+    image: str
+    base: str
+    asked: int
+    elapsed_s: float
+    result: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    remedy: str = ""
+
+
+def choose_image(
+    found: Sequence[images.Image], bases: Mapping[str, Base], preferred: str | None
+) -> images.Image | None:
+    """Return the image to look with: of the base that will be used, else one with a torch, else any; newest first."""
+
+    def rank(image: images.Image) -> tuple[bool, bool, float]:
+        base = bases.get(image.base)
+        return (image.base == preferred, base is not None and base.torch is not None, image.created)
+
+    return max(found, key=rank, default=None)
+
+
+def probe_container(api: APIClient, image: images.Image, access: Access, uuids: Sequence[str]) -> InContainer:
+    """Start a container as `faceorch run` does, compute on every GPU of `uuids` in it, and remove it."""
+    import docker.errors
+    import requests
+
+    begun_s = time.monotonic()
+    name = f"faceorch-doctor-{uuid.uuid4().hex[:12]}"
+    result: dict[str, Any] = {}
+    problem, remedy = "", ""
+    try:
+        entrypoint = api.inspect_image(image.id)["Config"].get("Entrypoint") or ["python3"]  # type: ignore[no-untyped-call]
+        api.create_container(
+            image.id,
+            name=name,
+            # The first word of a runner's entrypoint is its environment's Python.
+            entrypoint=[entrypoint[0], "-c", _SCRIPT.read_text("utf-8")],
+            command=[],
+            labels={f"{images.LABEL}.run": "doctor", f"{images.LABEL}.owner": str(Owner.me())},
+            host_config=sandbox(api, mounts=[], memory_bytes=_MEMORY_BYTES, gpus=gpu_requests(access, uuids)),
+        )
+        api.start(name)
+        code = int(api.wait(name, timeout=_PATIENCE_S)["StatusCode"])
+        output = api.logs(name, stdout=True, stderr=False).decode("utf-8", "replace")
+        try:
+            result = json.loads(output)
+        except ValueError:
+            last = api.logs(name, stdout=True, stderr=True).decode("utf-8", "replace").strip().splitlines()[-1:]
+            problem = f"the program in the container ended with exit code {code}: {' '.join(last) or 'no output'}"
+            remedy = f"look yourself: docker run --rm -it --entrypoint sh {image.tag}"
+    except docker.errors.APIError as error:
+        told = explain(str(error))
+        problem, remedy = told.message, told.remedy
+    except EngineError as error:
+        problem, remedy = error.message, error.remedy
+    except requests.RequestException:
+        problem = f"nothing came out of the container in {_PATIENCE_S} s"
+        remedy = "see whether nvidia-smi answers; restart the host when it does not"
+    finally:
+        with contextlib.suppress(docker.errors.APIError, requests.RequestException):
+            api.remove_container(name, force=True, v=True)
+    return InContainer(
+        image=image.tag,
+        base=image.base,
+        asked=len(uuids),
+        elapsed_s=time.monotonic() - begun_s,
+        result=result,
+        problem=problem,
+        remedy=remedy,
+    )
+
+
+def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:
+    """Judge what happened in the container, and its torch against what the base's file says of it."""
+    where = f"in {seen.image}"
+    if seen.problem:
+        return [_error(f"{seen.problem} ({where})", seen.remedy)]
+    gpus: list[dict[str, Any]] = seen.result.get("gpus", [])
+    tool = str(seen.result.get("with", "?"))
+    if not gpus:
+        why = str(seen.result.get("error", "CUDA has no device"))
+        return [_error(f"the container started and sees no GPU ({where}, {tool}: {why})", INSTALL_TOOLKIT)]
+    findings = []
+    wrong = [f"{gpu['name']}: {gpu.get('error', 'the result is wrong')}" for gpu in gpus if not gpu.get("right")]
+    if wrong:
+        remedy = "update the driver and restart the host; a GPU that still computes wrongly is broken"
+        if any("no kernel image" in line for line in wrong):
+            remedy = "faceorch build with a --base that has kernels for this GPU"
+        findings.append(_error(f"{'; '.join(wrong)} ({where}, {tool})", remedy))
+    elif len(gpus) != seen.asked:
+        told = f"{len(gpus)} of {seen.asked} GPUs reached the container ({where})"
+        findings.append(_error(told, "see the engine's GPU settings: MIG, CDI specifications, NVIDIA_VISIBLE_DEVICES"))
+    else:
+        names = ", ".join(str(gpu["name"]) for gpu in gpus)
+        found = f"{names} computed right with {tool} {where}, {seen.elapsed_s:.1f} s in all"
+        findings.append(Finding(check=CHECK, severity=Severity.OK, found=found))
+    kernels = set(seen.result.get("kernels", []))
+    if base is not None and base.torch is not None and kernels and kernels != set(base.kernels):
+        findings.append(
+            Finding(
+                check="kernels of the image",
+                severity=Severity.WARNING,
+                found=f"the torch of {seen.image} has {', '.join(sorted(kernels))}",
+                needed=f"{', '.join(base.kernels)}, as docker/base/{base.name}.yaml says",
+                running="the base may be chosen for GPUs that this image has no kernels for",
+                remedy="build again; or mend that file",
+            )
+        )
+    return findings
+
+
+def _error(found: str, remedy: str) -> Finding:
+    return Finding(
+        check=CHECK,
+        severity=Severity.ERROR,
+        found=found,
+        needed="every GPU computes in the sandbox of a run",
+        running="networks that need a GPU will fail",
+        remedy=remedy,
+    )

@@ -1,0 +1,184 @@
+"""The whole examination: probe, then judge, then say what can run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from faceorch import __version__, images
+from faceorch.bases import Base, load_bases
+from faceorch.doctor.container import CHECK as IN_CONTAINER
+from faceorch.doctor.container import choose_image, judge_container, probe_container
+from faceorch.doctor.findings import Finding, Severity
+from faceorch.doctor.judge_engine import judge_access, judge_engine, judge_kind, judge_toolkit
+from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
+from faceorch.doctor.judge_host import judge_memory, judge_space, judge_system
+from faceorch.doctor.probes import Facts, probe
+from faceorch.doctor.problems import GB
+from faceorch.engine import connect
+from faceorch.engine_facts import EngineFacts
+from faceorch.errors import UserError
+from faceorch.networks import Needs, Network, load_networks
+from faceorch.paths import home
+from faceorch.plan import Planned, make_plan
+from faceorch.runs import make_runtimes
+from faceorch.runtimes.gpu_access import Access, decide
+
+_NETWORK_IMAGE_GB = (
+    1.5  # what a network's own packages take beside its base: 0.5 to 1.5 GB, installed in an environment
+)
+
+
+class NetworkState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plan of a run says of one network here and now."""
+
+    name: str
+    ready: bool
+    runtime: Annotated[str | None, Meta(description="docker or venv, when ready")] = None
+    kind: Annotated[str | None, Meta(description="why it is not ready, as in run.json")] = None
+    reason: str = ""
+    remedy: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What `faceorch doctor --json` prints."""
+
+    schema: Literal[1] = 1
+    faceorch: str = __version__
+    errors: int
+    warnings: int
+    gpu_access: Annotated[str | None, Meta(description="request or cdi: how containers get GPUs; null: not at all")]
+    findings: tuple[Finding, ...]
+    networks: tuple[NetworkState, ...]
+
+
+def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
+    """Look at this host and judge it; takes about a second, and longer where a container can be asked too."""
+    on_step("looking at this host")
+    bases = load_bases()
+    networks, wrong = _networks()
+    needs = {network.name: network.manifest.needs for network in networks.values()}
+    facts = probe(home())
+    access = decide(facts.engine) if isinstance(facts.engine, EngineFacts) else None
+    findings = [*judge(facts, access, needs, bases), *wrong]
+    if isinstance(facts.engine, EngineFacts) and access is not None:
+        findings += _space(facts, networks, bases)
+        on_step("computing on the GPUs inside a container")
+        findings += _in_container(facts, access, needs, bases)
+    on_step("planning")
+    return Report(
+        errors=sum(finding.severity is Severity.ERROR for finding in findings),
+        warnings=sum(finding.severity is Severity.WARNING for finding in findings),
+        gpu_access=access.route.value if access is not None and access.route is not None else None,
+        findings=tuple(findings),
+        networks=_states(facts, networks),
+    )
+
+
+def judge(facts: Facts, access: Access | None, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
+    """Judge everything that was probed without starting anything."""
+    engine, gpus = facts.engine, facts.gpus
+    found = engine if isinstance(engine, EngineFacts) else None
+    spared = [name for name, need in needs.items() if not need.gpu]
+    findings = [
+        judge_system(facts.machine, found.architecture if found else None),
+        judge_memory(facts.machine, found.memory_bytes if found else 0, needs),
+        judge_engine(engine),
+    ]
+    if found is not None:
+        findings += judge_kind(found, facts.machine)
+    findings.append(judge_driver(gpus, bases_used(needs, gpus, bases), spared))
+    for gpu in gpus.gpus:
+        findings += judge_gpu(gpu, facts.uses.get(gpu.uuid), needs)
+    if gpus.gpus:
+        findings += judge_kernels(gpus, needs, bases)
+    if found is not None and access is not None:
+        findings += judge_access(found, access, gpu=bool(gpus.gpus))
+    else:
+        findings.append(Finding(check="GPU access", severity=Severity.SKIPPED, found="not looked at: no engine"))
+    findings.append(judge_toolkit(facts.toolkit, engine, gpu=bool(gpus.gpus)))
+    return findings
+
+
+def _networks() -> tuple[dict[str, Network], list[Finding]]:
+    """Read the networks' manifests; a wrong one is a finding, and no reason to look no further."""
+    try:
+        return load_networks(), []
+    except UserError as error:
+        finding = Finding(
+            check="networks",
+            severity=Severity.ERROR,
+            found=error.message,
+            needed="manifests that can be read",
+            running="no network can run",
+            remedy=error.remedy or "mend that file",
+        )
+        return {}, [finding]
+
+
+def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Base]) -> list[Finding]:
+    """Judge the engine's disk for the images that are still to be built."""
+    if facts.image_space is None:
+        return []
+    built = images.ours(connect())
+    # What cannot run here for want of a GPU needs no image here.
+    missing = {
+        name: network.manifest.needs
+        for name, network in networks.items()
+        if not network.missing_files
+        and (facts.gpus.gpus or not network.manifest.needs.gpu)
+        and not any(image.network == name for image in built)
+    }
+    standing = {image.base for image in built if not image.network}
+    used = bases_used(missing, facts.gpus, bases)
+    needed_gb = sum(base.disk_gb for base in used if base.name not in standing) + _NETWORK_IMAGE_GB * len(missing)
+    what = f"the images of {', '.join(missing)}" if missing else "the images that can run here are built"
+    return [
+        judge_space(
+            "disk for images",
+            facts.image_space,
+            int(needed_gb * GB) if missing else 0,
+            what,
+            "docker system prune, or set data-root in /etc/docker/daemon.json to a larger disk",
+        )
+    ]
+
+
+def _in_container(facts: Facts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
+    """Compute in a container, when there are a GPU, a way to it and an image; say so when not."""
+    gpus = facts.gpus
+    built: list[images.Image] = []
+    if not gpus.gpus:
+        why, remedy = "there is no GPU", ""
+    elif access.route is None:
+        why, remedy = "the engine cannot give GPUs", ""
+    else:
+        api = connect()
+        built = images.ours(api)
+        why, remedy = "no image of faceorch is built yet", "faceorch build, then faceorch doctor again"
+    used = bases_used(needs, gpus, bases)
+    image = choose_image(built, bases, next((base.name for base in used if base.torch is not None), None))
+    if image is None:
+        return [Finding(check=IN_CONTAINER, severity=Severity.SKIPPED, found=f"not tried: {why}", remedy=remedy)]
+    seen = probe_container(api, image, access, [gpu.uuid for gpu in gpus.gpus])
+    return judge_container(seen, bases.get(seen.base))
+
+
+def _states(facts: Facts, networks: Mapping[str, Network]) -> tuple[NetworkState, ...]:
+    """Ask the plan of a run what it would do with each network."""
+    runtimes = make_runtimes("auto", {}, {})
+    plan = make_plan(list(networks.values()), runtimes=runtimes, gpus=facts.gpus, selected=facts.gpus.gpus)
+    states = [_ready(planned) for planned in plan.planned]
+    states += [
+        NetworkState(name=o.network.name, ready=False, kind=o.kind.value, reason=o.reason, remedy=o.remedy)
+        for o in plan.obstacles
+    ]
+    return tuple(sorted(states, key=lambda state: (not state.ready, state.name)))
+
+
+def _ready(planned: Planned) -> NetworkState:
+    note = "" if planned.ready.prepared else "its environment is built at the first run"
+    return NetworkState(name=planned.network.name, ready=True, runtime=planned.runtime.name, reason=note)

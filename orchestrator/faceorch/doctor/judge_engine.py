@@ -1,0 +1,240 @@
+"""The engine, judged: is it there, can it give GPUs, and what its kind means for running and for measuring."""
+
+from __future__ import annotations
+
+from faceorch.doctor.findings import Finding, Severity
+from faceorch.doctor.probes import Machine, NoEngine, Toolkit
+from faceorch.engine_facts import CDI_KIND, EngineFacts
+from faceorch.runtimes.gpu_access import GENERATE_CDI, Access, Route
+from faceorch.versions import version_key
+
+API_MIN = "1.40"  # device requests: Docker 19.03
+# (fixed in, what the hole is): https://nvidia.custhelp.com lists both; newest first
+_TOOLKIT_HOLES = (
+    ("1.17.8", "CVE-2025-23266: an image can run code on the host"),
+    ("1.16.2", "CVE-2024-0132: an image can reach the host's file system"),
+)
+_UPDATE_TOOLKIT = "update nvidia-container-toolkit to {version} or newer, then restart Docker"
+
+
+def judge_engine(engine: EngineFacts | NoEngine) -> Finding:
+    """Judge whether there is an engine that can run the networks."""
+    needed = f"Docker Engine with API {API_MIN} or newer, Linux containers"
+    if isinstance(engine, NoEngine):
+        return Finding(
+            check="engine",
+            severity=Severity.ERROR,
+            found=engine.reason,
+            needed=needed,
+            running="only networks that can run without containers do so",
+            remedy=engine.remedy,
+        )
+    found = f"{engine.name} {engine.version}, API {engine.api}, at {engine.endpoint}"
+    if engine.os_type != "linux":
+        return Finding(
+            check="engine",
+            severity=Severity.ERROR,
+            found=f"{found}, {engine.os_type} containers",
+            needed=needed,
+            remedy="switch Docker Desktop to Linux containers",
+        )
+    if version_key(engine.api) < version_key(API_MIN):
+        return Finding(
+            check="engine", severity=Severity.ERROR, found=found, needed=needed, remedy="update Docker to 24 or newer"
+        )
+    return Finding(check="engine", severity=Severity.OK, found=found, needed=f"API {API_MIN} or newer")
+
+
+def judge_access(engine: EngineFacts, access: Access, *, gpu: bool) -> list[Finding]:
+    """Judge how GPUs will reach containers. `gpu`: this machine has one; without, that is only worth a note."""
+    has = [
+        f"hook {'installed' if engine.hook else 'not found'}",
+        f"nvidia runtime {'configured' if 'nvidia' in engine.runtimes else 'not configured'}",
+        f"CDI devices {', '.join(engine.cdi.devices) or 'none'}",
+    ]
+    findings = []
+    if access.route is None and not gpu:
+        findings.append(Finding(check="GPU access", severity=Severity.NOTE, found=f"{access.reason}; no GPU to give"))
+    elif access.route is None:
+        findings.append(
+            Finding(
+                check="GPU access",
+                severity=Severity.ERROR,
+                found=f"{access.reason} ({'; '.join(has)})",
+                needed="the NVIDIA container toolkit, or CDI devices that the engine reads",
+                running="networks that need a GPU cannot run in containers",
+                remedy=access.remedy,
+            )
+        )
+    else:
+        way = {Route.REQUEST: "a --gpus request", Route.CDI: f"CDI devices by name ({CDI_KIND}=...)"}[access.route]
+        findings.append(
+            Finding(
+                check="GPU access",
+                severity=Severity.OK,
+                found=f"{way}: {access.reason} ({'; '.join(has)})",
+            )
+        )
+    return findings + _judge_cdi(engine, access)
+
+
+def _judge_cdi(engine: EngineFacts, access: Access) -> list[Finding]:
+    """Judge the specifications themselves: an update of the driver leaves them naming files that are gone."""
+    # Only what will be used is worth an error.
+    bad = Severity.ERROR if access.route is Route.CDI else Severity.WARNING
+    findings = [
+        Finding(
+            check="CDI",
+            severity=Severity.WARNING,
+            found=text,
+            needed="readable specifications",
+            running="the engine ignores that file",
+            remedy=GENERATE_CDI,
+        )
+        for text in engine.cdi.broken
+    ]
+    missing = engine.cdi.missing_files
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        findings.append(
+            Finding(
+                check="CDI",
+                severity=bad,
+                found=f"the specifications mount {missing[0]}{more}, which is not there",
+                needed="specifications of the driver that is installed",
+                running="containers with CDI devices do not start",
+                remedy=GENERATE_CDI,
+            )
+        )
+    return findings
+
+
+def judge_toolkit(toolkit: Toolkit, engine: EngineFacts | NoEngine, *, gpu: bool) -> Finding:
+    """Judge the toolkit's version against its known holes: what runs in these containers is not to be trusted."""
+    newest = _TOOLKIT_HOLES[0][0]
+    needed = f"{newest} or newer"
+    if toolkit.version is None:
+        unused = not gpu or isinstance(engine, NoEngine) or bool(engine.cdi.devices) or bool(engine.elsewhere)
+        found = "not installed" if toolkit.program is None else f"{toolkit.program} does not tell its version"
+        severity = Severity.WARNING if toolkit.program else Severity.NOTE
+        return Finding(
+            check="NVIDIA toolkit",
+            severity=severity,
+            found=found + ("" if not unused else ", nothing here needs it"),
+            needed="" if unused and toolkit.program is None else needed,
+        )
+    holes = [hole for fixed, hole in _TOOLKIT_HOLES if version_key(toolkit.version) < version_key(fixed)]
+    if holes:
+        return Finding(
+            check="NVIDIA toolkit",
+            severity=Severity.WARNING,
+            found=f"{toolkit.version} ({'; '.join(holes)})",
+            needed=needed,
+            running="a malicious image or checkpoint can leave the container",
+            remedy=_UPDATE_TOOLKIT.format(version=newest),
+        )
+    return Finding(check="NVIDIA toolkit", severity=Severity.OK, found=toolkit.version, needed=needed)
+
+
+def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
+    """Say what the kind of the engine means: where it runs, as whom, and behind what."""
+    findings = [judge_cgroup(engine)]
+    if engine.elsewhere:
+        findings.append(
+            Finding(
+                check="remote engine",
+                severity=Severity.WARNING,
+                found=f"the engine runs {engine.elsewhere}",
+                needed="an engine on this machine",
+                running="it must see the run's folder under the same path; GPUs are not given",
+                measuring="NVML here sees another machine's GPUs: GPU numbers are not available",
+                remedy="run faceorch on the engine's own machine (docker context use default, or unset DOCKER_HOST)",
+            )
+        )
+    if engine.podman:
+        findings.append(
+            Finding(
+                check="Podman",
+                severity=Severity.WARNING,
+                found=f"Podman {engine.version} answers as Docker",
+                needed="Docker Engine, which faceorch is tested with",
+                running="not tested with faceorch: GPUs go in as CDI devices, limits and attached input may differ",
+                measuring="not tested: processes may not be attributed to their container",
+                remedy="use Docker Engine for measurements",
+            )
+        )
+    if engine.rootless:
+        gpus = "as CDI devices" if engine.cdi.devices else "only with no-cgroups = true in the toolkit's config.toml"
+        findings.append(
+            Finding(
+                check="rootless",
+                severity=Severity.NOTE,
+                found=f"{engine.name} runs as an ordinary user",
+                running=f"what a run writes belongs to you; GPUs go in {gpus}",
+                measuring="memory and CPU limits and counters need cgroup version 2"
+                + (", which is there" if engine.cgroup_version == "2" else f", {engine.cgroup_version} is there"),
+            )
+        )
+    if engine.remaps_users:
+        findings.append(
+            Finding(
+                check="user namespaces",
+                severity=Severity.ERROR,
+                found="the engine maps users to others (userns-remap)",
+                needed="runners write the run's folder as you",
+                running="runners may not write their videos",
+                remedy="remove userns-remap from /etc/docker/daemon.json and restart Docker, or use rootless Docker",
+            )
+        )
+    if engine.selinux:
+        findings.append(
+            Finding(
+                check="SELinux",
+                severity=Severity.WARNING,
+                found="the engine confines containers with SELinux",
+                running="containers may read and write only files labelled for them: runs may be denied their folder",
+                remedy="chcon -Rt container_file_t on the --out folder and on faceorch's cache",
+            )
+        )
+    if machine.container and not engine.root_here:  # not where the engine runs in the same container
+        findings.append(
+            Finding(
+                check="inside a container",
+                severity=Severity.WARNING,
+                found="faceorch itself runs in a container",
+                needed="the same paths inside and on the engine's host",
+                running="the engine looks for the run's folder under the host's paths: mount it under the same one",
+                measuring="processes of other containers are not seen by name",
+                remedy="install faceorch on the host (pip install faceorch)",
+            )
+        )
+    return findings
+
+
+def judge_cgroup(engine: EngineFacts) -> Finding:
+    """Judge how containers are limited and counted."""
+    found = f"version {engine.cgroup_version}"
+    if not engine.memory_limit:
+        return Finding(
+            check="cgroup",
+            severity=Severity.WARNING,
+            found=f"{found}, and the engine cannot limit memory",
+            needed="memory limits",
+            running="a network that takes all memory takes this host with it",
+            measuring="the memory of containers is not available",
+            remedy="rootless: delegate the memory controller to your user; else boot with cgroup_enable=memory",
+        )
+    if engine.cgroup_version == "1":
+        return Finding(
+            check="cgroup",
+            severity=Severity.NOTE,
+            found=found,
+            needed="2 from May 2029 on, when Docker drops version 1",
+            measuring="the engine tells the peak of a container's memory",
+        )
+    return Finding(
+        check="cgroup",
+        severity=Severity.OK,
+        found=found,
+        measuring="the peak of a container's memory is read from this host's /sys/fs/cgroup",
+    )

@@ -1,0 +1,172 @@
+"""Driver and GPUs, judged against what the bases and the networks need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from faceorch.bases import Base, choose_base
+from faceorch.doctor.findings import Finding, Severity, size
+from faceorch.doctor.probes import GpuUse
+from faceorch.doctor.problems import GB, Problem, driver_problem, held, kernel_problem, vram_problem
+from faceorch.networks import Needs
+from faceorch.record import Gpu
+from faceorch.telemetry.nvml import Gpus, GpuUser
+from faceorch.versions import version_key
+
+_INSTALL = "install the NVIDIA driver ({version} or newer), then restart the host"
+# What NVML says when it does not start, and what to do; first row first.
+_NVML_REMEDIES = (
+    ("Driver/library version mismatch", "restart the host: the driver was updated while the old one is still loaded"),
+    ("Driver Not Loaded", "sudo modprobe nvidia; if that fails, install the driver again (Secure Boot must trust it)"),
+    ("Insufficient Permissions", "let this user read and write /dev/nvidia* (groups video or render)"),
+    ("GPU is lost", "restart the host: a GPU does not answer any more"),
+    ("sees no GPU", "see that the GPU shows in lspci and is not bound to another driver (vfio-pci, nouveau)"),
+)
+
+
+def bases_used(needs: Mapping[str, Needs], gpus: Gpus, bases: Mapping[str, Base]) -> list[Base]:
+    """Return the bases that the networks will run on here; what they would prefer where none covers the GPUs."""
+    names = dict.fromkeys((need.bases, need.gpu) for need in needs.values())
+    chosen = (choose_base(wanted, gpus.gpus if gpu else (), bases) or bases[wanted[0]] for wanted, gpu in names)
+    return list({base.name: base for base in chosen}.values())
+
+
+def judge_driver(gpus: Gpus, used: list[Base], spared: list[str]) -> Finding:
+    """Judge the driver for the bases that are `used`; `spared` are the networks that need no GPU."""
+    used = [base for base in used if base.driver_min is not None]
+    oldest = max((base.driver_min or "" for base in used), default="", key=version_key)
+    needed = f"{oldest} or newer for {', '.join(base.name for base in used)}" if oldest else "any"
+    if not gpus.gpus:
+        remedy = next((remedy for sign, remedy in _NVML_REMEDIES if sign in gpus.reason), None)
+        return Finding(
+            check="driver",
+            severity=Severity.ERROR,
+            found=gpus.reason,
+            needed=f"an NVIDIA GPU, and its driver {needed}" if gpus.driver is None else "an NVIDIA GPU",
+            running=f"only networks that need no GPU run here: {', '.join(spared) or 'none'}",
+            remedy=remedy or f"on a host with an NVIDIA GPU: {_INSTALL.format(version=oldest)}",
+        )
+    for base in used:
+        problem = driver_problem(gpus.driver, base)
+        if problem is not None:
+            return _error("driver", problem)
+    return Finding(check="driver", severity=Severity.OK, found=gpus.driver or "version unknown", needed=needed)
+
+
+def judge_kernels(gpus: Gpus, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
+    """Judge the GPUs' architectures against the kernels of the bases' torch."""
+    findings = []
+    for names in dict.fromkeys(need.bases for need in needs.values() if need.gpu):
+        who = ", ".join(name for name, need in needs.items() if need.gpu and need.bases == names)
+        problem = kernel_problem(names, gpus.gpus, bases=bases)
+        if problem is not None:
+            findings.append(_error("kernels", problem, running=f"{who} cannot run on these GPUs together"))
+            continue
+        chosen = choose_base(names, gpus.gpus, bases)
+        assert chosen is not None  # or there would be a problem
+        passed = [bases[name] for name in names[: names.index(chosen.name)]]
+        lacking = [gpu for gpu in gpus.gpus if passed and not passed[0].covers(gpu.compute_capability)]
+        found = f"{', '.join(sorted({architecture(gpu) for gpu in gpus.gpus}))}; images stand on {held(chosen)}"
+        if lacking:
+            which = ", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in lacking)
+            found += f", because {held(passed[0])} has none for {which}"
+        findings.append(Finding(check="kernels", severity=Severity.OK, found=found, running=f"{who} can run"))
+    return findings
+
+
+def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[Finding]:
+    """Judge one GPU: its memory, who uses it, and whether it is divided."""
+    check = f"GPU {gpu.index}"
+    wanted = {name: need.vram_gb for name, need in needs.items() if need.gpu and need.vram_gb is not None}
+    state = None if use is None else use.state
+    free = "" if state is None else f", {size(state.free_bytes)} free"
+    found = f"{gpu.name}, compute capability {gpu.compute_capability}, {size(gpu.memory_bytes)}{free}"
+    most = f"{max(wanted.values()):g} GB for {_names_of(wanted, max(wanted.values()))}" if wanted else ""
+    findings = []
+    small = {name: gb for name, gb in wanted.items() if vram_problem([gpu], gb) is not None}
+    computing = [] if state is None else [user for user in state.users if user.computes]
+    drawing = [] if state is None else [user for user in state.users if not user.computes]
+    users = "" if use is None or state is None else _users(computing or drawing, use.names)
+    if small:
+        findings.append(
+            Finding(
+                check=check,
+                severity=Severity.ERROR,
+                found=found,
+                needed=most,
+                running=f"{', '.join(small)} cannot run on it",
+                remedy=f"use a GPU with {min(small.values()):g} GB or more, or leave this one out with --gpus",
+            )
+        )
+    elif computing or drawing:
+        findings.append(
+            Finding(
+                check=check,
+                severity=Severity.WARNING if computing else Severity.NOTE,
+                found=f"{found}; in use by {users}",
+                needed=most,
+                running=_tight(state.free_bytes if state else None, wanted),
+                measuring="energy and memory of the whole GPU are only told when nobody else uses it"
+                if computing
+                else "energy and memory of the whole GPU include what the screen needs",
+                remedy="wait for those processes, or choose another GPU with --gpus" if computing else "",
+            )
+        )
+    else:
+        idle = "; nobody uses it" if state is not None else ""
+        findings.append(Finding(check=check, severity=Severity.OK, found=f"{found}{idle}", needed=most))
+    if state is not None and state.mig:
+        findings.append(_judge_mig(check, state.mig_bytes, wanted))
+    return findings
+
+
+def _judge_mig(check: str, instances: tuple[int, ...], wanted: Mapping[str, float]) -> Finding:
+    told = ", ".join(size(count) for count in instances) or "none made"
+    largest = max(instances, default=0)
+    small = [name for name, gb in wanted.items() if largest < gb * GB]
+    return Finding(
+        check=f"{check} MIG",
+        severity=Severity.ERROR if small else Severity.WARNING,
+        found=f"the GPU is divided (MIG): instances of {told}",
+        needed="a whole GPU, which faceorch is tested with",
+        running="a network sees one instance, not the GPU"
+        + (f"; too small for {', '.join(small)}" if small else "; not tested with faceorch"),
+        measuring="NVML tells no utilisation of a divided GPU; power and energy are the whole GPU's",
+        remedy="nvidia-smi -mig 0 (as root), or choose another GPU with --gpus",
+    )
+
+
+def _tight(free_bytes: int | None, wanted: Mapping[str, float]) -> str:
+    """Say which networks do not fit beside those who use the GPU now."""
+    if free_bytes is None:
+        return ""
+    late = [name for name, gb in wanted.items() if free_bytes < gb * GB]
+    return f"too little is free now for {', '.join(late)}" if late else ""
+
+
+def _users(users: list[GpuUser], names: Mapping[int, str]) -> str:
+    told = []
+    for user in users:
+        memory = "memory n/a" if user.memory_bytes is None else size(user.memory_bytes)
+        told.append(f"{names.get(user.pid, 'unknown')} (pid {user.pid}, {memory})")
+    return ", ".join(told)
+
+
+def _names_of(wanted: Mapping[str, float], gb: float) -> str:
+    return ", ".join(name for name, value in wanted.items() if value == gb)
+
+
+def architecture(gpu: Gpu) -> str:
+    """Return a GPU's architecture as compilers write it."""
+    return f"sm_{gpu.compute_capability.replace('.', '')}"
+
+
+def _error(check: str, problem: Problem, running: str = "") -> Finding:
+    return Finding(
+        check=check,
+        severity=Severity.ERROR,
+        found=problem.found,
+        needed=problem.needed,
+        running=running,
+        remedy=problem.remedy,
+    )

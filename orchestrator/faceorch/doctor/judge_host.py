@@ -1,0 +1,108 @@
+"""The machine, judged: its kind, memory and disks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from faceorch.doctor.findings import Finding, Severity, size
+from faceorch.doctor.probes import Machine, Space
+from faceorch.doctor.problems import GB, ram_problem
+from faceorch.networks import Needs
+
+ARCHITECTURE = "x86_64"
+
+
+def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
+    """Judge operating system and processor: the locks hold wheels for one architecture."""
+    where = engine_architecture or machine.architecture
+    found = f"{machine.system} {machine.kernel}, {machine.architecture}"
+    if where != machine.architecture:
+        found += f"; the engine's machine is {where}"
+    needed = f"Linux on {ARCHITECTURE}"
+    if where != ARCHITECTURE:
+        return Finding(
+            check="system",
+            severity=Severity.ERROR,
+            found=found,
+            needed=needed,
+            running=f"the torch that is locked for GPU networks has GPU code only in its {ARCHITECTURE} wheels",
+            remedy=f"run it on a host with an {ARCHITECTURE} processor",
+        )
+    if machine.system != "Linux":
+        return Finding(
+            check="system",
+            severity=Severity.WARNING,
+            found=found,
+            needed=needed,
+            running="not tested with faceorch; NVIDIA GPUs reach containers only on Linux",
+            remedy="run it on Linux, or in WSL2 under Windows",
+        )
+    if machine.wsl:
+        return Finding(
+            check="system",
+            severity=Severity.WARNING,
+            found=f"{found} (WSL2)",
+            needed=needed,
+            running="containers get every GPU or none: one of several cannot be chosen",
+            measuring="Windows does not tell the GPU memory of a process: peaks come from torch's allocator",
+            remedy="measure on Linux itself where numbers must be compared",
+        )
+    return Finding(check="system", severity=Severity.OK, found=found, needed=needed)
+
+
+def judge_memory(machine: Machine, engine_bytes: int, needs: Mapping[str, Needs]) -> Finding:
+    """Judge the memory of the machine that the containers run on."""
+    total = min(machine.memory_bytes, engine_bytes or machine.memory_bytes)
+    found = f"{size(total)}, {size(machine.available_bytes)} available"
+    if total < machine.memory_bytes * 0.9:
+        found = f"{size(total)} for the engine's containers; this machine has {size(machine.memory_bytes)}"
+    most_gb = max((need.ram_gb for need in needs.values()), default=0.0)
+    who = ", ".join(name for name, need in needs.items() if need.ram_gb == most_gb)
+    needed = f"{most_gb:g} GB for {who}" if who else ""
+    lacking = [name for name, need in needs.items() if ram_problem(total, need.ram_gb) is not None]
+    if lacking:
+        fewest = min(needs[name].ram_gb for name in lacking)
+        return Finding(
+            check="memory",
+            severity=Severity.ERROR,
+            found=found,
+            needed=needed,
+            running=f"{', '.join(lacking)} cannot run here",
+            remedy=f"run them on a host with {fewest:g} GB of memory or more, or give the engine's machine more",
+        )
+    late = [name for name, need in needs.items() if machine.available_bytes < need.ram_gb * GB]
+    if late:
+        return Finding(
+            check="memory",
+            severity=Severity.WARNING,
+            found=found,
+            needed=needed,
+            running=f"too little is available now for {', '.join(late)}: it may be killed",
+            measuring="swapping makes times worthless",
+            remedy="end other programs first",
+        )
+    return Finding(check="memory", severity=Severity.OK, found=found, needed=needed)
+
+
+def judge_space(check: str, space: Space, needed_bytes: int, what: str, remedy: str) -> Finding:
+    """Judge the free space of a disk; `what` says what it is needed for."""
+    needed = f"{size(needed_bytes)} for {what}" if needed_bytes else f"nothing more: {what}"
+    if space.free_bytes is None:
+        return Finding(
+            check=check,
+            severity=Severity.WARNING,
+            found=f"{space.path} cannot be looked at: {space.reason}",
+            needed=needed,
+            remedy="see how much is free there: df -h",
+        )
+    found = f"{size(space.free_bytes)} free at {space.path}"
+    if space.free_bytes < needed_bytes:
+        return Finding(
+            check=check,
+            severity=Severity.ERROR,
+            found=found,
+            needed=needed,
+            running="not everything fits: downloads and builds stop with a full disk",
+            remedy=remedy,
+        )
+    return Finding(check=check, severity=Severity.OK, found=found, needed=needed)

@@ -1,0 +1,169 @@
+"""Looks at this machine and keeps what it sees; nothing is judged here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from faceorch import proc
+from faceorch.engine import connect, endpoint
+from faceorch.engine_facts import EngineFacts, read_facts
+from faceorch.errors import UserError
+from faceorch.telemetry.nvml import Gpus, GpuState, read_gpus, read_states
+
+# The first one tells the toolkit's version; the second is older than it and comes from the same release.
+_TOOLKIT = (("nvidia-ctk", "--version"), ("nvidia-container-cli", "--version"))
+_CONTAINERD_ROOT = "/var/lib/containerd"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoEngine:
+    """No engine could be used: why, and what to do."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """This machine. `container` says that faceorch itself runs in one."""
+
+    system: str
+    kernel: str
+    architecture: str
+    container: bool
+    memory_bytes: int
+    available_bytes: int
+
+    @property
+    def wsl(self) -> bool:
+        """Say whether it is a Linux under Windows (WSL2)."""
+        return "microsoft" in self.kernel.lower()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Space:
+    """Free space of the disk that holds a folder; None where it could not be asked, and why."""
+
+    path: str
+    free_bytes: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toolkit:
+    """The NVIDIA container toolkit; without a version there is none, or it does not say."""
+
+    version: str | None
+    program: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GpuUse:
+    """What a GPU is doing now, its users by name; `state` is None where NVML does not tell."""
+
+    state: GpuState | None
+    names: dict[int, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Everything that was looked at."""
+
+    machine: Machine
+    gpus: Gpus
+    uses: dict[str, GpuUse]
+    engine: EngineFacts | NoEngine
+    toolkit: Toolkit
+    image_space: Space | None
+    cache_space: Space
+
+
+def probe(cache: Path) -> Facts:
+    """Look at everything; `cache` is where weights and environments go."""
+    engine = probe_engine()
+    gpus = read_gpus()
+    return Facts(
+        machine=probe_machine(),
+        gpus=gpus,
+        uses={state.uuid: GpuUse(state=state, names=_names(state)) for state in read_states()},
+        engine=engine,
+        toolkit=probe_toolkit(),
+        image_space=None if isinstance(engine, NoEngine) or engine.elsewhere else probe_space(_image_folder(engine)),
+        cache_space=probe_space(cache),
+    )
+
+
+def probe_engine() -> EngineFacts | NoEngine:
+    """Ask the engine what it is."""
+    import docker.errors
+    import requests
+
+    try:
+        return read_facts(connect(), endpoint())
+    except UserError as error:
+        return NoEngine(reason=error.message, remedy=error.remedy)
+    except (docker.errors.APIError, requests.RequestException) as error:
+        return NoEngine(
+            reason=f"the container engine at {endpoint()} answers, but not what was asked: {error}",
+            remedy="see the engine's log (journalctl -u docker), restart it",
+        )
+
+
+def probe_machine() -> Machine:
+    """Look at this machine."""
+    memory = psutil.virtual_memory()
+    return Machine(
+        system=platform.system(),
+        kernel=platform.release(),
+        architecture={"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine()),
+        container=Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+        memory_bytes=memory.total,
+        available_bytes=memory.available,
+    )
+
+
+def probe_space(folder: Path) -> Space:
+    """Ask how much room there is for `folder`, which may not exist yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    try:
+        return Space(path=str(folder), free_bytes=psutil.disk_usage(str(existing)).free)
+    except OSError as error:
+        return Space(path=str(folder), free_bytes=None, reason=error.strerror or str(error))
+
+
+def probe_toolkit() -> Toolkit:
+    """Ask the NVIDIA container toolkit for its version."""
+    for program, *arguments in _TOOLKIT:
+        if shutil.which(program) is None:
+            continue
+        try:
+            done = proc.run([program, *arguments])
+        except OSError:  # there, but not to be started by this user
+            continue
+        found = re.search(r"version:?\s+v?(\d+\.\d+\.\d+)", "\n".join(done.tail))
+        return Toolkit(version=found[1] if found else None, program=program)
+    return Toolkit(version=None)
+
+
+def _image_folder(engine: EngineFacts) -> Path:
+    """Return where the engine keeps images; Engine 29's containerd store is beside the engine's own folder."""
+    if engine.containerd_store and Path(_CONTAINERD_ROOT).is_dir():
+        return Path(_CONTAINERD_ROOT)
+    return Path(engine.root or "/var/lib/docker")
+
+
+def _names(state: GpuState) -> dict[int, str]:
+    names = {}
+    for user in state.users:
+        try:
+            names[user.pid] = psutil.Process(user.pid).name()
+        except psutil.Error:  # in another container, or just gone
+            names[user.pid] = "unknown"
+    return names

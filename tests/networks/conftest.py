@@ -1,0 +1,96 @@
+"""Real networks in the environments that faceorch builds for them, shared by all tests so that each is built once."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from faceorch.networks import Network, docker_folder, load_networks
+from faceorch.observe import Observer
+from faceorch.paths import home
+from faceorch.record import RunFolder
+from faceorch.runs import Request, start_run
+
+ASSETS = Path(__file__).parents[2] / "assets"
+NETWORKS = list(load_networks([docker_folder()]).values())
+# Taken before any test moves it: environments are large, and the same for every test.
+SHARED_HOME = home()
+RATE = 24000
+
+Frames = NDArray[np.uint8]
+
+
+class Silent(Observer):
+    """Hears nothing."""
+
+
+@pytest.fixture
+def own_home(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Use the environments that are there already."""
+    monkeypatch.setenv("FACEORCH_HOME", str(SHARED_HOME))
+    monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
+    return SHARED_HOME
+
+
+@pytest.fixture(scope="session")
+def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of the demo's clip, followed by one of silence."""
+    path = tmp_path_factory.mktemp("clips") / "speech.wav"
+    with wave.open(str(ASSETS / "clip.wav")) as source:
+        samples = np.frombuffer(source.readframes(2 * RATE), np.int16)
+    return write_samples(path, np.concatenate([samples, np.zeros(RATE, np.int16)]))
+
+
+def write_samples(path: Path, samples: NDArray[Any]) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+Animate = Callable[..., RunFolder]
+
+
+@pytest.fixture
+def animate(tmp_path: Path) -> Animate:
+    """Return a function that walks the whole road with one network and returns the run's folder."""
+
+    def run(network: Network | str, portrait: Path, clip: Path, **changes: Any) -> RunFolder:
+        name = network if isinstance(network, str) else network.name
+        settings = changes.pop("settings", {})
+        request: dict[str, Any] = {
+            "image": portrait,
+            "audio": clip,
+            "networks": (name,),
+            "runtime": "venv",
+            "out": tmp_path / "results",
+            "timeout_s": 300.0,
+            "settings": {name: settings},
+        }
+        return start_run(Request(**{**request, **changes}), Silent())
+
+    return run
+
+
+def frames_of(folder: RunFolder, name: str) -> Frames:
+    """Return the decoded frames (frames, height, width, 3) of a network's video."""
+    import av
+
+    with av.open(str(folder.video(name))) as container:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == Fraction(25)
+    return np.stack(pictures)
+
+
+def can_run_here(network: Network) -> bool:
+    """Say whether a network needs neither a GPU nor an image, so that any machine can run it."""
+    return not network.missing_files and not network.manifest.needs.gpu and "venv" in network.manifest.needs.runtimes

@@ -1,0 +1,145 @@
+"""The baseline: a mouth that follows more than loudness, blinks, and a picture that stays whole."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from faceorch.errors import InputError
+from faceorch.networks import docker_folder
+from faceorch.record import RunFolder
+from tests.networks.conftest import ASSETS, RATE, Animate, Frames, frames_of
+
+NAME = "baseline"
+SMALL: dict[str, Any] = {"max_size": 256}
+STILL: dict[str, Any] = {**SMALL, "head_motion": 0.0, "blinks_per_minute": 0.0}
+# Places of the demo's face in a 256x256 frame: rows, columns.
+MOUTH, EYES = (slice(102, 130), slice(108, 150)), (slice(68, 84), slice(100, 152))
+CODEC = 2.5  # grey levels that a still picture may differ from its first frame after encoding
+CORNERS = ((slice(0, 20), slice(0, 40)), (slice(0, 20), slice(216, 256)))
+
+
+def change(frames: Frames, place: tuple[slice, slice]) -> NDArray[np.float64]:
+    """Mean absolute difference of every frame from the first, in a place, in grey levels."""
+    part = frames[(slice(None), *place)].astype(np.float64)
+    return np.asarray(np.abs(part - part[0]).mean(axis=(1, 2, 3)))
+
+
+@pytest.fixture
+def talk(animate: Animate, demo_clip: Path) -> Any:
+    def make(**settings: Any) -> Frames:
+        return frames_of(animate(NAME, ASSETS / "face.png", demo_clip, settings=settings), NAME)
+
+    return make
+
+
+def test_the_mouth_moves_with_speech_and_rests_in_silence(talk: Any) -> None:
+    moved = change(talk(**STILL), MOUTH)
+    speech, silence = moved[5:48], moved[65:]
+    assert speech.max() > 12
+    assert speech.std() > 2
+    assert silence.max() < speech.max() / 3
+    assert silence.std() < 0.5
+
+
+def test_without_expression_nothing_but_the_codec_moves(talk: Any) -> None:
+    frames = talk(**{**STILL, "expression": 0.0})
+    assert change(frames, (slice(None), slice(None))).max() < CODEC
+
+
+def test_hair_and_background_stay_whole_while_the_mouth_moves(talk: Any) -> None:
+    frames = talk(**STILL)
+    for corner in CORNERS:
+        assert change(frames, corner).max() < CODEC
+    assert change(frames, (slice(10, 40), slice(70, 190))).max() < 2 * CODEC, "hair has more for the codec to smooth"
+
+
+def test_both_eyes_blink(talk: Any) -> None:
+    frames = talk(**{**STILL, "expression": 0.0, "blinks_per_minute": 60.0})
+    rows, columns = EYES
+    middle = (columns.start + columns.stop) // 2
+    for half in (slice(columns.start, middle), slice(middle, columns.stop)):
+        moved = change(frames, (rows, half))
+        assert moved.max() > 12
+        assert (moved > 9).mean() < 0.5, "open most of the time"
+
+
+def test_the_head_sways_a_little(talk: Any) -> None:
+    moved = change(talk(**{**SMALL, "blinks_per_minute": 0.0}), (slice(20, 60), slice(60, 200)))
+    assert 1 < moved.max() < 40
+
+
+def test_portraits_of_odd_size_get_even_videos(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
+    with Image.open(ASSETS / "face.png") as face:
+        face.convert("L").resize((301, 299)).save(tmp_path / "odd.png")
+    video = animate(NAME, tmp_path / "odd.png", demo_clip).run.jobs[0].video
+    assert video is not None
+    assert (video.width, video.height) == (300, 298)
+
+
+def test_a_face_that_is_too_small_is_told_with_its_size(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
+    with Image.open(ASSETS / "face.png") as face:
+        wall = Image.new("RGB", (600, 600), (90, 110, 100))
+        wall.paste(face.convert("RGB").resize((150, 150)), (200, 200))
+        wall.save(tmp_path / "far.png")
+    with pytest.raises(InputError, match=r"face is \d+ px wide in portrait.png, 64 px or more needed: crop closer"):
+        animate(NAME, tmp_path / "far.png", demo_clip)
+
+
+def test_frames_per_second_are_a_setting(animate: Animate, demo_clip: Path) -> None:
+    folder: RunFolder = animate(NAME, ASSETS / "face.png", demo_clip, settings={**SMALL, "fps": 10})
+    video = folder.run.jobs[0].video
+    assert video is not None
+    assert (video.fps, video.frames) == (10, 30)
+
+
+@pytest.fixture(scope="module")
+def voice() -> Iterator[tuple[ModuleType, ModuleType]]:
+    """The modules that listen and move; they need numpy alone."""
+    folder = str(docker_folder() / NAME)
+    sys.path.insert(0, folder)
+    yield importlib.import_module("baseline_voice"), importlib.import_module("baseline_motion")
+    sys.path.remove(folder)
+
+
+def vowel(formants_hz: tuple[float, float], seconds: float = 0.4) -> NDArray[np.float64]:
+    """A glottal pulse train at 120 Hz through two resonances: a vowel of a textbook."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    sound = np.zeros(len(times))
+    for harmonic in range(1, 40):
+        hz = 120.0 * harmonic
+        gain = sum(1.0 / (1.0 + ((hz - centre) / 90.0) ** 2) for centre in formants_hz) / harmonic**0.5
+        sound += gain * np.sin(2 * np.pi * hz * times)
+    return np.asarray(sound / np.sqrt((sound**2).mean()))
+
+
+def hiss(seconds: float = 0.4) -> NDArray[np.float64]:
+    noise = np.diff(np.random.default_rng(0).normal(size=round(seconds * RATE) + 2), 2)
+    return np.asarray(noise / np.sqrt((noise**2).mean()))
+
+
+def test_vowels_and_hiss_of_the_same_loudness_shape_the_mouth_differently(
+    voice: tuple[ModuleType, ModuleType],
+) -> None:
+    listening, moving = voice
+    pause = np.zeros(round(0.2 * RATE))
+    open_ah, close_oo, front_ee = vowel((750.0, 1200.0)), vowel((320.0, 800.0)), vowel((300.0, 2300.0))
+    parts = [pause, open_ah, pause, close_oo, pause, front_ee, pause, hiss(), pause]
+    samples = (np.concatenate(parts) * 3000).clip(-32768, 32767).astype(np.int16)
+    curves = moving.articulate(listening.listen(samples, RATE))
+    middles = {"ah": 0.4, "oo": 1.0, "ee": 1.6, "ss": 2.2}
+    at = {name: curves[round(s * listening.RATE_HZ)] for name, s in middles.items()}
+    assert at["ah"][moving.JAW] > 1.3 * at["oo"][moving.JAW]
+    assert at["ah"][moving.JAW] > 2 * at["ss"][moving.JAW]
+    assert at["oo"][moving.ROUND] > 0.05 + at["ee"][moving.ROUND]
+    assert at["ee"][moving.SPREAD] > 0.05 + at["oo"][moving.SPREAD]
+    assert at["ss"][moving.BARE] > at["oo"][moving.BARE] + 0.2

@@ -1,0 +1,141 @@
+"""Clips from text: 24 kHz mono, trimmed cleanly, from a service when it answers and from espeak-ng when not."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import pytest
+
+from faceorch import speech
+from faceorch.errors import SpeechError
+from faceorch.speech import RATE_HZ, EspeakNg, Unreachable, speak
+from tests.unit.test_cli import faceorch
+
+TEXT = "Good evening. Here is the news."
+
+
+class Service:
+    """Stands in for the network's engine: says a tone, or does not answer."""
+
+    name = "edge-tts"
+
+    def __init__(self, answers: bool) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str]] = []
+
+    def voices(self) -> list[str]:
+        return ["en-US-GuyNeural"]
+
+    def synthesise(self, text: str, voice: str) -> tuple[bytes, int]:
+        self.asked.append((text, voice))
+        if not self.answers:
+            raise Unreachable("the speech service cannot be reached: no route", "use --engine espeak-ng")
+        return b"\x00\x20\x00\xe0" * RATE_HZ, RATE_HZ
+
+
+def samples_of(pcm: bytes) -> memoryview[int]:
+    return memoryview(pcm).cast("h")
+
+
+def test_espeak_ng_needs_no_network_and_is_trimmed() -> None:
+    clip = speak(TEXT, engine="espeak-ng")
+    samples = samples_of(clip.pcm)
+    assert clip.sample_rate_hz == 24000
+    assert 1.5 < clip.duration_s < 4
+    quiet = [abs(value) < 200 for value in samples]
+    margin = round(0.12 * RATE_HZ)
+    assert not all(quiet[:margin]), "at most a breath of silence before the first word"
+    assert not all(quiet[-margin:])
+
+
+@pytest.mark.parametrize("seconds", [1.0, 15.0])
+def test_seconds_are_exact_and_the_end_does_not_click(seconds: float) -> None:
+    clip = speak(TEXT, engine="espeak-ng", seconds=seconds)
+    samples = samples_of(clip.pcm)
+    assert len(samples) == round(seconds * RATE_HZ)
+    assert abs(samples[-1]) < 50
+
+
+def test_the_service_is_taken_when_it_answers() -> None:
+    online = Service(answers=True)
+    clip = speak("  Hello\n there ", online=online)
+    assert online.asked == [("Hello there", "en-US-GuyNeural")]
+    assert clip.duration_s == pytest.approx(2.0)
+
+
+def test_without_the_service_espeak_ng_speaks_and_says_so() -> None:
+    notes: list[str] = []
+    clip = speak(TEXT, online=Service(answers=False), note=notes.append)
+    assert notes == ["the speech service cannot be reached: no route; speaking with espeak-ng instead"]
+    assert clip.duration_s > 1
+
+
+def test_a_chosen_engine_or_voice_is_never_replaced() -> None:
+    with pytest.raises(Unreachable):
+        speak(TEXT, engine="edge-tts", online=Service(answers=False))
+    with pytest.raises(Unreachable):
+        speak(TEXT, voice="en-GB-RyanNeural", online=Service(answers=False))
+    with pytest.raises(SpeechError, match="is a voice of edge-tts, not of espeak-ng"):
+        speak(TEXT, voice="en-GB-RyanNeural", engine="espeak-ng")
+
+
+def test_an_unknown_voice_brings_the_nearest() -> None:
+    with pytest.raises(SpeechError) as caught:
+        speak(TEXT, engine="espeak-ng", voice="en-uss")
+    assert caught.value.message == "espeak-ng has no voice 'en-uss' (did you mean 'en-us'?)"
+    assert "en-us" in EspeakNg().voices()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("  \n ", "there is nothing to say: the text is empty"),
+        ("...", "there is nothing to say: the text is empty"),
+        ("a" * 20001, "the text has 20001 characters, at most 20000 allowed"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(text: str, message: str) -> None:
+    with pytest.raises(SpeechError) as caught:
+        speak(text, engine="espeak-ng")
+    assert caught.value.message == message
+
+
+def test_long_speech_is_cut_at_a_pause() -> None:
+    text = " ".join(["This is a sentence of some length."] * 8)
+    whole = speak(text, engine="espeak-ng")
+    cut = samples_of(speech.speak(text, engine="espeak-ng", seconds=whole.duration_s / 2).pcm)
+    assert max(abs(value) for value in cut[-round(0.03 * RATE_HZ) :]) < 200
+
+
+class TestCommand:
+    def test_it_writes_a_clip_and_says_what_it_is(self, tmp_path: Path) -> None:
+        path = tmp_path / "clip.wav"
+        done = faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "--seconds", "2", "-o", str(path))
+        assert (done.returncode, done.stdout) == (0, f"{path}: 2.00 s, 24000 Hz, mono\n")
+        with wave.open(str(path)) as file:
+            assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (24000, 1, 48000)
+
+    def test_the_same_command_gives_the_same_bytes(self, tmp_path: Path) -> None:
+        paths = [tmp_path / "one.wav", tmp_path / "two.wav"]
+        for path in paths:
+            faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(path))
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+    def test_it_writes_over_nothing_unasked(self, tmp_path: Path) -> None:
+        path = tmp_path / "clip.wav"
+        path.write_bytes(b"mine")
+        done = faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(path))
+        assert done.returncode == 4
+        assert f"error: {path} exists\n" in done.stderr
+        assert path.read_bytes() == b"mine"
+
+    def test_the_clip_of_the_demo_is_what_its_recipe_makes(self, tmp_path: Path) -> None:
+        assets = Path(__file__).parents[2] / "assets"
+        path = tmp_path / "clip.wav"
+        text = str(assets / "clip.txt")
+        done = faceorch("speak", "--engine", "espeak-ng", "--file", text, "--seconds", "15", "-o", str(path))
+        assert done.returncode == 0, done.stderr
+        with wave.open(str(path)) as made, wave.open(str(assets / "clip.wav")) as kept:
+            assert made.getparams() == kept.getparams()
+            assert made.getnframes() == 15 * 24000

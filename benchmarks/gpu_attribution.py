@@ -9,9 +9,9 @@ engine that gives GPUs to containers. Exit code 1: something does not fit.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import platform
-import shutil
 import sys
 import tempfile
 import traceback
@@ -47,18 +47,14 @@ def main() -> None:
         "python": platform.python_version(),
     }
     print(json.dumps(machine), flush=True)
-    folder = Path(tempfile.mkdtemp(prefix="faceorch-gpu-"))
     failed = 0
-    try:
+    with contextlib.ExitStack() as after:
+        folder = Path(after.enter_context(tempfile.TemporaryDirectory(prefix="faceorch-gpu-")))
         lab = Lab(folder, given.image, given.python)
+        after.callback(lab.close)
         names = [name for name in possible(lab) if not given.only or name in given.only or name == "context"]
         for name in names:
             failed += _one(lab, name, machine, given.out)
-    finally:
-        log = folder / "build.log"
-        if log.is_file():
-            shutil.copy(log, given.out / "build.log")
-        shutil.rmtree(folder, ignore_errors=True)
     print(f"{failed} of the checks do not hold" if failed else "every check holds", flush=True)
     sys.exit(1 if failed else 0)
 

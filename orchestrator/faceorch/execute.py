@@ -9,7 +9,7 @@ import queue
 import shlex
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -163,7 +163,7 @@ class Executor:
             made = self._attempt(plan, ready, job, work, log, turn)
             if isinstance(made, Failure):
                 job.times.prepare_s = prepare_s
-                return made
+                return replace(made, reason=f"{made.reason} ({turn})") if repeats.several(options) else made
             job.notes += repeats.gpu_remarks(job.gpus, prefix=f"{turn}: " if repeats.several(options) else "")
             if repeats.several(options):
                 job.repetitions.append(_repetition(job, turn, started, made))

@@ -282,9 +282,10 @@ class _JsonLines(Display):
 
 
 def closing_lines(run: Run, folder: Path) -> list[str]:
-    """Return where the videos and the report are, and how to go on."""
+    """Return what to mind, where the videos and the report are, and how to go on."""
     path = os.path.relpath(folder)
-    lines = [f"videos: {path}", f"report: {path}/report.html"]
+    lines = [f"{job.network}: mind: {note}" for job in run.jobs for note in job.notes]
+    lines += [f"videos: {path}", f"report: {path}/report.html"]
     if run.status is RunStatus.INTERRUPTED:
         lines.append(f"interrupted; finish it with: faceorch run --resume {shlex.quote(path)}")
     return lines

@@ -53,14 +53,16 @@ def main() -> None:
         lab = Lab(folder, given.image, given.python)
         after.callback(lab.close)
         names = [name for name in possible(lab) if not given.only or name in given.only or name == "context"]
+        records: dict[str, Any] = {}
         for name in names:
-            failed += _one(lab, name, machine, given.out)
+            failed += _one(lab, name, records)
+            (given.out / "samples.json").write_bytes(msgspec.json.encode({"machine": machine, "scenarios": records}))
     print(f"{failed} of the checks do not hold" if failed else "every check holds", flush=True)
     sys.exit(1 if failed else 0)
 
 
-def _one(lab: Lab, name: str, machine: dict[str, Any], out: Path) -> int:
-    """Run one scenario, print its checks, write its samples; return how many checks do not hold."""
+def _one(lab: Lab, name: str, records: dict[str, Any]) -> int:
+    """Run one scenario, print its checks, keep its samples; return how many checks do not hold."""
     try:
         outcome = SCENARIOS[name](lab)
     except Exception:  # one scenario that breaks must not take the others' samples with it
@@ -68,11 +70,11 @@ def _one(lab: Lab, name: str, machine: dict[str, Any], out: Path) -> int:
         return 1
     for check in outcome.checks:
         print(f"{name}: {'holds ' if check.holds else 'FAILS '} {check.name}: {check.found}", flush=True)
-    (out / f"{name}.json").write_bytes(msgspec.json.encode(_record(outcome, machine, lab)))
+    records[name] = _record(outcome, lab)
     return sum(not check.holds for check in outcome.checks)
 
 
-def _record(outcome: Outcome, machine: dict[str, Any], lab: Lab) -> Any:
+def _record(outcome: Outcome, lab: Lab) -> Any:
     """Return a scenario as data: what was seen, and what is known about it. Serial numbers are left out."""
     jobs = {
         name: {
@@ -88,8 +90,6 @@ def _record(outcome: Outcome, machine: dict[str, Any], lab: Lab) -> Any:
     checks = [[check.name, check.holds, check.found] for check in outcome.checks]
     text = json.dumps(
         {
-            "scenario": outcome.name,
-            "machine": machine,
             "expected": {**outcome.expected, "context_bytes": lab.context_bytes},
             "jobs": jobs,
             "checks": checks,

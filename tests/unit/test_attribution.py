@@ -181,6 +181,13 @@ def test_a_split_gpu_is_never_exclusive_and_its_delta_is_not_used() -> None:
     )
 
 
+def test_a_sample_without_processes_is_unknown_and_not_zero() -> None:
+    between = replace(sample(2), processes=None)
+    gone = process(7, 900, started=None)
+    found = attribute(IDLE, [sample(1, process(7, 900)), between, sample(3, gone)], TARGET)
+    assert (mib(found), found.method, found.exclusive) == ([900, None, 900], "per_process", True)
+
+
 def test_no_sample_is_no_figure() -> None:
     found = attribute(IDLE, [], TARGET)
     assert (found.method, found.note, found.peak_bytes) == ("unavailable", "no sample was taken", None)

@@ -149,7 +149,7 @@ def test_a_look_that_takes_long_is_followed_by_a_rest() -> None:
             pass
         return True
 
-    with Ticker("faceorch-test", slow, 50.0) as ticker:
+    with Ticker("faceorch-test", slow, 50.0, 0.02) as ticker:
         time.sleep(0.5)
     assert ticker.late >= 1
     assert ticker.cpu_s < 0.05, "50 looks a second would have taken a quarter of a second"
@@ -163,7 +163,7 @@ class TestNvml:
     def test_a_process_that_computes_and_draws_is_one(self, nvml: FakeNvml) -> None:
         nvml.compute, nvml.graphics = [(7, 900), (8, 10)], [(7, 850), (9, 40)]
         with Nvml(["GPU-0"], self.facts) as door:
-            (sample,) = door.read(1.0)
+            (sample,) = door.read(1.0, whole=True)
         assert sample.processes is not None
         assert [(p.pid, (p.memory_bytes or 0) // MIB) for p in sample.processes] == [(7, 900), (8, 10), (9, 40)]
         assert (sample.utilisation_percent, sample.power_w, sample.sm_clock_mhz, sample.throttle) == (90, 150, 1800, 4)
@@ -172,14 +172,32 @@ class TestNvml:
         nvml.refused = {"energy", "throttle", "processes"}
         nvml.compute = [(7, None)]
         with Nvml(["GPU-0"], self.facts) as door:
-            (sample,) = door.read(1.0)
+            (sample,) = door.read(1.0, whole=True)
             assert door.errors["GPU-0"]["energy"] == "Not Supported"
         assert (sample.energy_j, sample.throttle, sample.processes) == (None, None, None)
+
+    def test_what_changes_slowly_is_asked_less_often(self, nvml: FakeNvml) -> None:
+        with Nvml(["GPU-0"], self.facts) as door:
+            samples = [door.read(float(t))[0] for t in range(10)]
+        asked = {
+            name: sum(getattr(sample, name) is not None for sample in samples)
+            for name in ("used_bytes", "utilisation_percent", "power_w", "processes", "sm_clock_mhz", "temperature_c")
+        }
+        assert asked == {
+            "used_bytes": 10,
+            "utilisation_percent": 10,
+            "power_w": 10,
+            "processes": 10,
+            "sm_clock_mhz": 2,
+            "temperature_c": 1,
+        }
+        rare = [sum(getattr(s, n) is not None for n in ("sm_clock_mhz", "temperature_c", "energy_j")) for s in samples]
+        assert max(rare) == 1, "two of them never fall on the same look"
 
     def test_of_a_split_gpu_every_instance_is_asked(self, nvml: FakeNvml) -> None:
         nvml.instances, nvml.compute = [[(7, 300)], [(8, None), (7, 100)]], [(99, 1)]
         with Nvml(["GPU-0"], self.facts) as door:
-            (sample,) = door.read(1.0)
+            (sample,) = door.read(1.0, whole=True)
             assert door.mig == {"GPU-0"}
         assert sample.processes is not None
         assert [(p.pid, p.memory_bytes) for p in sample.processes] == [(7, 400 * MIB), (8, None)]

@@ -68,13 +68,14 @@ def attribute(
             own_bytes=(), method="unavailable", note="no sample was taken", exclusive=None, doubt="no sample was taken"
         )
     sight = _Sight(target)
-    seen_before = [sight.look(sample) for sample in before]
-    seen = [sight.look(sample) for sample in samples]
+    seen_before = [one for one in map(sight.look, before) if one is not None]
+    looked = [sight.look(sample) for sample in samples]
+    seen = [one for one in looked if one is not None]
     foreign = _foreign(seen_before, seen)
-    blind = _blindness(before, samples, seen, sight, wsl2=wsl2)
+    blind = _blindness(seen, sight, wsl2=wsl2)
     exclusive, doubt = _exclusive(seen, foreign, blind, mig=mig)
     if not blind:
-        own, unknown = _own_memory(seen)
+        own, unknown = _own_memory(looked)
         if own is not None:
             return Attribution(
                 own_bytes=own,
@@ -115,10 +116,12 @@ class _Sight:
         self.impossible: set[int] = set()
         self._misses: dict[int, int] = {}
 
-    def look(self, sample: GpuSample) -> Seen:
-        """Return whose each process of a sample is."""
+    def look(self, sample: GpuSample) -> Seen | None:
+        """Return whose each process of a sample is; None for a sample without processes."""
+        if sample.processes is None:
+            return None
         seen: Seen = {}
-        for process in sample.processes or ():
+        for process in sample.processes:
             too_much = sample.total_bytes is not None and (process.memory_bytes or 0) > sample.total_bytes
             if not 0 < process.pid <= _LARGEST_PID or too_much:
                 self.impossible.add(process.pid)
@@ -160,14 +163,12 @@ def _foreign(before: Sequence[Seen], samples: Sequence[Seen]) -> tuple[Foreign, 
     return tuple(found.values())
 
 
-def _blindness(
-    before: Sequence[GpuSample], samples: Sequence[GpuSample], seen: Sequence[Seen], sight: _Sight, *, wsl2: bool
-) -> str:
+def _blindness(seen: Sequence[Seen], sight: _Sight, *, wsl2: bool) -> str:
     """Say why the driver's list of processes is of no use; empty when it is."""
     if sight.impossible:
         ids = ", ".join(str(pid) for pid in sorted(sight.impossible))
         return f"the driver's process list is scrambled (process id {ids}): update the driver or nvidia-ml-py"
-    if all(sample.processes is None for sample in samples):
+    if not seen:
         return "the driver lists no processes" + (" under WSL2" if wsl2 else "")
     if sight.meaningless:
         ids = ", ".join(str(pid) for pid in sight.meaningless)
@@ -198,17 +199,19 @@ def _ids(pids: Sequence[int], when: str) -> str:
     return f"process{'' if len(pids) == 1 else 'es'} {shown} used it {when}"
 
 
-def _own_memory(seen: Sequence[Seen]) -> tuple[tuple[int | None, ...] | None, int]:
+def _own_memory(looked: Sequence[Seen | None]) -> tuple[tuple[int | None, ...] | None, int]:
     """Return the job's memory in each sample and in how many there was somebody unknown; None when it is not told."""
     own: list[int | None] = []
-    unknown = 0
-    for one in seen:
+    unknown, told = 0, False
+    for one in looked:
+        if one is None:
+            own.append(None)
+            continue
         mine = [process.memory_bytes for process, whose in one.values() if whose is Whose.OURS]
         unknown += any(whose is Whose.UNKNOWN for _, whose in one.values())
-        own.append(None if None in mine else sum(m for m in mine if m is not None))
-    if all(value is None for value in own if value != 0):
-        return None, unknown
-    return tuple(own), unknown
+        told = told or any(memory is not None for memory in mine)
+        own.append(None if None in mine else sum(memory for memory in mine if memory is not None))
+    return (tuple(own) if told else None), unknown
 
 
 def _silent(*, mig: bool, wsl2: bool) -> str:

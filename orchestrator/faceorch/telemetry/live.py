@@ -81,7 +81,7 @@ class Live:
         alive = [running for runtime in self._runtimes for running in runtime.running()]
         # A runner keeps the reader that it was first seen with: what that has learned stays.
         self._runners = {running.key: known.get(running.key, running) for running in alive}
-        samples = [] if self._nvml is None else self._nvml.read(time.monotonic())
+        samples = [] if self._nvml is None else self._nvml.read(time.monotonic(), whole=True)
         mine = [r for r in self._runners.values() if self._run is None or r.run == self._run]
         runners = tuple(self._runner(running, samples) for running in mine)
         gpus = tuple(

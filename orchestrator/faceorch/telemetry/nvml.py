@@ -144,6 +144,22 @@ def _users(handle: Any) -> tuple[GpuUser, ...]:
     return tuple(sorted(users.values(), key=lambda user: user.pid))
 
 
+# Every how many looks a question is asked. A driver may take a millisecond of a core for an answer (docs/measuring.md):
+# what changes slowly, or is a total, is not asked each time, and falls on different looks.
+EVERY = {
+    "memory": 1,
+    "utilisation": 1,
+    "power": 1,
+    "processes": 1,
+    "clock": 5,
+    "throttle": 5,
+    "energy": 5,
+    "temperature": 10,
+    "graphics": 10,
+}
+_OFFSET = {field: number for number, field in enumerate(EVERY)}
+
+
 class Unavailable(Exception):
     """NVML cannot be used; the message says why in one line."""
 
@@ -158,6 +174,8 @@ class Nvml:
         self._uuids, self._look_up = tuple(uuids), look_up
         self._handles: dict[str, Any] = {}
         self._instances: dict[str, list[Any]] = {}
+        self._drawing: dict[tuple[str, int], list[Any]] = {}
+        self._looks = 0
         self.errors: dict[str, dict[str, str]] = {}
         self.mig: frozenset[str] = frozenset()
 
@@ -191,20 +209,27 @@ class Nvml:
         self._instances.clear()
         nvml.nvmlShutdown()
 
-    def read(self, t_s: float) -> list[GpuSample]:
-        """Return one sample of each GPU, all under the same time."""
-        return [self._read(uuid, handle, t_s) for uuid, handle in self._handles.items()]
+    def read(self, t_s: float, *, whole: bool = False) -> list[GpuSample]:
+        """Return one sample of each GPU, all under the same time: what is due, or everything."""
+        self._looks += 1
+        return [self._read(uuid, handle, t_s, whole) for uuid, handle in self._handles.items()]
 
-    def _read(self, uuid: str, handle: Any, t_s: float) -> GpuSample:
+    def _due(self, field: str, whole: bool) -> bool:
+        return whole or (self._looks + _OFFSET[field]) % EVERY[field] == 0
+
+    def _read(self, uuid: str, handle: Any, t_s: float, whole: bool) -> GpuSample:
         import pynvml as nvml
 
-        memory = self._ask(uuid, "memory", nvml.nvmlDeviceGetMemoryInfo, handle)
-        rates = self._ask(uuid, "utilisation", nvml.nvmlDeviceGetUtilizationRates, handle)
-        power_mw = self._ask(uuid, "power", nvml.nvmlDeviceGetPowerUsage, handle)
-        energy_mj = self._ask(uuid, "energy", nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
-        clock = self._ask(uuid, "clock", nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM)
-        heat = self._ask(uuid, "temperature", nvml.nvmlDeviceGetTemperature, handle, nvml.NVML_TEMPERATURE_GPU)
-        throttle = self._ask(uuid, "throttle", nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle)
+        def ask(field: str, function: Callable[..., Any], *arguments: Any) -> Any:
+            return self._ask(uuid, field, function, handle, *arguments) if self._due(field, whole) else None
+
+        memory = ask("memory", nvml.nvmlDeviceGetMemoryInfo)
+        rates = ask("utilisation", nvml.nvmlDeviceGetUtilizationRates)
+        power_mw = ask("power", nvml.nvmlDeviceGetPowerUsage)
+        energy_mj = ask("energy", nvml.nvmlDeviceGetTotalEnergyConsumption)
+        clock = ask("clock", nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM)
+        heat = ask("temperature", nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU)
+        throttle = ask("throttle", nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
         return GpuSample(
             t_s=t_s,
             gpu=uuid,
@@ -217,28 +242,25 @@ class Nvml:
             sm_clock_mhz=None if clock is None else float(clock),
             temperature_c=None if heat is None else float(heat),
             throttle=None if throttle is None else int(throttle),
-            processes=self._processes(uuid, handle),
+            processes=self._processes(uuid, handle, whole) if self._due("processes", whole) else None,
         )
 
-    def _processes(self, uuid: str, handle: Any) -> tuple[GpuProcess, ...] | None:
+    def _processes(self, uuid: str, handle: Any, whole: bool) -> tuple[GpuProcess, ...] | None:
         """Return every process on a GPU, once: one that both computes and draws is in both of the driver's lists."""
         import pynvml as nvml
 
         found: dict[int, int | None] = {}
         answered = False
-        for owner in self._instances[uuid] or [handle]:
+        for number, owner in enumerate(self._instances[uuid] or [handle]):
+            computing = self._ask(uuid, "processes", nvml.nvmlDeviceGetComputeRunningProcesses, owner)
+            answered = answered or computing is not None
+            if self._due("graphics", whole):
+                drawing = self._ask(uuid, "graphics", nvml.nvmlDeviceGetGraphicsRunningProcesses, owner)
+                self._drawing[uuid, number] = list(drawing or ())
             seen: dict[int, int | None] = {}
-            for field, function in (
-                ("processes", nvml.nvmlDeviceGetComputeRunningProcesses),
-                ("graphics processes", nvml.nvmlDeviceGetGraphicsRunningProcesses),
-            ):
-                entries = self._ask(uuid, field, function, owner)
-                if entries is None:
-                    continue
-                answered = answered or field == "processes"
-                for entry in entries:
-                    used, before = entry.usedGpuMemory, seen.get(int(entry.pid))
-                    seen[int(entry.pid)] = before if used is None else max(int(used), before or 0)
+            for entry in [*(computing or ()), *self._drawing.get((uuid, number), ())]:
+                used, before = entry.usedGpuMemory, seen.get(int(entry.pid))
+                seen[int(entry.pid)] = before if used is None else max(int(used), before or 0)
             for pid, bytes_ in seen.items():  # instances of one GPU are apart: there a process's shares add up
                 found[pid] = bytes_ if found.get(pid) is None else (bytes_ or 0) + (found[pid] or 0)
         if not answered:

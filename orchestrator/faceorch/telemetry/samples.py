@@ -22,7 +22,7 @@ class GpuProcess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuSample:
-    """One GPU at one moment; None where the driver gave no answer. `processes` is None when it lists none at all."""
+    """One GPU at one moment; None for what was not asked then, and where the driver gave no answer."""
 
     t_s: float
     gpu: str

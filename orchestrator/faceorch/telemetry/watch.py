@@ -16,8 +16,10 @@ from faceorch.telemetry.samples import Target, UsageSample, Watched
 
 GPU_HZ = 10.0
 USAGE_HZ = 5.0
-# Looking must not cost more than one hundredth of a core: a slow reading is followed by a longer rest.
-_REST = 100.0
+# Looking must not cost more than these shares of one core: what costs more is done less often.
+GPU_SHARE, USAGE_SHARE = 0.015, 0.004  # together under 2 %; without a GPU, usage may take the GPU's
+_SAVED_S = 0.02
+_SLACK_S = 0.02
 _JOIN_S = 5.0
 
 
@@ -55,12 +57,13 @@ class Watchable(Protocol):
 class Ticker:
     """Calls `read` again and again in a thread of its own until it returns False or the context ends.
 
-    The times of calls do not drift. `cpu_s` is the processor time that the calls took, `late` how many came late,
-    `failure` what ended them before their time.
+    The times of calls do not drift. They take `share` of one core at most, over any second or two: calls that cost more
+    come less often. `cpu_s` is the processor time that they took, `late` how many came late, `failure` what ended them
+    before their time.
     """
 
-    def __init__(self, name: str, read: Callable[[], bool], hz: float) -> None:
-        self._read, self._interval_s = read, 1.0 / hz
+    def __init__(self, name: str, read: Callable[[], bool], hz: float, share: float) -> None:
+        self._read, self._interval_s, self._share = read, 1.0 / hz, share
         self._wake = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -88,7 +91,8 @@ class Ticker:
         self._wake.set()
 
     def _loop(self) -> None:
-        next_s = time.monotonic()
+        next_s = counted_s = time.monotonic()
+        saved_s = _SAVED_S  # processor time that may be spent now
         while True:
             self._wake.clear()
             if self._over:
@@ -103,10 +107,12 @@ class Ticker:
             spent_s = time.thread_time() - begun_s
             self.cpu_s += spent_s
             now_s = time.monotonic()
+            saved_s = min(_SAVED_S, saved_s + (now_s - counted_s) * self._share) - spent_s
+            counted_s = now_s
             next_s += self._interval_s
-            if next_s < now_s + spent_s * _REST:
+            if next_s + _SLACK_S < now_s or saved_s < 0:
                 self.late += 1
-                next_s = now_s + spent_s * _REST
+                next_s = max(now_s, now_s - saved_s / self._share if saved_s < 0 else next_s)
             self._wake.wait(max(0.0, next_s - time.monotonic()))
 
 
@@ -138,7 +144,7 @@ class Watch:
                 self.seen.no_gpu, self._nvml = str(error), None
         if self._nvml is not None:
             self.seen.mig, self.seen.errors = self._nvml.mig, self._nvml.errors
-            self.seen.before = self._nvml.read(time.monotonic())
+            self.seen.before = self._nvml.read(time.monotonic(), whole=True)
         self.seen.begun_s = self.seen.ended_s = time.monotonic()
         return self
 
@@ -166,7 +172,7 @@ class Watch:
                 yield
         finally:
             if self._nvml is not None:  # the last word: what the counters say now that it is over
-                self.seen.gpus += self._nvml.read(time.monotonic())
+                self.seen.gpus += self._nvml.read(time.monotonic(), whole=True)
             self.seen.ended_s = time.monotonic()
             # An engine may take a second for its last answer: that is waited for when the container is gone.
             self._usage.end()
@@ -182,7 +188,7 @@ class Watch:
             self.seen.gpus += nvml.read(time.monotonic())
             return True
 
-        ticker = Ticker("faceorch-gpus", read, self._hz)
+        ticker = Ticker("faceorch-gpus", read, self._hz, GPU_SHARE)
         try:
             with ticker:
                 yield
@@ -200,7 +206,7 @@ class Watch:
                 seen.usage.append(sample)
             return sample is not None or not seen.usage  # it may not have begun yet; once gone, it stays gone
 
-        ticker = Ticker("faceorch-usage", read, USAGE_HZ)
+        ticker = Ticker("faceorch-usage", read, USAGE_HZ, GPU_SHARE if self._nvml is None else USAGE_SHARE)
         try:
             with ticker:
                 yield ticker

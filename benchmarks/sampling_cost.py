@@ -2,14 +2,16 @@
 
 usage: python benchmarks/sampling_cost.py [--rounds N] [--seconds S] [--runtime docker|venv]
 
-Needs the image (faceorch build baseline) or, with --runtime venv, its environment. Prints the medians of what the job
-itself took (its own clock and its own processor time) with and without, their ratios, and how much of one core the
-measuring used. Where there is a GPU, `benchmarks/gpu_attribution.py --only cost` does the same for a GPU's load.
+Needs the image (faceorch build baseline) or, with --runtime venv, builds the environment. Prints the medians of what
+the job took with and without (with venv also its processor time, which other programs disturb less), their ratios, and
+how much of one core the measuring used. Where there is a GPU, `benchmarks/gpu_attribution.py --only cost` does the same
+for a GPU's load.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import sys
 import tempfile
@@ -34,6 +36,7 @@ class Round:
 
     animate_s: float
     total_s: float
+    job_cpu_s: float
     host_cpu_s: float
     looking_cpu_s: float
     watched_s: float
@@ -50,15 +53,16 @@ def one_round(clip: Path, out: Path, runtime: str, hz: float, seen: list[Watched
         sampling_hz=hz,
         settings={"baseline": {"max_size": 512}},
     )
-    cpu_s = time.process_time()
+    before, cpu_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
     folder = runs.start_run(request, Quiet())
-    cpu_s = time.process_time() - cpu_s
+    after, cpu_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time() - cpu_s
     (job,) = folder.run.jobs
     if job.times.animate_s is None or job.times.total_s is None or job.reason is not None:
         sys.exit(f"the job failed: {job.reason}")
     (watched,) = seen
     length_s = watched.ended_s - watched.begun_s
-    return Round(job.times.animate_s, job.times.total_s, cpu_s, watched.cpu_s, length_s)
+    job_cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Round(job.times.animate_s, job.times.total_s, job_cpu_s, cpu_s, watched.cpu_s, length_s)
 
 
 class Quiet(Observer):
@@ -91,7 +95,10 @@ def main() -> None:
                 found[hz].append(one_round(clip, folder / "runs", given.runtime, hz, seen))
     off, on = found[0.0], found[GPU_HZ]
     print(f"{given.rounds} rounds each, {given.runtime}, a clip of {given.seconds:g} s")
-    for label, field in (("animate", "animate_s"), ("start to stop", "total_s"), ("faceorch's own CPU", "host_cpu_s")):
+    shown = {"animate": "animate_s", "start to stop": "total_s", "faceorch's own CPU": "host_cpu_s"}
+    if given.runtime == "venv":
+        shown["the job's CPU"] = "job_cpu_s"
+    for label, field in shown.items():
         without, with_ = ([getattr(one, field) for one in rounds] for rounds in (off, on))
         ratio = statistics.median(with_) / statistics.median(without)
         pairs = statistics.median(b / a for a, b in zip(without, with_, strict=True))

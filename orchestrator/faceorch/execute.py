@@ -57,6 +57,8 @@ class _Ended:
 class Executor:
     """Runs the planned jobs of one run folder, one after the other."""
 
+    watch: type[Watch] = Watch  # what looks at them
+
     def __init__(
         self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True, sampling_hz: float = GPU_HZ
     ) -> None:
@@ -225,7 +227,7 @@ class Executor:
         )
         self._observer.stage(job.network, "start")
         no_gpu = plan.runtime.elsewhere if plan.gpus else f"{plan.network.name} uses no GPU"
-        watch = Watch(plan.gpus, no_gpu=no_gpu, hz=self._hz)
+        watch = self.watch(plan.gpus, no_gpu=no_gpu, hz=self._hz)
         try:
             with watch:
                 begun_s = time.monotonic()

@@ -144,8 +144,8 @@ def _users(handle: Any) -> tuple[GpuUser, ...]:
     return tuple(sorted(users.values(), key=lambda user: user.pid))
 
 
-# Every how many looks a question is asked. Most answers take a tenth of a millisecond of a core; the energy counter takes
-# five on an H100 (docs/measuring.md), and of a total only its first and last value matter.
+# Every how many looks a question is asked. Most answers take a tenth of a millisecond of a core; the energy counter
+# takes five on an H100 (docs/measuring.md), and of a total only its first and last value matter.
 EVERY = {
     "memory": 1,
     "utilisation": 1,

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "orchestrator"), str(ROOT / "docker" / "ru
 from benchmarks.overhead import short_clip  # noqa: E402
 
 from faceorch import runs  # noqa: E402
+from faceorch.execute import Executor  # noqa: E402
 from faceorch.observe import Observer  # noqa: E402
 from faceorch.telemetry.samples import Watched  # noqa: E402
 from faceorch.telemetry.watch import GPU_HZ, Watch  # noqa: E402
@@ -84,7 +85,7 @@ def main() -> None:
             seen.append(self.seen)
             return super().__enter__()
 
-    runs.Executor.watch = Kept
+    Executor.watch = Kept
     found: dict[float, list[Round]] = {0.0: [], GPU_HZ: []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -11,6 +11,8 @@ from faceorch.record import Job, JobStatus
 from faceorch.runtimes import Exit, Stream
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.telemetry import summary
+from faceorch.telemetry.container import ContainerProbe
+from faceorch.telemetry.live import Live
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, Facts, ProcLookUp
 from faceorch.telemetry.watch import Watch
@@ -121,3 +123,46 @@ def test_nothing_is_left_of_an_interrupted_watch(probe: Probe) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [t.name for t in threading.enumerate() if t.name.startswith(("faceorch", "docker"))] == []
+
+
+def test_memory_is_what_docker_stats_counts(probe: Probe) -> None:
+    probe.write(WORK.replace("+ 3.0", "+ 0.0") + "\n    print('ready', flush=True)\n    time.sleep(60)\n")
+    probe.build()
+    with DockerRuntime().start(probe.launch()) as process:
+        while (piece := process.output.get(timeout=60)) is not None and b"ready" not in piece[1]:
+            pass
+        own = process.probe
+        assert own.method == "cgroup"
+        engine = ContainerProbe(probe.api, process.target.container)
+        here, there = own.read(), engine.read()
+    assert here is not None
+    assert there is not None
+    assert here.memory_bytes == pytest.approx(there.memory_bytes, rel=0.05)
+    assert here.cpu_s == pytest.approx(there.cpu_s, abs=0.2)
+    assert here.threads == there.threads
+    assert (here.received_bytes, here.sent_bytes) == (there.received_bytes, there.sent_bytes) == (0, 0)
+    assert own.read() is None, "the container is gone"
+    assert engine.read() is None
+
+
+def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
+    probe.write("import time; time.sleep(60)")
+    probe.build()
+    runtime = DockerRuntime()
+    assert runtime.running() == []
+    with runtime.start(probe.launch()) as process:
+        process.output.get(timeout=60)
+        (found,) = DockerRuntime().running()
+        assert (found.key, found.network, found.run) == (process.target.container, "probe", "test-run")
+        sample = found.probe.read()
+        assert sample is not None
+        assert (sample.memory_bytes or 0) > MIB
+        with Live((runtime,), (), no_gpu="no NVIDIA driver is installed", run="test-run") as live:
+            live.look()
+            time.sleep(0.3)
+            now = live.look()
+    (runner,) = now.runners
+    assert (runner.network, runner.vram_bytes, runner.vram_note) == ("probe", None, "no NVIDIA driver is installed")
+    assert runner.cpu_cores is not None
+    assert runner.threads == 3, "docker-init, the runner and its lifeline"
+    assert DockerRuntime().running() == []

@@ -270,7 +270,7 @@ class TestUsage:
             found = TreeProbe(process.pid).read()
             process.communicate(b"\n")
         assert found is not None
-        assert found.processes == 2
+        assert found.threads == 2
         assert found.memory_bytes is not None
         assert found.memory_bytes > 45 * MIB
         assert found.cpu_s is not None
@@ -305,7 +305,7 @@ class TestUsage:
         assert probe.readable
         assert found is not None
         assert (found.memory_bytes, found.high_water_bytes, found.cpu_s) == (70 * MIB, 120 * MIB, 2.5)
-        assert (found.read_bytes, found.write_bytes, found.processes) == (101, 202, 5)
+        assert (found.read_bytes, found.write_bytes, found.threads) == (101, 202, 5)
         assert (found.received_bytes, found.sent_bytes) == (1000, 2000)
         (folder / "memory.current").unlink()
         assert probe.read() is None, "the container is gone"
@@ -326,7 +326,7 @@ class TestUsage:
         found = probe.read()
         assert found is not None
         assert (found.memory_bytes, found.high_water_bytes, found.cpu_s) == (70 * MIB, 120 * MIB, 2.5)
-        assert (found.read_bytes, found.write_bytes, found.processes) == (300, None, 5)
+        assert (found.read_bytes, found.write_bytes, found.threads) == (300, None, 5)
         assert probe.reasons == {"write_bytes": "control groups of version 1 do not count buffered writes"}
 
     @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ class TestUsage:
         }
         found = usage(raw, 1.0)
         assert found is not None
-        assert (found.cpu_s, found.read_bytes, found.write_bytes, found.processes) == (1.5, 6, 7, 3)
+        assert (found.cpu_s, found.read_bytes, found.write_bytes, found.threads) == (1.5, 6, 7, 3)
         assert (found.received_bytes, found.sent_bytes) == (11, 22)
 
     def test_a_container_that_does_not_run_has_none(self) -> None:

@@ -93,7 +93,7 @@ def _page(now: Now, name: str | None) -> RenderableType:
     from rich.table import Table
 
     runners = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("network", "up", "CPU cores", "memory", "VRAM", "processes", "run"):
+    for title in ("network", "up", "CPU cores", "memory", "VRAM", "threads", "run"):
         runners.add_column(title, no_wrap=True, justify="left" if title in ("network", "run") else "right")
     for runner in now.runners:
         runners.add_row(*_runner_cells(runner))
@@ -122,14 +122,14 @@ def _runner_cells(runner: RunnerNow) -> tuple[str, ...]:
 
     up_s = (datetime.now(timezone.utc) - runner.started).total_seconds()
     cores = "n/a" if runner.cpu_cores is None else f"{runner.cpu_cores:.2f}"
-    count = "n/a" if runner.processes is None else str(runner.processes)
+    threads = "n/a" if runner.threads is None else str(runner.threads)
     return (
         escape(runner.network),
         duration(max(0.0, up_s)),
         cores,
         size(runner.memory_bytes),
         size(runner.vram_bytes),
-        count,
+        threads,
         escape(runner.run),
     )
 

@@ -58,7 +58,7 @@ class CgroupProbe:
             write_bytes=None if io is None else sum(map(int, re.findall(r"\bwbytes=(\d+)", io))),
             received_bytes=received,
             sent_bytes=sent,
-            processes=_number(_optional(folder / "pids.current")),
+            threads=_number(_optional(folder / "pids.current")),
         )
 
     def _read_v1(self) -> UsageSample:
@@ -75,7 +75,7 @@ class CgroupProbe:
             read_bytes=None if io is None else sum(map(int, re.findall(r"Read (\d+)", io))),
             received_bytes=received,
             sent_bytes=sent,
-            processes=_number(self._optional_v1("pids", "pids.current")),
+            threads=_number(self._optional_v1("pids", "pids.current")),
         )
 
     def _optional_v1(self, controller: str, name: str) -> str | None:
@@ -133,7 +133,7 @@ def usage(raw: Mapping[str, Any], t_s: float) -> UsageSample | None:
         write_bytes=None if v1 else _io(raw, "write"),
         received_bytes=sum(int(n.get("rx_bytes", 0)) for n in networks.values()),
         sent_bytes=sum(int(n.get("tx_bytes", 0)) for n in networks.values()),
-        processes=(raw.get("pids_stats") or {}).get("current"),
+        threads=(raw.get("pids_stats") or {}).get("current"),
     )
 
 

@@ -27,7 +27,7 @@ class RunnerNow:
     started: datetime
     cpu_cores: float | None
     memory_bytes: int | None
-    processes: int | None
+    threads: int | None
     vram_bytes: int | None
     vram_note: str
 
@@ -109,7 +109,7 @@ class Live:
             started=running.started,
             cpu_cores=busy[0][1] if busy else None,
             memory_bytes=None if usage is None else usage.memory_bytes,
-            processes=None if usage is None else usage.processes,
+            threads=None if usage is None else usage.threads,
             vram_bytes=vram,
             vram_note=note,
         )

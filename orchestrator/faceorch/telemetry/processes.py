@@ -110,27 +110,27 @@ class TreeProbe:
             tree = [root, *root.children(recursive=True)]
         except psutil.Error:
             return None
-        cpu_s, memory, count = 0.0, 0, 0
+        cpu_s, memory, threads = 0.0, 0, 0
         read: int | None = 0
         written: int | None = 0
         for process in tree:
             try:
                 with process.oneshot():
                     times = process.cpu_times()
-                    resident = process.memory_info().rss
+                    resident, running = process.memory_info().rss, process.num_threads()
                     # A parent's `children_*` are those that have ended: with the living ones, nothing counts twice.
                     cpu_s += times.user + times.system
                     cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
             except psutil.Error:
                 continue  # ended while we looked
-            memory, count = memory + resident, count + 1
+            memory, threads = memory + resident, threads + running
             try:
                 io = process.io_counters()
                 read = None if read is None else read + io.read_bytes
                 written = None if written is None else written + io.write_bytes
             except (psutil.Error, AttributeError):
                 read = written = None
-        if count == 0:
+        if threads == 0:
             return None
         return UsageSample(
             t_s=time.monotonic(),
@@ -138,5 +138,5 @@ class TreeProbe:
             memory_bytes=memory,
             read_bytes=read,
             write_bytes=written,
-            processes=count,
+            threads=threads,
         )

@@ -54,7 +54,7 @@ class UsageSample:
     write_bytes: int | None = None
     received_bytes: int | None = None
     sent_bytes: int | None = None
-    processes: int | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,7 +38,7 @@ COLUMNS = {
     "block_written_bytes": "int64",
     "network_received_bytes": "int64",
     "network_sent_bytes": "int64",
-    "processes": "int32",
+    "threads": "int32",
 }
 Row = dict[str, Any]
 
@@ -101,7 +101,7 @@ def _usage_row(sample: UsageSample) -> Row:
         "block_written_bytes": sample.write_bytes,
         "network_received_bytes": sample.received_bytes,
         "network_sent_bytes": sample.sent_bytes,
-        "processes": sample.processes,
+        "threads": sample.threads,
     }
 
 

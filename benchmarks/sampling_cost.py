@@ -1,6 +1,6 @@
 """What looking costs: alternating rounds of one job in a container, with and without faceorch's measuring, in one run.
 
-usage: python benchmarks/sampling_cost.py [--rounds N] [--seconds S] [--runtime docker|venv]
+usage: python benchmarks/sampling_cost.py [--rounds N] [--seconds S] [--runtime docker|venv] [--use-image REF]
 
 Needs the image (faceorch build baseline) or, with --runtime venv, builds the environment. Prints the medians of what
 the job took with and without (with venv also its processor time, which other programs disturb less), their ratios, and
@@ -43,7 +43,7 @@ class Round:
     watched_s: float
 
 
-def one_round(clip: Path, out: Path, runtime: str, hz: float, seen: list[Watched]) -> Round:
+def one_round(clip: Path, out: Path, runtime: str, image: str | None, hz: float, seen: list[Watched]) -> Round:
     seen.clear()
     request = runs.Request(
         image=ROOT / "assets" / "face.png",
@@ -51,6 +51,7 @@ def one_round(clip: Path, out: Path, runtime: str, hz: float, seen: list[Watched
         networks=("baseline",),
         runtime=runtime,  # type: ignore[arg-type]
         out=out,
+        images={} if image is None else {"baseline": image},
         sampling_hz=hz,
         settings={"baseline": {"max_size": 512}},
     )
@@ -75,6 +76,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=6.0, help="length of the clip")
     parser.add_argument("--runtime", choices=["docker", "venv"], default="docker")
+    parser.add_argument("--use-image", help="an image of the baseline, instead of one that faceorch built")
     given = parser.parse_args()
     seen: list[Watched] = []
 
@@ -90,10 +92,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = short_clip(folder / "clip.wav", given.seconds)
-        one_round(clip, folder / "warm", given.runtime, 0.0, seen)  # warms the page cache, builds the environment
+        one_round(
+            clip, folder / "warm", given.runtime, given.use_image, 0.0, seen
+        )  # warms the page cache, builds the environment
         for number in range(given.rounds):
             for hz in (0.0, GPU_HZ) if number % 2 else (GPU_HZ, 0.0):
-                found[hz].append(one_round(clip, folder / "runs", given.runtime, hz, seen))
+                found[hz].append(one_round(clip, folder / "runs", given.runtime, given.use_image, hz, seen))
     off, on = found[0.0], found[GPU_HZ]
     print(f"{given.rounds} rounds each, {given.runtime}, a clip of {given.seconds:g} s")
     shown = {"animate": "animate_s", "start to stop": "total_s", "faceorch's own CPU": "host_cpu_s"}

@@ -155,6 +155,22 @@ def test_a_look_that_takes_long_is_followed_by_a_rest() -> None:
     assert ticker.cpu_s < 0.05, "50 looks a second would have taken a quarter of a second"
 
 
+def test_one_look_that_takes_very_long_does_not_blind_the_rest() -> None:
+    looks: list[float] = []
+
+    def first_is_slow() -> bool:
+        until_s = time.thread_time() + (0.0 if looks else 0.1)
+        while time.thread_time() < until_s:
+            pass
+        looks.append(time.monotonic())
+        return True
+
+    with Ticker("faceorch-test", first_is_slow, 10.0, 0.015):
+        time.sleep(2.0)
+    assert looks[1] - looks[0] == pytest.approx(1.0, abs=0.3), "at the full price it would be five seconds"
+    assert len(looks) >= 6
+
+
 class TestNvml:
     @staticmethod
     def facts(pid: int) -> Facts | None:

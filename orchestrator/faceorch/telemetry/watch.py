@@ -20,6 +20,8 @@ USAGE_HZ = 5.0
 GPU_SHARE, USAGE_SHARE = 0.015, 0.004  # together under 2 %; without a GPU, usage may take the GPU's
 _SAVED_S = 0.02
 _SLACK_S = 0.02
+# One look may take a driver very long (it makes way for the first process of all): that must not blind us afterwards.
+_LONGEST_REST_S = 1.0
 _JOIN_S = 5.0
 
 
@@ -57,9 +59,9 @@ class Watchable(Protocol):
 class Ticker:
     """Calls `read` again and again in a thread of its own until it returns False or the context ends.
 
-    The times of calls do not drift. They take `share` of one core at most, over any second or two: calls that cost more
-    come less often. `cpu_s` is the processor time that they took, `late` how many came late, `failure` what ended them
-    before their time.
+    The times of calls do not drift. They take `share` of one core at most, over some seconds: calls that cost more come
+    less often, but once a second. `cpu_s` is the processor time that they took, `late` how many came late, `failure`
+    what ended them before their time.
     """
 
     def __init__(self, name: str, read: Callable[[], bool], hz: float, share: float) -> None:
@@ -108,6 +110,7 @@ class Ticker:
             self.cpu_s += spent_s
             now_s = time.monotonic()
             saved_s = min(_SAVED_S, saved_s + (now_s - counted_s) * self._share) - spent_s
+            saved_s = max(saved_s, -_LONGEST_REST_S * self._share)
             counted_s = now_s
             next_s += self._interval_s
             if next_s + _SLACK_S < now_s or saved_s < 0:

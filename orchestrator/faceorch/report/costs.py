@@ -167,6 +167,8 @@ def ranking(run: Run) -> list[str]:
     lines = []
     for key, figure in (("animate_s", "Animating"), ("total_s", "End to end")):
         found = {job.title: job.spreads[key] for job in run.jobs if key in job.spreads}
+        if len(found) < 2:
+            continue
         ranked = rank(found)
         if ranked.reason:
             lines.append(f"{figure}: not ranked: {ranked.reason}.")

@@ -3,7 +3,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
 
-.PHONY: demo test check docs lock wheel clean
+.PHONY: demo test test-images check docs lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -12,12 +12,16 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(PYTHON) -m pytest
 
+# Builds every base for real and asks its torch what it holds: some minutes, and up to 20 GB of disk each.
+test-images: $(VENV)/installed-dev
+	FACEORCH_TEST_IMAGES=1 $(PYTHON) -m pytest tests/images
+
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format $(if $(CI),--check)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 
-# What is generated from the code: the JSON Schema of run.json and the command line's reference.
+# What is generated: the JSON Schema of run.json, the command line's reference, compose.yaml and its Dockerfile.
 docs: $(VENV)/installed-dev
 	$(PYTHON) docs/generate.py
 

@@ -1,4 +1,4 @@
-"""Write what is generated from the code: docs/cli.md and docs/schema/run-1.json.
+"""Write what is generated: docs/cli.md, the schemas of what machines read, and compose.yaml with its Dockerfile.
 
 usage: python docs/generate.py [--check]        --check writes nothing and fails when something is out of date
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 from faceorch.cli.main import COMMANDS, cli
+from faceorch.compose import compose_file, dockerfile
+from faceorch.doctor import examine
 from faceorch.record import SCHEMA, json_schema
 
 DOCS = Path(__file__).parent
@@ -50,7 +52,10 @@ def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
         DOCS / "cli.md": command_line(),
+        DOCS.parent / "compose.yaml": compose_file(),
+        DOCS.parent / "docker" / "compose.Dockerfile": dockerfile(),
         DOCS / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
+        DOCS / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
     }
 
 

@@ -58,7 +58,8 @@ class Assembly:
     jobs: int
     push: str | None = None
     on_change: Callable[[Item], None] = lambda _: None
-    _changes: queue.SimpleQueue[Item] = field(default_factory=queue.SimpleQueue)
+    # What the threads have to say. Items are changed in the thread of `run` alone, one change at a time.
+    _changes: queue.SimpleQueue[tuple[Item, dict[str, Any]]] = field(default_factory=queue.SimpleQueue)
     _processes: set[subprocess.Popen[str]] = field(default_factory=set)
     _stopped: bool = False
 
@@ -74,7 +75,7 @@ class Assembly:
     ) -> Assembly:
         """Return the assembly of `recipes` and of the bases that they need; `present` is what the engine has."""
         wanted = list(recipes)
-        there = {image.inputs: image for image in present}
+        there = {image.inputs: image for image in present if image.tags}
         items: dict[str, Item] = {}
         for recipe in wanted:
             needed = options.no_cache or recipe.inputs not in there
@@ -103,7 +104,7 @@ class Assembly:
             for item in networks:
                 parent = item.recipe.parent
                 if parent is not None and parent.inputs in failed and not item.ended:
-                    item.error = BuildError(f"{item.name} was not built: its base {parent.name} failed", "see above")
+                    item.error = BuildError(f"its base {parent.name} failed")
                     self._end(item, "failed")
             self._run([item for item in networks if not item.ended])
         except BaseException:
@@ -124,7 +125,9 @@ class Assembly:
             threading.Thread(target=self._work, args=(waiting,), daemon=True).start()
         left = len(items)
         while left:
-            item = self._changes.get()
+            item, changes = self._changes.get()
+            for name, value in changes.items():
+                setattr(item, name, value)
             self.on_change(item)
             left -= item.ended
 
@@ -134,48 +137,49 @@ class Assembly:
                 item = waiting.get_nowait()
             except queue.Empty:
                 return
-            item.begun_s = time.monotonic()
+            begun_s = time.monotonic()
+            self._say(item, begun_s=begun_s)
+            result: dict[str, Any]
             try:
-                state = self._one(item)
+                result = self._one(item)
             except UserError as error:
-                item.error, state = error, "failed"
+                result = {"state": "failed", "error": error}
             except Exception as error:  # ours: it must reach the main thread, which else waits for ever
-                item.error, state = BuildError(f"{item.name}: {type(error).__name__}: {error}", "report it"), "failed"
-            item.elapsed_s = time.monotonic() - item.begun_s
-            item.state = state
-            self._changes.put(item)
+                message = f"{item.name}: {type(error).__name__}: {error}"
+                result = {"state": "failed", "error": BuildError(message, f"please report it; log: {item.log}")}
+            self._say(item, elapsed_s=time.monotonic() - begun_s, **result)
 
-    def _one(self, item: Item) -> str:
-        state = "current"
-        if not item.image:
-            item.state, state = "building", "built"
-            self._changes.put(item)
-            item.image = builders.build(
+    def _say(self, item: Item, **changes: Any) -> None:
+        self._changes.put((item, changes))
+
+    def _one(self, item: Item) -> dict[str, Any]:
+        """Build and push one image; return what is to be said of it at the end."""
+        state, image, digest = "current", item.image, ""
+        if not image:
+            self._say(item, state="building")
+            state = "built"
+            image = builders.build(
                 item.recipe,
                 self.options,
                 log=item.log,
-                on_step=lambda step: self._step(item, step),
+                on_step=lambda step: self._say(item, step=step),
                 on_process=self._processes.add,
             )
         if self.push is not None and item.pushed:
-            item.state = "pushing"
-            item.digest = self._push(item, self.push)
-        return state
-
-    def _step(self, item: Item, step: str) -> None:
-        item.step = step
-        self._changes.put(item)
+            self._say(item, state="pushing")
+            digest = self._push(item, image, self.push)
+        return {"state": state, "image": image, "digest": digest}
 
     def _end(self, item: Item, state: str) -> None:
         item.state = state
         self.on_change(item)
 
-    def _push(self, item: Item, registry: str) -> str:
+    def _push(self, item: Item, image: str, registry: str) -> str:
         repository, tag = f"{registry.rstrip('/')}/{item.recipe.repository}", item.recipe.inputs[:12]
         item.log.parent.mkdir(parents=True, exist_ok=True)
         with new_client() as api, item.log.open("a", encoding="utf-8") as log:
-            api.tag(item.image, repository, tag, force=True)
-            return _pushed(api, repository, tag, log.write, lambda step: self._step(item, step))
+            api.tag(image, repository, tag, force=True)
+            return _pushed(api, repository, tag, log.write, lambda step: self._say(item, step=step))
 
 
 def _pushed(

@@ -35,6 +35,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 _LAST_LINES = 20
+_KEPT_LINES = 60
 _STEP = re.compile(r"#\d+ (\[[^\]]*\d+/\d+\] .*|exporting .*)")
 
 
@@ -197,6 +198,7 @@ def _classic(
 
     fixed, sources = _arguments(recipe, options)
     tail: list[str] = []
+    pending = ""  # the engine sends what a step prints in pieces, not in lines
     with log.open("a", encoding="utf-8") as file:
         try:
             stream: Iterator[dict[str, Any]] = api.build(
@@ -213,10 +215,10 @@ def _classic(
                 decode=True,
             )
             for entry in stream:
-                text = str(entry.get("stream") or entry.get("error") or entry.get("status") or "")
-                file.write(text if text.endswith("\n") else text + "\n")
-                lines = [part for part in text.splitlines() if part.strip()]
-                tail = [*tail, *lines][-2 * _LAST_LINES :]
+                text = str(entry["stream"]) if "stream" in entry else _status(entry)
+                file.write(text)
+                *lines, pending = (pending + text).split("\n")
+                tail = [*tail, *lines][-_KEPT_LINES:]
                 for part in lines:
                     if part.startswith("Step "):
                         on_step(part)
@@ -226,6 +228,12 @@ def _classic(
             file.write(f"{error.explanation}\n")
             return [*tail, str(error.explanation)]
     return None
+
+
+def _status(entry: dict[str, Any]) -> str:
+    """Return the line of an entry that is no output of a step: an error, or how far a pull is."""
+    text = str(entry.get("error") or entry.get("status") or "")
+    return f"{text}\n" if text else ""
 
 
 def _tar(folder: Path) -> io.BytesIO:
@@ -243,7 +251,7 @@ def _as_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-# What a failed build's output says, and what to do. Matched by substring, first row first.
+# What a failed build's output says, and what to do. Matched as regular expressions, first row first.
 _FREE = "free some disk: faceorch clean, docker system prune"
 _GONE = "the base image is gone from its registry: give a mirror of it with --base-image"
 _REFUSED = "the registry refused the base image: docker login, or give a mirror of it with --base-image"
@@ -251,12 +259,13 @@ _CHANGED = "a package is not the one that was locked: a mirror or a proxy change
 _OFFLINE = f"containers have no network while building: try {BUILD_NETWORK}=host, or set HTTPS_PROXY"
 _UNREACHABLE = "the registry cannot be reached: check the network, or give a mirror of the base with --base-image"
 _UNTRUSTED = "a proxy signs what is downloaded: give its certificate authority with --ca-bundle"
+_NO_PACKAGES = "packages cannot be downloaded: check the network, UV_DEFAULT_INDEX, FACEORCH_APT_MIRROR, HTTPS_PROXY"
 REMEDIES = (
     ("no space left on device", _FREE),
     ("No space left on device", _FREE),
     ("manifest unknown", _GONE),
     ("not found: manifest", _GONE),
-    (": not found\n", _GONE),
+    ("sha256:[0-9a-f]+: not found", _GONE),
     ("pull access denied", _REFUSED),
     ("unauthorized", _REFUSED),
     ("toomanyrequests", "the registry limits downloads: docker login, wait, or give a mirror with --base-image"),
@@ -273,14 +282,31 @@ REMEDIES = (
     ("Temporary failure resolving", _OFFLINE),
     ("dns error", _OFFLINE),
     ("dial tcp", _UNREACHABLE),
+    ("Could not connect to|Failed to fetch|NewConnectionError|error sending request", _NO_PACKAGES),
+    ("No matching distribution found", _NO_PACKAGES),
     ("i/o timeout", _UNREACHABLE),
 )
 
 
+# What builders add around the output of a step that failed.
+_NOISE = re.compile(
+    r"The command '.*' returned a non-zero code|Removing intermediate container|\s*--->"
+    r"|(#\d+ )?ERROR: (failed to solve: )?(process|executor failed running)|executor failed running"
+    r"|-{6,}$|\s*>\s*\[|\S*Dockerfile:\d+$|\s*\d+ \||View build details:"
+    r"|#\d+ (\[internal\]|building with|transferring|resolve|sha256:|extracting|CACHED|DONE)"
+)
+_PREFIX = re.compile(r"^(#\d+ (ERROR: )?)?(\d+\.\d+ )?")
+_SUMMARY = "ERROR: failed to solve: "  # BuildKit's, around what it has said before
+
+
 def explain(name: str, tail: list[str], log: Path) -> Failed:
     """Return the error that the last lines of a failed build mean."""
-    lines = [line.rstrip() for line in tail if line.strip()]
-    text = "\n".join(lines) + "\n"
-    remedy = next((remedy for sign, remedy in REMEDIES if sign in text), f"see {log}")
+    # BuildKit says the output of the failed step once more, below a line.
+    once = tail[: tail.index("------")] if "------" in tail else tail
+    lines = [_PREFIX.sub("", line.rstrip()) for line in once if line.strip() and not _NOISE.match(line)]
+    if any(not line.startswith(_SUMMARY) for line in lines):
+        lines = [line for line in lines if not line.startswith(_SUMMARY)]
+    text = "\n".join(tail)
+    remedy = next((remedy for sign, remedy in REMEDIES if re.search(sign, text)), f"see {log}")
     last = lines[-1].strip() if lines else "no output"
     return Failed(f"{name} was not built: {last[:300]}", remedy, tuple(lines[-_LAST_LINES:]))

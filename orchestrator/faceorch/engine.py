@@ -48,6 +48,9 @@ def _open(where: str) -> APIClient:
 
     if where.startswith("unix://"):
         _knock(where)
+    if where.startswith("ssh://"):
+        remedy = f"run faceorch on {where.removeprefix('ssh://').rpartition('@')[2]} itself, or unset DOCKER_HOST"
+        raise EngineError(f"the container engine at {where} is on another machine, which runs cannot use", remedy)
     try:
         return docker.from_env(timeout=_TIMEOUT_S).api
     except (docker.errors.DockerException, requests.RequestException, ValueError) as error:

@@ -62,6 +62,7 @@ class EngineFacts:
     hook: bool = False
     cdi_on: bool = False
     cdi: CdiSpecs = CdiSpecs()
+    wsl: bool = False
 
     @property
     def podman(self) -> bool:
@@ -108,7 +109,13 @@ def read_facts(api: APIClient, endpoint: str) -> EngineFacts:
         hook=not elsewhere and _find(_HOOK),
         cdi_on=bool(info.get("CDISpecDirs") or discovered),
         cdi=specs,
+        wsl=is_wsl(str(info.get("KernelVersion", ""))),
     )
+
+
+def is_wsl(kernel: str) -> bool:
+    """Say whether a kernel is that of Linux under Windows (WSL2)."""
+    return "microsoft" in kernel.lower()
 
 
 def read_cdi(folders: Iterable[str] = CDI_FOLDERS) -> CdiSpecs:
@@ -170,7 +177,7 @@ def _name(component: str, version: dict[str, Any]) -> str:
     if "podman" in component.lower():
         return "Podman"
     platform_name = str((version.get("Platform") or {}).get("Name", ""))
-    return platform_name.split(" - ")[0] if "Desktop" in platform_name else "Docker Engine"
+    return "Docker Desktop" if "Docker Desktop" in platform_name else "Docker Engine"
 
 
 def _architecture(name: str) -> str:

@@ -73,6 +73,12 @@ class SpeechError(UserError):
     exit_code = 9
 
 
+class WeightsError(UserError):
+    """Weights cannot be had, are wrong, or are not there."""
+
+    exit_code = 14
+
+
 class EngineError(UserError):
     """The container engine cannot be reached or refused the request."""
 

@@ -9,13 +9,13 @@ import queue
 import shlex
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from faceorch import media, repeats
 from faceorch.errors import InputError, OutputError, UserError
-from faceorch.files import sha256_of
+from faceorch.files import empty_folder
 from faceorch.joblog import JobLog
 from faceorch.observe import Observer
 from faceorch.outcome import Failure, Transcript, explain_exit
@@ -27,6 +27,7 @@ from faceorch.record import (
     JobStatus,
     OutcomeKind,
     Repetition,
+    Run,
     RunFolder,
     RunStatus,
     Times,
@@ -45,6 +46,10 @@ _RUNNER_GRACE_S = 30.0
 _DURATION_TOLERANCE_S = 0.5
 
 
+# Looks at a finished video more closely: returns what it found in one line, or raises `BrokenVideo`.
+Check = Callable[[Path, media.VideoInfo, Run, Job], str]
+
+
 @dataclass(slots=True)
 class _Ended:
     """How watching a runner ended."""
@@ -60,9 +65,15 @@ class Executor:
     watch: type[Watch] = Watch  # what looks at them
 
     def __init__(
-        self, folder: RunFolder, observer: Observer, *, gate_inputs: bool = True, sampling_hz: float = GPU_HZ
+        self,
+        folder: RunFolder,
+        observer: Observer,
+        *,
+        gate_inputs: bool = True,
+        sampling_hz: float = GPU_HZ,
+        check: Check | None = None,
     ) -> None:
-        self._folder, self._run, self._observer = folder, folder.run, observer
+        self._folder, self._run, self._observer, self._check = folder, folder.run, observer, check
         self._owner, self._hz = Owner.me(), sampling_hz
         self._rows: list[timeline.Row] = []
         # Until a first network has accepted the inputs, a refusal is the user's error and not a result.
@@ -86,6 +97,8 @@ class Executor:
 
     def _interrupted(self) -> None:
         remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
+        if self._run.synthetic is not None:
+            remedy = "faceorch smoke"
         for job in self._run.jobs:
             if job.status in (JobStatus.RUNNING, JobStatus.PENDING):
                 started = job.status is JobStatus.RUNNING
@@ -99,11 +112,12 @@ class Executor:
     def _one(self, plan: Planned) -> None:
         job = self._run.job(plan.network.name)
         done, video = self._kept(job, plan)
-        _reset(job)
+        repeats.reset(job)
         job.repetitions, job.video = done, video
         job.attempt += 1
         job.status, job.started = JobStatus.RUNNING, now()
         job.environment = _environment(plan, plan.ready)
+        job.weights = list(plan.weights.files)
         work = self._folder.job_folder(job.network)
         job.log = f"{job.network}/log.txt"
         self._observer.job_started(job)
@@ -133,7 +147,7 @@ class Executor:
         """Return what an earlier attempt has finished of a job: its repetitions count when all is as it was."""
         before, video = job.environment, job.video
         same = before is not None and (not plan.ready.prepared or before.identity == plan.ready.identity)
-        if not job.repetitions or video is None or not same or not holds(self._folder.path, video):
+        if not job.repetitions or video is None or not same or not self._folder.holds(video):
             return [], None
         return [repetition for repetition in job.repetitions if not repetition.warmup], video
 
@@ -149,48 +163,78 @@ class Executor:
         options = self._run.options
         try:
             ready = self._prepare(plan, job, work)
-        except OutputError:
-            raise
-        except UserError as error:
-            log.write_line(f"faceorch: {error.message}")
-            return Failure(OutcomeKind.START_FAILED, error.message, error.remedy)
-        prepare_s = job.times.prepare_s
-        for turn in repeats.turns(options, job.repetitions):
-            if repeats.several(options):
-                log.write_line(f"--- {turn} ---")
-                self._observer.repetition(job.network, str(turn))
-            kept = job.video
-            _forget(job)
-            started = now()
-            made = self._attempt(plan, ready, job, work, log, turn)
-            if isinstance(made, Failure):
-                job.times.prepare_s = prepare_s
-                return replace(made, reason=f"{made.reason} ({turn})") if repeats.several(options) else made
-            job.notes += repeats.gpu_remarks(job.gpus, prefix=f"{turn}: " if repeats.several(options) else "")
-            if repeats.several(options):
-                job.repetitions.append(_repetition(job, turn, started, made))
-                job.video = kept or (None if turn.warmup else made)
-                self._folder.save()
-        repeats.conclude(job)
-        job.times.prepare_s = prepare_s
-        if prepare_s is not None and job.times.total_s is not None:
-            job.times.total_s += prepare_s
-        return None
-
-    def _attempt(self, plan: Planned, ready: Ready, job: Job, work: Path, log: JobLog, turn: Turn) -> Video | Failure:
-        """Do the job once; return its video, or why it failed."""
-        out = work / "out"
-        try:
-            shutil.rmtree(out, ignore_errors=True)
-            out.mkdir()
-            return self._launch(plan, ready, job, out, log, turn)
+            weights = self._weights(plan, ready, job, work, log)
+            if isinstance(weights, Failure):
+                return weights
+            once = Times(prepare_s=job.times.prepare_s, synthetic_s=job.times.synthetic_s)
+            for turn in repeats.turns(options, job.repetitions):
+                if repeats.several(options):
+                    log.write_line(f"--- {turn} ---")
+                    self._observer.repetition(job.network, str(turn))
+                kept, started = job.video, now()
+                repeats.forget(job)
+                made = self._attempt(plan, ready, job, weights, work, log, turn)
+                if isinstance(made, Failure):
+                    repeats.add_times(job, once)
+                    return replace(made, reason=f"{made.reason} ({turn})") if repeats.several(options) else made
+                job.notes += repeats.gpu_remarks(job.gpus, prefix=f"{turn}: " if repeats.several(options) else "")
+                if repeats.several(options):
+                    job.repetitions.append(repeats.finished(job, turn, started, made))
+                    job.video = kept or (None if turn.warmup else made)
+                    self._folder.save()
+            repeats.conclude(job)
+            repeats.add_times(job, once)
+            return None
         except (InputError, OutputError):
             raise
         except UserError as error:
             log.write_line(f"faceorch: {error.message}")
             return Failure(OutcomeKind.START_FAILED, error.message, error.remedy)
         finally:
-            shutil.rmtree(out, ignore_errors=True)
+            if self._run.synthetic is not None:
+                shutil.rmtree(work / "weights", ignore_errors=True)
+
+    def _attempt(
+        self, plan: Planned, ready: Ready, job: Job, weights: Path | None, work: Path, log: JobLog, turn: Turn
+    ) -> Video | Failure:
+        """Do the job once; return its video, or why it failed."""
+        with empty_folder(work / "out") as out:
+            return self._launch(plan, ready, job, weights, out, log, turn)
+
+    def _weights(self, plan: Planned, ready: Ready, job: Job, work: Path, log: JobLog) -> Path | Failure | None:
+        """Return the folder of the network's weights, after making stand-ins where those are wanted."""
+        if self._run.synthetic is None or not (plan.network.folder / "synthetic.py").is_file():
+            return plan.weights.folder
+        weights = work / "weights"
+        with empty_folder(work / "out") as out:
+            failure = self._synthesise(plan, ready, job, weights, out, log)
+        return failure or weights
+
+    def _synthesise(
+        self, plan: Planned, ready: Ready, job: Job, weights: Path, out: Path, log: JobLog
+    ) -> Failure | None:
+        """Let the network's environment write stand-in weights; return why it could not."""
+        shutil.rmtree(weights, ignore_errors=True)
+        weights.mkdir()
+        launch = Launch(
+            network=plan.network,
+            environment=ready,
+            owner=self._owner,
+            run=self._run.id,
+            out=out,
+            job_file=out.parent / "synthetic.json",
+            weights=weights,
+            weights_writable=True,
+            task={"op": "synthetic", "full": self._run.synthetic == "full"},
+        )
+        begun_s = time.monotonic()
+        transcript = Transcript(begun_s)
+        with plan.runtime.start(launch) as process:
+            ended = self._watch(process, job, transcript, log, self._run.options.timeout_s)
+        log.flush()
+        job.times.synthetic_s = time.monotonic() - begun_s
+        job.exit_code = ended.exit.code
+        return self._failure(job, transcript, ended, plan)
 
     def _prepare(self, plan: Planned, job: Job, work: Path) -> Ready:
         if plan.ready.prepared:
@@ -206,7 +250,9 @@ class Executor:
         job.environment = _environment(plan, ready)
         return ready
 
-    def _launch(self, plan: Planned, ready: Ready, job: Job, out: Path, log: JobLog, turn: Turn) -> Video | Failure:
+    def _launch(
+        self, plan: Planned, ready: Ready, job: Job, weights: Path | None, out: Path, log: JobLog, turn: Turn
+    ) -> Video | Failure:
         timeout_s = self._run.options.timeout_s
         launch = Launch(
             network=plan.network,
@@ -218,11 +264,13 @@ class Executor:
                 "seed": job.seed,
                 "settings": job.settings,
                 "timeout_s": None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
+                **({} if self._run.synthetic is None else {"synthetic": True}),
             },
             portrait=self._folder.path / self._run.inputs.portrait.file,
             audio=self._folder.path / self._run.inputs.clip.file,
             out=out,
             job_file=out.parent / "job.json",
+            weights=weights,
             gpus=plan.gpus,
         )
         self._observer.stage(job.network, "start")
@@ -266,7 +314,7 @@ class Executor:
         transcript: Transcript,
         log: JobLog,
         timeout_s: float | None,
-        watch: Watch,
+        watch: Watch | None = None,
     ) -> _Ended:
         """Follow the runner's output to its end, or end it when its time is over."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -284,7 +332,7 @@ class Executor:
             for item in log.feed(*piece):
                 heard_s = time.monotonic()
                 transcript.add(item, heard_s)
-                if item.kind in (EventKind.STAGE, EventKind.DONE, EventKind.ERROR):
+                if watch is not None and item.kind in (EventKind.STAGE, EventKind.DONE, EventKind.ERROR):
                     watch.mark(str(item.data.get("name", "")) if item.kind is EventKind.STAGE else "", heard_s)
                 self._show(job, item)
         return _Ended(process.wait(), timed_out, time.monotonic())
@@ -324,6 +372,8 @@ class Executor:
         made = out / f"{job.network}.mp4"
         try:
             info = media.probe_video(made)
+            if self._check is not None:
+                job.notes.append(self._check(made, info, self._run, job))
         except media.BrokenVideo as error:
             return Failure(OutcomeKind.BROKEN_VIDEO, f"its video cannot be used: {error}", "see its log")
         clip_s = self._run.inputs.clip.duration_s
@@ -348,43 +398,6 @@ class Executor:
         if job.times.animate_s is not None and info.duration_s > 0:
             job.compute_s_per_video_s = job.times.animate_s / info.duration_s
         return job.video
-
-
-def holds(folder: Path, video: Video) -> bool:
-    """Say whether a run folder still holds a video as it was recorded."""
-    try:
-        return sha256_of(folder / video.file) == video.sha256
-    except OSError:
-        return False
-
-
-def _repetition(job: Job, turn: Turn, started: datetime, video: Video) -> Repetition:
-    return Repetition(
-        number=turn.number,
-        warmup=turn.warmup,
-        started=started,
-        times=job.times,
-        compute_s_per_video_s=job.compute_s_per_video_s,
-        metrics=job.metrics,
-        sampled=job.sampled,
-        gpus=job.gpus,
-        video_sha256=video.sha256,
-        notes=job.notes,
-    )
-
-
-def _forget(job: Job) -> None:
-    """Forget the figures of the repetition before."""
-    job.times, job.compute_s_per_video_s, job.exit_code = Times(), None, None
-    job.metrics, job.sampled, job.gpus, job.notes = {}, {}, [], []
-
-
-def _reset(job: Job) -> None:
-    """Forget an earlier attempt."""
-    fresh = Job(network=job.network, title=job.title, status=JobStatus.PENDING)
-    for name in Job.__struct_fields__:
-        if name not in {"network", "title", "seed", "settings", "upstream", "patches", "attempt"}:
-            setattr(job, name, getattr(fresh, name))
 
 
 def _environment(plan: Planned, ready: Ready) -> Environment:

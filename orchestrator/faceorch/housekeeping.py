@@ -46,7 +46,8 @@ def list_images(api: APIClient, networks: Mapping[str, Network]) -> list[Listed]
         listed.append(
             Listed(
                 image=image,
-                current=is_current(image, dict(networks)),
+                # A build that failed leaves an untagged image with the labels of the base it stood on.
+                current=is_current(image, dict(networks)) if image.tags else False,
                 size_bytes=int(entry.get("Size", 0)),
                 shared_bytes=shared if shared >= 0 else None,
             )
@@ -73,7 +74,7 @@ def leftovers(api: APIClient | None, networks: Mapping[str, Network]) -> list[Le
         found += _containers(api)
         listed = list_images(api, networks)
         # Networks before bases: an engine does not remove an image that another one stands on.
-        found += [_image(api, one) for one in reversed(listed) if one.current is False or not one.image.tags]
+        found += [_image(api, one) for one in reversed(listed) if one.current is False]
         kept = {one.image.inputs[:12] for one in listed if one.current is not False}
     found += _environments(networks)
     found += _logs(kept)
@@ -102,7 +103,7 @@ def _remove_container(api: APIClient, identity: str) -> None:
 
 
 def _image(api: APIClient, one: Listed) -> Leftover:
-    why = "older than what it is made of" if one.image.tags else "replaced by a newer build"
+    why = "older than what it is made of" if one.image.tags else "of a failed or repeated build"
     return Leftover(
         kind="image",
         name=one.image.tag if one.image.tags else one.image.id[7:19],

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LABEL = "io.faceorch"
 SOURCE = "https://github.com/faceorch/faceorch"
 # The host reads these; the image needs none of them, and editing them builds nothing again.
-_NOT_IN_CONTEXT = {"network.yaml", "requirements.in", "overrides.txt", "__pycache__"}
+_NOT_IN_CONTEXT = {"network.yaml", "weights.yaml", "requirements.in", "overrides.txt", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)

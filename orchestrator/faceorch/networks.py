@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -27,6 +27,8 @@ ENV_FOLDERS = "FACEORCH_NETWORKS"
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 SettingValue = bool | int | float | str
+
+_Content = TypeVar("_Content", bound=msgspec.Struct)
 
 
 def docker_folder() -> Path:
@@ -181,6 +183,12 @@ class Needs(_Model, frozen=True, kw_only=True):
     shortest_clip_s: float = 0.2
 
 
+class Smoke(_Model, frozen=True):
+    """How `faceorch smoke` runs it on stand-in weights; not with --full, which keeps the defaults."""
+
+    settings: Annotated[dict[str, SettingValue], Meta(description="the cheapest that still pass every stage")] = {}
+
+
 class Manifest(_Model, frozen=True, kw_only=True):
     """The content of network.yaml."""
 
@@ -195,14 +203,19 @@ class Manifest(_Model, frozen=True, kw_only=True):
     expected: Expected | None = None
     needs: Needs
     settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
+    smoke: Smoke = Smoke()
 
     def __post_init__(self) -> None:
-        """Refuse defaults that their own setting would not allow."""
-        for key, setting in self.settings.items():
+        """Refuse values that their own setting would not allow."""
+        values = [(f"settings.{key}.default", key, setting.default) for key, setting in self.settings.items()]
+        values += [(f"smoke.settings.{key}", key, value) for key, value in self.smoke.settings.items()]
+        for place, key, value in values:
+            if key not in self.settings:
+                raise ValueError(f"{place}: there is no such setting")
             try:
-                setting.validate_value(setting.default)  # type: ignore[arg-type]
-            except ValueError as error:
-                raise ValueError(f"settings.{key}.default: {error}") from error
+                self.settings[key].validate_value(value)  # type: ignore[arg-type]
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{place}: {error}") from error
 
 
 class Network:
@@ -278,7 +291,12 @@ def pick(networks: Mapping[str, Network], name: str) -> Network:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read one network.yaml strictly: unknown keys are errors, with the nearest known key."""
+    """Read one network.yaml strictly."""
+    return read_yaml(path, Manifest, _known_keys())
+
+
+def read_yaml(path: Path, kind: type[_Content], known: set[str]) -> _Content:
+    """Read a YAML file of ours strictly: unknown keys are errors, with the nearest of the `known` ones."""
     try:
         raw = yaml.load(path.read_text("utf-8"), YAML)
     except OSError as error:
@@ -286,12 +304,12 @@ def read_manifest(path: Path) -> Manifest:
     except yaml.YAMLError as error:
         raise ManifestError(f"{path}: {' '.join(str(error).split())}") from error
     try:
-        return msgspec.convert(raw, Manifest)
+        return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise ManifestError(f"{path}: {_describe(str(error), raw)}") from error
+        raise ManifestError(f"{path}: {_describe(str(error), raw, known)}") from error
 
 
-def _describe(text: str, raw: Any) -> str:
+def _describe(text: str, raw: Any, known: set[str]) -> str:
     """Say what msgspec found wrong in the words of somebody who edits YAML."""
     what, _, place = text.partition(" - at `$")
     where = place.rstrip("`").lstrip(".")
@@ -299,7 +317,7 @@ def _describe(text: str, raw: Any) -> str:
         where = where.replace("[...]", f".{_wrong_setting(raw['settings'])}", 1)
     if found := re.fullmatch(r"Object contains unknown field `(.+)`", what):
         key = found.group(1)
-        return f"unknown key '{key}'{near(key, _known_keys())}" + (f" in '{where}'" if where else "")
+        return f"unknown key '{key}'{near(key, known)}" + (f" in '{where}'" if where else "")
     if found := re.fullmatch(r"Object missing required field `(.+)`", what):
         return f"'{where}.{found.group(1)}' is missing" if where else f"'{found.group(1)}' is missing"
     return f"{where}: {what}" if where else what
@@ -315,7 +333,7 @@ def _wrong_setting(settings: dict[str, Any]) -> str:
 
 
 def _known_keys() -> set[str]:
-    kinds = (Manifest, Expected, Needs, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting)
+    kinds = (Manifest, Expected, Needs, Smoke, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting)
     return {name for kind in kinds for name in kind.__struct_fields__}
 
 

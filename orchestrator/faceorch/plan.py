@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import psutil
 
@@ -11,10 +12,21 @@ from faceorch import __version__
 from faceorch.bases import choose_base, load_bases, pick_base
 from faceorch.doctor.problems import Problem, driver_problem, kernel_problem, ram_problem, vram_problem
 from faceorch.errors import CannotRun
-from faceorch.networks import Network
+from faceorch.networks import Network, SettingValue
 from faceorch.record import Gpu, OutcomeKind
 from faceorch.runtimes import NotReady, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
+from faceorch.weights.check import NO_WEIGHTS, Lacking, Weighed, check_weights
+from faceorch.weights.manifest import load_weights
+from faceorch.weights.store import Store
+
+
+class Purpose(Enum):
+    """What a plan is for: the others bring no weights, or their own, and need no GPU."""
+
+    RUN = "run"
+    SMOKE = "smoke"
+    CONVERT = "convert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class Planned:
     runtime: Runtime
     ready: Ready
     gpus: tuple[str, ...] = ()
+    weights: Weighed = NO_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +66,28 @@ def make_plan(
     selected: Sequence[Gpu],
     base: str | None = None,
     memory_bytes: int | None = None,
+    settings: Mapping[str, Mapping[str, SettingValue]] | None = None,
+    store: Store | None = None,
+    purpose: Purpose = Purpose.RUN,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
     `gpus` is what the host has, `selected` what the user allows; `base` overrides the choice of base.
-    `memory_bytes` is the host's memory, this machine's when None.
+    `memory_bytes` is the host's memory, this machine's when None. `settings` (by network) decide which weights are
+    needed from the `store`. A smoke run makes its own weights, and may run a GPU network on the CPU.
     """
     if memory_bytes is None:
         memory_bytes = psutil.virtual_memory().total
     if base is not None:
         pick_base(load_bases(), base)
+    store = store or Store()
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected, base, memory_bytes)
+        decided = _decide(network, runtimes, gpus, selected, base, memory_bytes, purpose)
+        if isinstance(decided, Planned) and purpose is Purpose.RUN:
+            values = network.settings((settings or {}).get(network.name, {}))
+            decided = _weigh(decided, values, store)
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -83,6 +104,7 @@ def _decide(
     selected: Sequence[Gpu],
     wanted: str | None,
     memory_bytes: int,
+    purpose: Purpose,
 ) -> Planned | Obstacle:
     needs = network.manifest.needs
     if network.missing_files:
@@ -92,7 +114,11 @@ def _decide(
             f"its image is not part of faceorch {__version__} yet{_unfinished(network)}",
             "update faceorch when it is released (pip install --upgrade faceorch)",
         )
-    if needs.gpu and not selected:
+    standin = network.folder / "synthetic.py"
+    if purpose is Purpose.SMOKE and load_weights(network) is not None and not standin.is_file():
+        reason = f"it has no stand-in weights: {standin} missing"
+        return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, "update faceorch when it is released")
+    if needs.gpu and not selected and purpose is Purpose.RUN:
         reason = gpus.reason or "the run was limited to --gpus none"
         return Obstacle(
             network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"
@@ -100,7 +126,7 @@ def _decide(
     base = _base(network, selected if needs.gpu else (), wanted)
     if isinstance(base, Obstacle):
         return base
-    problem = _host_problem(network, base, gpus, selected, memory_bytes)
+    problem = _host_problem(network, base, gpus, selected, memory_bytes, purpose)
     if problem is not None:
         return _obstacle(network, problem)
     not_ready: list[NotReady] = []
@@ -113,6 +139,14 @@ def _decide(
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
     best = (usable or not_ready)[0]
     return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+
+
+def _weigh(planned: Planned, settings: Mapping[str, SettingValue], store: Store) -> Planned | Obstacle:
+    """Add the weights, or say which are not there."""
+    found = check_weights(planned.network, settings, store)
+    if isinstance(found, Lacking):
+        return Obstacle(planned.network, OutcomeKind.MISSING_WEIGHT, found.reason, found.remedy)
+    return replace(planned, weights=found)
 
 
 def _base(network: Network, gpus: Sequence[Gpu], wanted: str | None) -> str | Obstacle:
@@ -131,10 +165,12 @@ def _base(network: Network, gpus: Sequence[Gpu], wanted: str | None) -> str | Ob
 
 
 def _host_problem(
-    network: Network, base: str, gpus: Gpus, selected: Sequence[Gpu], memory_bytes: int
+    network: Network, base: str, gpus: Gpus, selected: Sequence[Gpu], memory_bytes: int, purpose: Purpose
 ) -> Problem | None:
     """Return what of this host keeps `network` from running on `base`."""
     needs = network.manifest.needs
+    if purpose is not Purpose.RUN:  # stand-ins need neither the memory of the true models nor, on the CPU, a driver
+        return driver_problem(gpus.driver, load_bases()[base]) if needs.gpu and selected else None
     found: list[Problem | None] = [ram_problem(memory_bytes, needs.ram_gb)]
     if needs.gpu:
         found = [driver_problem(gpus.driver, load_bases()[base]), vram_problem(selected, needs.vram_gb), *found]

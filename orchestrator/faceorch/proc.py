@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_TAIL_LINES = 40
+_TAIL_LINES = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, field
 
 from faceorch.errors import RunFolderError
-from faceorch.files import write_atomically
+from faceorch.files import sha256_of, write_atomically
 
 SCHEMA = 1
 FILE_NAME = "run.json"
@@ -214,6 +214,7 @@ class Options(_Record):
     price_per_gpu_hour: Price | None = None
     currency: Annotated[str, Meta(description="of the prices, as given")] = ""
     timeline: Literal["parquet", "csv"] = "parquet"
+    weights: Annotated[str | None, Meta(description="--weights DIR")] = None
 
 
 class Environment(_Record):
@@ -239,6 +240,16 @@ class Upstream(_Record):
     licence: str
 
 
+class WeightFile(_Record):
+    """One weight file that a job used, verified."""
+
+    path: Annotated[str, Meta(description="below the network's weights folder")]
+    bytes: Bytes
+    sha256: Sha256
+    licence: str
+    commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
+
+
 class AppliedPatch(_Record):
     """A change that the image makes to upstream's code."""
 
@@ -256,6 +267,7 @@ class Times(_Record):
     """
 
     prepare_s: Annotated[Seconds | None, Meta(description="building the environment, first time only")] = None
+    synthetic_s: Annotated[Seconds | None, Meta(description="making stand-in weights, in smoke runs only")] = None
     start_s: Seconds | None = None
     import_s: Seconds | None = None
     check_s: Seconds | None = None
@@ -327,6 +339,7 @@ class Job(_Record):
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
     upstream: list[Upstream] = []
+    weights: list[WeightFile] = []
     patches: list[AppliedPatch] = []
     attempt: int = 0
     started: datetime | None = None
@@ -357,6 +370,10 @@ class Run(_Record, kw_only=True):
     created: datetime
     updated: datetime
     command: Annotated[list[str], Meta(description="the command line that started it")] = []
+    synthetic: Annotated[
+        Literal["tiny", "full"] | None,
+        Meta(description="made by `faceorch smoke` with stand-in weights of these dimensions; null for real weights"),
+    ] = None
     options: Options
     host: Host
     inputs: Inputs
@@ -390,6 +407,13 @@ class RunFolder:
     def video(self, network: str) -> Path:
         """Final path of one network's video."""
         return self.path / f"{network}.mp4"
+
+    def holds(self, video: Video) -> bool:
+        """Say whether a video is still there as it was recorded."""
+        try:
+            return sha256_of(self.path / video.file) == video.sha256
+        except OSError:
+            return False
 
     def save(self) -> None:
         """Write run.json by rename."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from faceorch.record import GpuUse, Job, Options, Repetition, Spread
+from faceorch.record import GpuUse, Job, JobStatus, Options, Repetition, Spread, Times, Video
 from faceorch.telemetry.summary import THERMAL
 
 # Fewer repetitions than this say nothing about their spread.
@@ -182,3 +183,40 @@ def rank(found: Mapping[str, Spread]) -> Ranking:
         groups[-1].append(name)
         reach = max(reach, spread.max)
     return Ranking(tuple(tuple(group) for group in groups))
+
+
+def finished(job: Job, turn: Turn, started: datetime, video: Video) -> Repetition:
+    """Return what a repetition of `job` has come to."""
+    return Repetition(
+        number=turn.number,
+        warmup=turn.warmup,
+        started=started,
+        times=job.times,
+        compute_s_per_video_s=job.compute_s_per_video_s,
+        metrics=job.metrics,
+        sampled=job.sampled,
+        gpus=job.gpus,
+        video_sha256=video.sha256,
+        notes=job.notes,
+    )
+
+
+def add_times(job: Job, once: Times) -> None:
+    """Add what was done once, before all repetitions."""
+    job.times.prepare_s, job.times.synthetic_s = once.prepare_s, once.synthetic_s
+    if job.times.total_s is not None:
+        job.times.total_s += (once.prepare_s or 0.0) + (once.synthetic_s or 0.0)
+
+
+def forget(job: Job) -> None:
+    """Forget the figures of the repetition before."""
+    job.times, job.compute_s_per_video_s, job.exit_code = Times(), None, None
+    job.metrics, job.sampled, job.gpus, job.notes = {}, {}, [], []
+
+
+def reset(job: Job) -> None:
+    """Forget an earlier attempt."""
+    fresh = Job(network=job.network, title=job.title, status=JobStatus.PENDING)
+    for name in Job.__struct_fields__:
+        if name not in {"network", "title", "seed", "settings", "upstream", "patches", "attempt"}:
+            setattr(job, name, getattr(fresh, name))

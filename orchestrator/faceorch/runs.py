@@ -17,12 +17,12 @@ import filelock
 
 from faceorch import __version__, host, media
 from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
-from faceorch.execute import Executor, holds
+from faceorch.execute import Check, Executor
 from faceorch.files import sha256_of, umask
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
 from faceorch.patches import patches_of
-from faceorch.plan import Obstacle, Plan, Planned, demand, make_plan, select_gpus
+from faceorch.plan import Obstacle, Plan, Planned, Purpose, demand, make_plan, select_gpus
 from faceorch.record import (
     AppliedPatch,
     ClipRecord,
@@ -47,6 +47,7 @@ from faceorch.telemetry.nvml import Gpus, read_gpus
 from faceorch.telemetry.summary import Prices
 from faceorch.telemetry.timeline import Format
 from faceorch.telemetry.watch import GPU_HZ
+from faceorch.weights.store import Store
 
 RuntimeChoice = Literal["auto", "docker", "venv"]
 
@@ -78,6 +79,8 @@ class Request:
     timeline: Format = "parquet"
     sampling_hz: float = GPU_HZ
     command: tuple[str, ...] = ()
+    synthetic: Literal["tiny", "full"] | None = None
+    weights: Path | None = None
 
 
 def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Mapping[str, str]) -> dict[str, Runtime]:
@@ -90,8 +93,8 @@ def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Ma
     return runtimes
 
 
-def start_run(request: Request, observer: Observer) -> RunFolder:
-    """Do everything that `request` asks for and return the finished run folder.
+def start_run(request: Request, observer: Observer, check: Check | None = None) -> RunFolder:
+    """Do everything that `request` asks for and return the finished run folder; `check` sees every finished video.
 
     Raises `UserError` for whatever the user can mend, before anything is started or left behind;
     on `KeyboardInterrupt` the folder is complete and says how to go on.
@@ -115,6 +118,7 @@ def start_run(request: Request, observer: Observer) -> RunFolder:
             created=now(),
             updated=now(),
             command=list(request.command),
+            synthetic=request.synthetic,
             options=options,
             host=described,
             inputs=_inputs(request, kept_portrait, kept_clip),
@@ -127,7 +131,14 @@ def start_run(request: Request, observer: Observer) -> RunFolder:
         record.run.id = folder.name
         record.save()
     try:
-        _execute(record, plan.planned, observer, gate_inputs=request.check_face, sampling_hz=request.sampling_hz)
+        _execute(
+            record,
+            plan.planned,
+            observer,
+            gate_inputs=request.check_face,
+            sampling_hz=request.sampling_hz,
+            check=check,
+        )
     except (InputError, CannotRun):
         shutil.rmtree(folder, ignore_errors=True)  # refused: nothing has run, nothing stays
         raise
@@ -145,6 +156,8 @@ def resume_run(
     """Do what is missing in an earlier run, with the inputs, settings and seed that it recorded."""
     record = RunFolder.load(path)
     run = record.run
+    if run.synthetic is not None:
+        raise RunFolderError(f"{path} was made by faceorch smoke, which is not resumed", "faceorch smoke")
     known = load_networks()
     _check_inputs(record)
     missing = [job for job in run.jobs if not _has_video(record, job)]
@@ -158,8 +171,15 @@ def resume_run(
     )
     _sweep(runtimes, observer)
     gpus = read_gpus()
-    selected = select_gpus(run.options.gpus, gpus)
-    plan = make_plan(networks, runtimes=runtimes, gpus=gpus, selected=selected, base=run.options.base)
+    plan = make_plan(
+        networks,
+        runtimes=runtimes,
+        gpus=gpus,
+        selected=select_gpus(run.options.gpus, gpus),
+        base=run.options.base,
+        settings={job.network: job.settings for job in missing},
+        store=Store(None if run.options.weights is None else Path(run.options.weights)),
+    )
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
     if not networks and run.status is RunStatus.DONE:
         return record
@@ -181,7 +201,16 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
     _sweep(runtimes, None)
     gpus = read_gpus()
     selected = select_gpus(request.gpus, gpus)
-    plan = make_plan(chosen, runtimes=runtimes, gpus=gpus, selected=selected, base=request.base)
+    plan = make_plan(
+        chosen,
+        runtimes=runtimes,
+        gpus=gpus,
+        selected=selected,
+        base=request.base,
+        settings=request.settings,
+        store=Store(request.weights),
+        purpose=Purpose.RUN if request.synthetic is None else Purpose.SMOKE,
+    )
     demand(plan, request.networks)
     options = Options(
         networks=list(request.networks),
@@ -199,6 +228,7 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
         price_per_gpu_hour=request.prices.per_gpu_hour,
         currency=request.prices.currency,
         timeline=request.timeline,
+        weights=None if request.weights is None else os.fspath(request.weights.absolute()),
     )
     return plan, options, _host(gpus, runtimes)
 
@@ -259,10 +289,14 @@ def _job(network: Network, request: Request, status: JobStatus) -> Job:
         title=network.manifest.title,
         status=status,
         seed=request.seed,
-        settings=network.settings(request.settings.get(network.name, {})),
+        settings=network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})}),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
     )
+
+
+def _smoke_settings(network: Network, request: Request) -> dict[str, SettingValue]:
+    return dict(network.manifest.smoke.settings) if request.synthetic == "tiny" else {}
 
 
 def _inputs(request: Request, portrait: media.Portrait, clip: media.Clip) -> Inputs:
@@ -333,12 +367,14 @@ def _execute(
     *,
     gate_inputs: bool,
     sampling_hz: float = GPU_HZ,
+    check: Check | None = None,
 ) -> None:
     """Execute and write the report, also when the run was interrupted."""
     with _locked(record.path):
         observer.run_started(record.run)
         try:
-            Executor(record, observer, gate_inputs=gate_inputs, sampling_hz=sampling_hz).execute(planned)
+            executor = Executor(record, observer, gate_inputs=gate_inputs, sampling_hz=sampling_hz, check=check)
+            executor.execute(planned)
         finally:
             if record.run.status is not RunStatus.RUNNING:
                 from faceorch.report import write_report
@@ -364,7 +400,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _has_video(record: RunFolder, job: Job) -> bool:
     """Say whether a job is done and its video still is the one that was recorded."""
-    return job.status is JobStatus.DONE and job.video is not None and holds(record.path, job.video)
+    return job.status is JobStatus.DONE and job.video is not None and record.holds(job.video)
 
 
 def _check_inputs(record: RunFolder) -> None:

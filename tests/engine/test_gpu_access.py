@@ -92,7 +92,7 @@ def test_a_gpus_request_reaches_the_hook(probe: Probe) -> None:
 def test_a_container_that_starts_without_a_gpu_is_found_out(probe: Probe) -> None:
     probe.build()
     (image,) = [image for image in images.ours(probe.api) if image.network == "probe"]
-    (finding,) = judge_container(probe_container(probe.api, image, REQUEST, ["GPU-a"]), load_bases()["cpu"])
+    (finding,) = judge_container(probe_container(probe.api, facts(), image, REQUEST, ["GPU-a"]), load_bases()["cpu"])
     assert (finding.severity, finding.remedy) == (Severity.ERROR, INSTALL_TOOLKIT)
     assert finding.found == (
         f"the container started and sees no GPU (in {image.tag}, the CUDA driver: "
@@ -105,7 +105,7 @@ def test_an_image_whose_python_is_gone_is_told_and_nothing_is_left(probe: Probe)
     dockerfile.write_text(f'{dockerfile.read_text("utf-8")}\nENTRYPOINT ["/no/python"]\n', "utf-8")
     probe.build()
     (image,) = [image for image in images.ours(probe.api) if image.network == "probe"]
-    seen = probe_container(probe.api, image, REQUEST, [])
+    seen = probe_container(probe.api, facts(), image, REQUEST, [])
     assert seen.problem.startswith("the program in the container ended with exit code 127: ")
     assert "/no/python" in seen.problem
     assert seen.remedy == f"look yourself: docker run --rm -it --entrypoint sh {image.tag}"

@@ -8,10 +8,12 @@ import socket
 import stat
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
 from faceorch.cli.main import cli
+from faceorch.doctor.examine import json_schema
 from faceorch.doctor.probes import Machine, probe_space, probe_toolkit
 from faceorch.errors import EngineError
 from faceorch.telemetry.nvml import Gpus
@@ -69,6 +71,7 @@ def test_machines_get_json() -> None:
     assert result.exit_code == 1
     report = json.loads(result.output)
     assert (report["schema"], report["errors"], report["gpu_access"]) == (1, 2, None)
+    jsonschema.validate(report, json_schema())
     found = {finding["check"]: finding for finding in report["findings"]}
     assert found["engine"]["severity"] == "error"
     assert set(found["engine"]) == {"check", "severity", "found", "needed", "running", "measuring", "remedy"}
@@ -83,6 +86,13 @@ def test_an_engine_that_one_may_not_use(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("faceorch.doctor.probes.connect", denied)
     assert "this user may not use the container engine (needed:" in doctor().output
     assert "try: sudo usermod -aG docker $USER" in doctor().output
+
+
+def test_an_engine_behind_ssh_is_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@gpu-server")
+    output = doctor().output
+    assert "the container engine at ssh://me@gpu-server is on another machine, which runs cannot use" in output
+    assert "try: run faceorch on gpu-server itself, or unset DOCKER_HOST" in output
 
 
 def test_a_socket_that_nobody_listens_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,3 +137,12 @@ def test_the_disk_of_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
     assert found.path == str(tmp_path / "a" / "b")
     assert found.free_bytes is not None
     assert found.free_bytes > 0
+
+
+def test_the_documentation_lists_every_check() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "doctor.md").read_text("utf-8")
+    sources = [path.read_text("utf-8") for path in (root / "orchestrator/faceorch/doctor").glob("*.py")]
+    checks = {name for text in sources for name in re.findall(r'(?:check=|CHECK = )"([^"]+)"', text)}
+    assert {"engine", "driver", "GPU access", "kernels"} <= checks
+    assert [name for name in sorted(checks) if f"| {name} |" not in page] == []

@@ -61,7 +61,7 @@ def test_where_the_engine_runs(endpoint: str, info: dict[str, Any], elsewhere: s
     ("version", "name", "podman"),
     [
         ({"Components": [{"Name": "Engine"}]}, "Docker Engine", False),
-        ({"Platform": {"Name": "Docker Desktop 4.41.2 (191736)"}}, "Docker Desktop 4.41.2 (191736)", False),
+        ({"Platform": {"Name": "Docker Desktop 4.41.2 (191736)"}}, "Docker Desktop", False),
         ({"Components": [{"Name": "Podman Engine"}]}, "Podman", True),
     ],
 )
@@ -83,6 +83,13 @@ def test_what_kind_of_engine_it_is() -> None:
     assert (found.rootless, found.selinux, found.remaps_users, found.containerd_store) == (True, True, True, True)
     assert (found.cgroup_version, found.memory_limit, found.memory_bytes) == ("2", False, 8)
     assert (found.runtimes, found.architecture) == (("nvidia", "runc"), "aarch64")
+
+
+def test_wsl2_shows_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = "5.15.167.4-microsoft-standard-WSL2"
+    monkeypatch.setattr("platform.release", lambda: kernel)
+    found = facts(KernelVersion=kernel)
+    assert (found.wsl, found.elsewhere) == (True, "")
 
 
 def test_an_old_engine_that_says_little_is_described_too() -> None:

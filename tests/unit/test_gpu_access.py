@@ -12,6 +12,7 @@ from faceorch.runtimes.gpu_access import (
     ENABLE_CDI,
     GENERATE_CDI,
     INSTALL_TOOLKIT,
+    INSTALL_TOOLKIT_ROOTLESS,
     Access,
     GpuRequest,
     Route,
@@ -19,6 +20,7 @@ from faceorch.runtimes.gpu_access import (
 )
 
 CDI = CdiSpecs(devices=("0", "all"))
+STALE = CdiSpecs(devices=("0",), missing_files=("/usr/lib/libcuda.so.525",))
 INDICES = {"GPU-a": 0, "GPU-b": 1}
 
 
@@ -33,6 +35,7 @@ def engine(version: str = "28.2.2", **facts: Any) -> EngineFacts:
     [
         (engine(hook=True), Route.REQUEST, "the NVIDIA container toolkit's hook is installed"),
         (engine(hook=True, cdi=CDI, cdi_on=True), Route.REQUEST, "the NVIDIA container toolkit's hook is installed"),
+        (engine(hook=True, cdi=STALE, cdi_on=True), Route.REQUEST, "the NVIDIA container toolkit's hook is installed"),
         (engine("26.1.5", cdi=CDI, cdi_on=True), Route.CDI, "CDI devices, and no NVIDIA hook"),
         # Some engines read the specifications and list no folder.
         (engine("29.1.0", cdi=CDI, cdi_on=False), Route.CDI, "CDI devices, and no NVIDIA hook"),
@@ -63,6 +66,11 @@ def test_the_way_is_chosen_by_what_the_host_has(facts: EngineFacts, route: Route
             INSTALL_TOOLKIT,
         ),
         (
+            engine(rootless=True),
+            "the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
+            INSTALL_TOOLKIT_ROOTLESS,
+        ),
+        (
             engine("26.1.5", cdi=CDI, cdi_on=False),
             "there are CDI specifications, but the engine does not read them: features.cdi is off",
             ENABLE_CDI,
@@ -75,6 +83,16 @@ def test_the_way_is_chosen_by_what_the_host_has(facts: EngineFacts, route: Route
         (
             engine("5.2.0", name="Podman", hook=True),
             "Podman takes GPUs as CDI devices only, and has none",
+            GENERATE_CDI,
+        ),
+        (
+            engine(cdi=STALE, cdi_on=True),
+            "the CDI specifications mount /usr/lib/libcuda.so.525, which is not there",
+            GENERATE_CDI,
+        ),
+        (
+            engine("5.2.0", name="Podman", cdi=STALE),
+            "the CDI specifications mount /usr/lib/libcuda.so.525, which is not there",
             GENERATE_CDI,
         ),
         (
@@ -95,6 +113,17 @@ def test_without_a_way_it_says_why_and_what_to_do(facts: EngineFacts, reason: st
 def test_a_request_names_uuids() -> None:
     wanted = Access(route=Route.REQUEST, reason="").request(["GPU-a"], INDICES)
     assert wanted == GpuRequest(driver="", device_ids=("GPU-a",), capabilities=("gpu", "compute", "utility", "video"))
+
+
+def test_under_wsl2_only_all_gpus_together_can_be_asked_for() -> None:
+    access = decide(engine(runtimes=("nvidia", "runc"), wsl=True))
+    assert access.request(["GPU-b", "GPU-a"], INDICES).device_ids == ("all",)
+    with pytest.raises(EngineError) as caught:
+        access.request(["GPU-b"], INDICES)
+    assert (caught.value.message, caught.value.remedy) == (
+        "under WSL2 a container gets every GPU or none",
+        "--gpus all",
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 
+from faceorch.cli.main import cli
 from faceorch.errors import CannotRun, InputError, RunFolderError
 from faceorch.observe import Observer
 from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, json_schema
@@ -116,6 +119,23 @@ def test_a_run_leaves_videos_records_logs_and_reports(
     assert sum(part for part in parts if part is not None) <= times.total_s + 0.05
     assert job.compute_s_per_video_s == pytest.approx(times.animate_s, rel=0.05)
     jsonschema.validate(json.loads((folder.path / "run.json").read_text("utf-8")), json_schema())
+
+
+PATCHES = """
+from faceorch_patch import Patch, Substitute
+PATCHES = (Patch(name="no-display", file="animator/a.py", reason="no <screen> here", edits=(Substitute("a", "b"),)),)
+"""
+
+
+def test_the_patches_of_a_network_are_in_the_record_and_the_report(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    (make_network("grey").folder / "patches.py").write_text(PATCHES, "utf-8")
+    folder = start_run(request_for("grey"), listener)
+    (job,) = RunFolder.load(folder.path).run.jobs
+    assert [(p.name, p.file, p.reason) for p in job.patches] == [("no-display", "animator/a.py", "no <screen> here")]
+    page = (folder.path / "report.html").read_text("utf-8")
+    assert "<dt>patch</dt><dd><code>animator/a.py</code> no-display: no &lt;screen&gt; here</dd>" in page
 
 
 def test_what_happens_is_told_in_order(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
@@ -405,3 +425,46 @@ class TestResume:
         with pytest.raises(RunFolderError) as caught:
             resume_run(tmp_path, listener, timeout_s=None, pythons={}, images={})
         assert message in caught.value.message
+
+
+WEIGHED_RUNNER = """
+from faceorch_runner import Network
+class Weighed(Network):
+    def setup(self, weights, device):
+        self.level = (weights / "a/b.bin").read_bytes()[0]
+    def animate(self, job, progress):
+        with job.video(64, 64, 25) as video:
+            for _ in range(25):
+                video.write(bytes([self.level]) * (64 * 64 * 3))
+        return video.path
+"""
+
+
+def test_a_run_needs_verified_weights_and_records_their_hashes(
+    make_network: MakeNetwork, request_for: Callable[..., Request], listener: Listener, tmp_path: Path
+) -> None:
+    network = make_network("weighed", WEIGHED_RUNNER)
+    data = b"\x80" * 1000
+    file = {"path": "a/b.bin", "source": {"url": "https://example.org/b"}, "size": len(data), "licence": "CC0"}
+    file = {**file, "sha256": hashlib.sha256(data).hexdigest(), "commercial": False, "why": "the level"}
+    (network.folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [file]}), "utf-8")
+    request = request_for("weighed", weights=tmp_path / "store")
+    with pytest.raises(CannotRun) as caught:
+        start_run(request, listener)
+    assert caught.value.message == ("weighed cannot run here: 1 of its 1 weight files is missing (1.0 kB): a/b.bin")
+    assert caught.value.remedy == "faceorch weights pull weighed"
+
+    (tmp_path / "have").mkdir()
+    (tmp_path / "have" / "b.bin").write_bytes(data)
+    store = ["--dir", str(tmp_path / "store")]
+    assert (
+        CliRunner().invoke(cli, ["weights", "pull", "weighed", "--from", str(tmp_path / "have"), *store]).exit_code == 0
+    )
+    folder = start_run(request, listener)
+    job = folder.run.job("weighed")
+    assert job.status is JobStatus.DONE
+    recorded = json.loads((folder.path / "run.json").read_text("utf-8"))["jobs"][0]["weights"]
+    wanted = {"path": "a/b.bin", "bytes": 1000, "sha256": file["sha256"], "licence": "CC0", "commercial": False}
+    assert recorded == [wanted]
+    assert str(file["sha256"]) in (folder.path / "report.html").read_text("utf-8")
+    assert f"--weights {tmp_path / 'store'}" in (folder.path / "report.md").read_text("utf-8")

@@ -30,6 +30,7 @@ class Job:
 
     `portrait` is an 8-bit RGB PNG with orientation and transparency resolved, `audio` a mono 16-bit PCM WAV at the
     clip's own rate, `settings` has every default filled in, `work` is a scratch folder that is deleted afterwards.
+    A `synthetic` job runs with stand-in weights, and its video says so.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Job:
     settings: Mapping[str, Any]
     work: Path
     timeout_s: float | None = None
+    synthetic: bool = False
     writers: list[VideoWriter] = field(default_factory=list, repr=False, compare=False)
 
     def video(self, width: int, height: int, fps: float) -> VideoWriter:
@@ -46,7 +48,7 @@ class Job:
 
         `width` and `height` are in pixels and even, `fps` in frames per second.
         """
-        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps)
+        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps, synthetic=self.synthetic)
         self.writers.append(writer)
         return writer
 
@@ -66,11 +68,7 @@ class JobFile:
     @classmethod
     def read(cls, path: Path) -> JobFile:
         """Read a job file; `JobFileError` when it does not follow the contract."""
-        try:
-            raw = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise JobFileError(f"{path}: {error}") from error
-        return cls.from_json(raw)
+        return cls.from_json(read_json(path))
 
     @classmethod
     def from_json(cls, raw: object) -> JobFile:
@@ -100,6 +98,14 @@ class JobFile:
         return file
 
 
+def read_json(path: Path) -> object:
+    """Return the content of a JSON file; `JobFileError` when it is none."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise JobFileError(f"{path}: {error}") from error
+
+
 def job_from_json(raw: object, out: Path) -> Job:
     """Return the job that one entry of `jobs`, or one line on stdin, describes."""
     fields = _object(raw, "a job")
@@ -107,6 +113,7 @@ def job_from_json(raw: object, out: Path) -> Job:
     if not _JOB_ID.fullmatch(job_id):
         raise JobFileError(f"job id {job_id!r} is no plain file name")
     timeout_s = fields.pop("timeout_s", None)
+    synthetic = fields.pop("synthetic", False) is True
     job = Job(
         id=job_id,
         portrait=Path(_take(fields, "portrait", str)),
@@ -115,6 +122,7 @@ def job_from_json(raw: object, out: Path) -> Job:
         settings=_take(fields, "settings", dict),
         work=out / f".{job_id}.part",
         timeout_s=None if timeout_s is None else float(timeout_s),
+        synthetic=synthetic,
     )
     _nothing_left(fields, f"job {job_id!r}")
     return job

@@ -18,13 +18,13 @@ from pathlib import Path
 from . import __version__ as runner_version
 from .errors import ErrorKind, RunnerError, classify
 from .events import EventKind, EventStream
-from .jobs import Feed, Job, JobFile, job_from_json
+from .jobs import Feed, Job, JobFile, job_from_json, read_json
 from .network import Network, Progress, load_network
+from .tasks import EXIT_OWNER_DIED, run_task
 from .video import conform
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
-EXIT_OWNER_DIED = 75
 
 
 def main(arguments: list[str]) -> int:
@@ -36,8 +36,12 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m faceorch_runner JOB_FILE", file=sys.stderr)
         return EXIT_FAILED
     try:
-        file = JobFile.read(Path(arguments[0]))
-    except RunnerError as error:
+        raw = read_json(Path(arguments[0]))
+        if isinstance(raw, dict) and "op" in raw:
+            run_task(raw, events)
+            return EXIT_DONE
+        file = JobFile.from_json(raw)
+    except BaseException as error:
         _fail(events, None, error)
         return EXIT_FAILED
     return _Runner(file, events).run()
@@ -132,7 +136,7 @@ class _Runner:
         if all(writer.path != video for writer in job.writers):
             progress.stage("encode")
             target = job.work / "conformed.mp4"
-            conform(video, job.audio, target)
+            conform(video, job.audio, target, synthetic=job.synthetic)
             video = target
         final = self.file.out / f"{job.id}.mp4"
         os.replace(video, final)

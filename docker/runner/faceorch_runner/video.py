@@ -43,6 +43,12 @@ _COLOUR = [
 ]
 
 
+# Players and `ffprobe` show these: nobody must take such a video for what a network can do.
+SYNTHETIC_TITLE = "Synthetic: made by faceorch smoke"
+SYNTHETIC_COMMENT = "Stand-in weights: this shows that the code runs, not what the network can do."
+_SYNTHETIC = ["-metadata", f"title={SYNTHETIC_TITLE}", "-metadata", f"comment={SYNTHETIC_COMMENT}"]
+
+
 class Buffer(Protocol):
     """Anything `memoryview` takes: bytes, a bytearray, a C-contiguous uint8 array."""
 
@@ -73,13 +79,16 @@ class VideoWriter:
     of the first frame (None before it), `blocked_s` the time spent waiting for the encoder.
     """
 
-    def __init__(self, path: Path, audio: Path, width: int, height: int, fps: float) -> None:
+    def __init__(
+        self, path: Path, audio: Path, width: int, height: int, fps: float, *, synthetic: bool = False
+    ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise ValueError(f"frame size {width}x{height}: yuv420p needs even sizes above 0")
         if fps <= 0:
             raise ValueError(f"{fps} frames per second")
         self.path, self.audio = path, audio
         self.width, self.height, self.fps = width, height, fps
+        self._tags = _SYNTHETIC if synthetic else []
         self.frames = 0
         self.first_frame_s: float | None = None
         self.blocked_s = 0.0
@@ -103,7 +112,7 @@ class VideoWriter:
             *(find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
             *source,
             *("-i", "pipe:0", "-i", os.fspath(self.audio), "-map", "0:v:0", "-map", "1:a:0"),
-            *(_COLOUR + _H264 + group + _AUDIO + _BITEXACT),
+            *(_COLOUR + _H264 + group + _AUDIO + _BITEXACT + self._tags),
             *("-movflags", "+faststart", os.fspath(self.path)),
         ]
         with self._log.open("wb") as log:
@@ -155,7 +164,7 @@ class VideoWriter:
         return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 
-def conform(video: Path, audio: Path, target: Path) -> None:
+def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False) -> None:
     """Write `video`, made by other code, to `target` as H.264 yuv420p with the clip's audio.
 
     The picture is copied where it already is H.264 yuv420p, otherwise encoded once more.
@@ -175,7 +184,7 @@ def conform(video: Path, audio: Path, target: Path) -> None:
     arguments = [
         *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
         *("-i", os.fspath(video), "-i", os.fspath(audio), "-map", "0:v:0", "-map", "1:a:0"),
-        *(picture + _AUDIO + _BITEXACT),
+        *(picture + _AUDIO + _BITEXACT + (_SYNTHETIC if synthetic else [])),
         *("-movflags", "+faststart", os.fspath(target)),
     ]
     done = subprocess.run(arguments, capture_output=True, text=True, errors="replace")

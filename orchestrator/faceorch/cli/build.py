@@ -82,7 +82,8 @@ def command(
         _plain(assembly, console)
     failed = [item for item in assembly.items if item.error is not None]
     for item in failed:
-        _failure(item)
+        if item.begun_s:  # of one whose base failed, all is said
+            _failure(item)
     if failed:
         ctx.exit(failed[0].error.exit_code if failed[0].error else 1)
 
@@ -105,19 +106,24 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
             continue
         network = pick(known, name)
         needs = network.manifest.needs
-        reason = ""
-        if network.missing_files:
+        reason, remedy = "", "leave out --base"
+        if "docker" not in needs.runtimes:
+            reason, remedy = "it runs only without a container", f"faceorch run --network {name}"
+        elif network.missing_files:
             reason = f"its image is not part of faceorch yet: {', '.join(network.missing_files)} missing"
+            remedy = "update faceorch when it is released"
         elif base is not None and base not in needs.bases:
             reason = f"it has no lock for the base {base}, only for {', '.join(needs.bases)}"
         if reason and names:
-            remedy = "update faceorch when it is released" if network.missing_files else "leave out --base"
             raise CannotRun(f"{name} cannot be built: {reason}", remedy)
         if reason:
             console.print(f"{name}: skipped: {reason}", markup=False)
             continue
         covering = choose_base(needs.bases, gpus if needs.gpu else ())
         chosen = base or (covering.name if covering else needs.bases[0])
+        if base is None and covering is None:
+            text = f"no base of it ({', '.join(needs.bases)}) has kernels for every GPU here; building on {chosen}"
+            console.print(f"{name}: {text}", markup=False)
         recipes.append(images.make_recipe(network, chosen, base_image))
     return recipes
 
@@ -137,6 +143,8 @@ def _outcome(item: Item, assembly: Assembly) -> str:
     if item.state == "built":
         how = f"in {_elapsed(item)} with {assembly.options.builder}"
         return f"{item.name}: built {item.recipe.tag} ({item.image[7:19]}) {how}{pushed}; log: {item.log}"
+    if not item.begun_s and item.error is not None:
+        return f"{item.name}: not built: {item.error.message}"
     return f"{item.name}: FAILED after {_elapsed(item)}; log: {item.log}"
 
 

@@ -284,8 +284,11 @@ class _JsonLines(Display):
 def closing_lines(run: Run, folder: Path) -> list[str]:
     """Return what to mind, where the videos and the report are, and how to go on."""
     path = os.path.relpath(folder)
-    lines = [f"{job.network}: mind: {note}" for job in run.jobs for note in job.notes]
+    lines = [f"{job.network}: mind: {note}" for job in run.jobs for note in job.notes if run.synthetic is None]
     lines += [f"videos: {path}", f"report: {path}/report.html"]
-    if run.status is RunStatus.INTERRUPTED:
+    if run.synthetic is not None:
+        lines += [f"{job.network}: {note}" for job in run.jobs for note in job.notes if note.startswith("checked: ")]
+        lines.append("synthetic: these videos show that the code runs, not what the networks can do")
+    elif run.status is RunStatus.INTERRUPTED:
         lines.append(f"interrupted; finish it with: faceorch run --resume {shlex.quote(path)}")
     return lines

@@ -34,7 +34,11 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([_row(one) for one in listed], indent=2))
         return
     built = {one.image.network for one in listed if one.current}
-    missing = [name for name, network in networks.items() if not network.missing_files and name not in built]
+    missing = [
+        name
+        for name, network in networks.items()
+        if "docker" in network.manifest.needs.runtimes and not network.missing_files and name not in built
+    ]
     if listed:
         _table(listed)
     if missing:
@@ -63,24 +67,24 @@ def _row(one: Listed) -> dict[str, Any]:
 
 
 _STATES = {True: "current", False: "old", None: "unknown network"}
+_RIGHT = ("size", "own", "age")
 
 
 def _table(listed: list[Listed]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from faceorch.report.view import size
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("image", "base", "size", "own", "age", "state", "builder"):
-        table.add_column(name, justify="right" if name in ("size", "own", "age") else "left", overflow="fold")
+    rows = [("image", "base", "size", "own", "age", "state", "builder")]
     for one in listed:
-        age = _age(time.time() - one.image.created)
-        own, builder = size(one.own_bytes), one.image.builder or "n/a"
-        table.add_row(one.image.tag, one.image.base, size(one.size_bytes), own, age, _STATES[one.current], builder)
-    console = Console(highlight=False)
-    # A pipe has no width: nothing may be folded there.
-    console.print(table, width=None if console.is_terminal else 200)
+        image = one.image
+        age = _age(time.time() - image.created)
+        sizes = (size(one.size_bytes), size(one.own_bytes))
+        name = image.tag if image.tags else f"{image.id[7:19]} (untagged)"
+        rows.append((name, image.base, *sizes, age, _STATES[one.current], image.builder or "n/a"))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = zip(rows[0], row, widths, strict=True)
+        line = "  ".join(cell.rjust(width) if name in _RIGHT else cell.ljust(width) for name, cell, width in cells)
+        click.echo(line.rstrip())
 
 
 def _age(seconds: float) -> str:

@@ -22,10 +22,12 @@ COMMANDS = {
     "top": "Watch what running networks use of this machine.",
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
+    "weights": "Bring, list, verify and remove the networks' weights.",
     "build": "Build the networks' images.",
-    "doctor": "Say whether this host can run the networks, and what it lacks.",
+    "smoke": "Prove that the networks run here, with stand-in weights: nothing is downloaded.",
     "images": "List the built images: size, age, and whether they are current.",
     "clean": "Remove old images, leftover containers and stale caches.",
+    "doctor": "Say whether this host can run the networks, and what it lacks.",
     "speak": "Make a speech clip from text.",
     "completion": "Print the shell completion script.",
 }

@@ -73,6 +73,12 @@ EXIT_SOME_FAILED = 1
     help="Run a network in this image instead of one built by faceorch.",
 )
 @click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The store of weights; default: FACEORCH_WEIGHTS, or `weights` in FACEORCH_HOME.",
+)
+@click.option(
     "--repeat",
     type=click.IntRange(1),
     default=1,
@@ -121,6 +127,7 @@ def command(
     price_per_gpu_hour: float | None,
     currency: str,
     timeline: str,
+    weights: Path | None,
     no_face_check: bool,
     as_json: bool,
     quiet: bool,
@@ -165,11 +172,12 @@ def command(
             gpus=gpus,
             base=base,
             seed=seed,
-            settings=_parse_settings(settings),
+            settings=parse_settings(settings),
             out=out,
             timeout_s=timeout,
             pythons=given_pythons,
             images=given_images,
+            weights=weights,
             check_face=not no_face_check,
             repeat=repeat,
             warmup=warmup,
@@ -179,16 +187,29 @@ def command(
         )
         with observer:
             folder = start_run(request, observer)
-    _exit(ctx, folder)
+    finish(ctx, folder)
 
 
-def _exit(ctx: click.Context, folder: RunFolder) -> None:
+def finish(ctx: click.Context, folder: RunFolder) -> None:
+    """Leave with the exit code that tells whether a network failed."""
     if any(job.status.value == "failed" for job in folder.run.jobs):
         ctx.exit(EXIT_SOME_FAILED)
 
 
 def _refuse_with_resume(ctx: click.Context) -> None:
-    fixed = {"image", "audio", "networks", "runtime", "gpus", "base", "seed", "settings", "out", "no_face_check"}
+    fixed = {
+        "image",
+        "audio",
+        "networks",
+        "runtime",
+        "gpus",
+        "base",
+        "seed",
+        "settings",
+        "out",
+        "weights",
+        "no_face_check",
+    }
     fixed |= {"repeat", "warmup", "price_per_kwh", "price_per_gpu_hour", "currency", "timeline"}
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
@@ -196,7 +217,7 @@ def _refuse_with_resume(ctx: click.Context) -> None:
             raise click.UsageError(f"--resume goes on with what the run recorded; leave out {parameter.opts[0]}")
 
 
-def _parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:
+def parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:
     """Return network -> key -> value of every `--set`."""
     from faceorch.errors import InputError
     from faceorch.networks import load_networks, pick

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from faceorch import images
 from faceorch.bases import Base
 from faceorch.doctor.findings import Finding, Severity
+from faceorch.engine_facts import EngineFacts
 from faceorch.errors import EngineError
 from faceorch.owner import Owner
 from faceorch.runtimes.docker import gpu_requests, sandbox
@@ -54,7 +55,9 @@ def choose_image(
     return max(found, key=rank, default=None)
 
 
-def probe_container(api: APIClient, image: images.Image, access: Access, uuids: Sequence[str]) -> InContainer:
+def probe_container(
+    api: APIClient, facts: EngineFacts, image: images.Image, access: Access, uuids: Sequence[str]
+) -> InContainer:
     """Start a container as `faceorch run` does, compute on every GPU of `uuids` in it, and remove it."""
     import docker.errors
     import requests
@@ -72,7 +75,7 @@ def probe_container(api: APIClient, image: images.Image, access: Access, uuids: 
             entrypoint=[entrypoint[0], "-c", _SCRIPT.read_text("utf-8")],
             command=[],
             labels={f"{images.LABEL}.run": "doctor", f"{images.LABEL}.owner": str(Owner.me())},
-            host_config=sandbox(api, mounts=[], memory_bytes=_MEMORY_BYTES, gpus=gpu_requests(access, uuids)),
+            host_config=sandbox(api, facts, mounts=[], memory_bytes=_MEMORY_BYTES, gpus=gpu_requests(access, uuids)),
         )
         api.start(name)
         code = int(api.wait(name, timeout=_PATIENCE_S)["StatusCode"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
-from faceorch import __version__, images
+from faceorch import __version__
 from faceorch.bases import Base, load_bases
 from faceorch.doctor.container import CHECK as IN_CONTAINER
 from faceorch.doctor.container import choose_image, judge_container, probe_container
@@ -47,12 +47,18 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What `faceorch doctor --json` prints."""
 
     schema: Literal[1] = 1
-    faceorch: str = __version__
+    faceorch: Annotated[str, Meta(description="version")]
     errors: int
     warnings: int
     gpu_access: Annotated[str | None, Meta(description="request or cdi: how containers get GPUs; null: not at all")]
     findings: tuple[Finding, ...]
     networks: tuple[NetworkState, ...]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a report."""
+    schema = msgspec.json.schema(Report)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:faceorch:doctor:1", **schema}
 
 
 def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
@@ -67,9 +73,10 @@ def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
     if isinstance(facts.engine, EngineFacts) and access is not None:
         findings += _space(facts, networks, bases)
         on_step("computing on the GPUs inside a container")
-        findings += _in_container(facts, access, needs, bases)
+        findings += _in_container(facts, facts.engine, access, needs, bases)
     on_step("planning")
     return Report(
+        faceorch=__version__,
         errors=sum(finding.severity is Severity.ERROR for finding in findings),
         warnings=sum(finding.severity is Severity.WARNING for finding in findings),
         gpu_access=access.route.value if access is not None and access.route is not None else None,
@@ -122,17 +129,17 @@ def _networks() -> tuple[dict[str, Network], list[Finding]]:
 def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Base]) -> list[Finding]:
     """Judge the engine's disk for the images that are still to be built."""
     if facts.image_space is None:
-        return []
-    built = images.ours(connect())
+        found = "not looked at: the engine keeps its images where this machine does not see them"
+        return [Finding(check="disk for images", severity=Severity.SKIPPED, found=found)]
     # What cannot run here for want of a GPU needs no image here.
     missing = {
         name: network.manifest.needs
         for name, network in networks.items()
         if not network.missing_files
         and (facts.gpus.gpus or not network.manifest.needs.gpu)
-        and not any(image.network == name for image in built)
+        and not any(image.network == name for image in facts.images)
     }
-    standing = {image.base for image in built if not image.network}
+    standing = {image.base for image in facts.images if not image.network}
     used = bases_used(missing, facts.gpus, bases)
     needed_gb = sum(base.disk_gb for base in used if base.name not in standing) + _NETWORK_IMAGE_GB * len(missing)
     what = f"the images of {', '.join(missing)}" if missing else "the images that can run here are built"
@@ -147,23 +154,21 @@ def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Ba
     ]
 
 
-def _in_container(facts: Facts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
+def _in_container(
+    facts: Facts, engine: EngineFacts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]
+) -> list[Finding]:
     """Compute in a container, when there are a GPU, a way to it and an image; say so when not."""
     gpus = facts.gpus
-    built: list[images.Image] = []
-    if not gpus.gpus:
-        why, remedy = "there is no GPU", ""
-    elif access.route is None:
-        why, remedy = "the engine cannot give GPUs", ""
-    else:
-        api = connect()
-        built = images.ours(api)
-        why, remedy = "no image of faceorch is built yet", "faceorch build, then faceorch doctor again"
     used = bases_used(needs, gpus, bases)
-    image = choose_image(built, bases, next((base.name for base in used if base.torch is not None), None))
+    image = choose_image(facts.images, bases, next((base.name for base in used if base.torch is not None), None))
+    skipped = Finding(check=IN_CONTAINER, severity=Severity.SKIPPED, found="not tried: there is no GPU")
+    if not gpus.gpus:
+        return [skipped]
+    if access.route is None:
+        return [structs.replace(skipped, found="not tried: the engine cannot give GPUs")]
     if image is None:
-        return [Finding(check=IN_CONTAINER, severity=Severity.SKIPPED, found=f"not tried: {why}", remedy=remedy)]
-    seen = probe_container(api, image, access, [gpu.uuid for gpu in gpus.gpus])
+        return [structs.replace(skipped, found="not tried: no image is built yet", remedy="faceorch build, then again")]
+    seen = probe_container(connect(), engine, image, access, [gpu.uuid for gpu in gpus.gpus])
     return judge_container(seen, bases.get(seen.base))
 
 

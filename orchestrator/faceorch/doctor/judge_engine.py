@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import Machine, NoEngine, Toolkit
+from faceorch.doctor.problems import API_MIN, engine_problem
 from faceorch.engine_facts import CDI_KIND, EngineFacts
-from faceorch.runtimes.gpu_access import GENERATE_CDI, Access, Route
+from faceorch.runtimes.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
 from faceorch.versions import version_key
 
-API_MIN = "1.40"  # device requests: Docker 19.03
-# (fixed in, what the hole is): https://nvidia.custhelp.com lists both; newest first
+# (fixed in, what the hole is), newest first: NVIDIA's security bulletins of July 2025 and of September 2024
 _TOOLKIT_HOLES = (
     ("1.17.8", "CVE-2025-23266: an image can run code on the host"),
     ("1.16.2", "CVE-2024-0132: an image can reach the host's file system"),
 )
+_PEAK_SINCE = (5, 19)  # the file memory.peak of cgroup version 2
 _UPDATE_TOOLKIT = "update nvidia-container-toolkit to {version} or newer, then restart Docker"
 
 
@@ -30,17 +31,15 @@ def judge_engine(engine: EngineFacts | NoEngine) -> Finding:
             remedy=engine.remedy,
         )
     found = f"{engine.name} {engine.version}, API {engine.api}, at {engine.endpoint}"
-    if engine.os_type != "linux":
+    problem = engine_problem(engine)
+    if problem is not None:
         return Finding(
             check="engine",
             severity=Severity.ERROR,
             found=f"{found}, {engine.os_type} containers",
             needed=needed,
-            remedy="switch Docker Desktop to Linux containers",
-        )
-    if version_key(engine.api) < version_key(API_MIN):
-        return Finding(
-            check="engine", severity=Severity.ERROR, found=found, needed=needed, remedy="update Docker to 24 or newer"
+            running="no network can run in a container",
+            remedy=problem.remedy,
         )
     return Finding(check="engine", severity=Severity.OK, found=found, needed=f"API {API_MIN} or newer")
 
@@ -79,9 +78,7 @@ def judge_access(engine: EngineFacts, access: Access, *, gpu: bool) -> list[Find
 
 
 def _judge_cdi(engine: EngineFacts, access: Access) -> list[Finding]:
-    """Judge the specifications themselves: an update of the driver leaves them naming files that are gone."""
-    # Only what will be used is worth an error.
-    bad = Severity.ERROR if access.route is Route.CDI else Severity.WARNING
+    """Judge the specifications themselves."""
     findings = [
         Finding(
             check="CDI",
@@ -93,16 +90,15 @@ def _judge_cdi(engine: EngineFacts, access: Access) -> list[Finding]:
         )
         for text in engine.cdi.broken
     ]
-    missing = engine.cdi.missing_files
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    stale = stale_cdi(engine)
+    if stale and access.route is not None:
         findings.append(
             Finding(
                 check="CDI",
-                severity=bad,
-                found=f"the specifications mount {missing[0]}{more}, which is not there",
+                severity=Severity.WARNING,
+                found=stale,
                 needed="specifications of the driver that is installed",
-                running="containers with CDI devices do not start",
+                running="nothing of faceorch uses them here; containers with CDI devices do not start",
                 remedy=GENERATE_CDI,
             )
         )
@@ -114,14 +110,17 @@ def judge_toolkit(toolkit: Toolkit, engine: EngineFacts | NoEngine, *, gpu: bool
     newest = _TOOLKIT_HOLES[0][0]
     needed = f"{newest} or newer"
     if toolkit.version is None:
+        hook = isinstance(engine, EngineFacts) and engine.hook
+        if toolkit.program is not None or hook:
+            who = toolkit.program or "the hook"
+            found = f"installed, but {who} does not tell its version"
+            return Finding(check="NVIDIA toolkit", severity=Severity.WARNING, found=found, needed=needed)
         unused = not gpu or isinstance(engine, NoEngine) or bool(engine.cdi.devices) or bool(engine.elsewhere)
-        found = "not installed" if toolkit.program is None else f"{toolkit.program} does not tell its version"
-        severity = Severity.WARNING if toolkit.program else Severity.NOTE
         return Finding(
             check="NVIDIA toolkit",
-            severity=severity,
-            found=found + ("" if not unused else ", nothing here needs it"),
-            needed="" if unused and toolkit.program is None else needed,
+            severity=Severity.NOTE,
+            found="not installed, nothing here needs it" if unused else "not installed",
+            needed="" if unused else needed,
         )
     holes = [hole for fixed, hole in _TOOLKIT_HOLES if version_key(toolkit.version) < version_key(fixed)]
     if holes:
@@ -138,7 +137,7 @@ def judge_toolkit(toolkit: Toolkit, engine: EngineFacts | NoEngine, *, gpu: bool
 
 def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
     """Say what the kind of the engine means: where it runs, as whom, and behind what."""
-    findings = [judge_cgroup(engine)]
+    findings = [judge_cgroup(engine, machine)]
     if engine.elsewhere:
         findings.append(
             Finding(
@@ -179,11 +178,9 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
         findings.append(
             Finding(
                 check="user namespaces",
-                severity=Severity.ERROR,
+                severity=Severity.NOTE,
                 found="the engine maps users to others (userns-remap)",
-                needed="runners write the run's folder as you",
-                running="runners may not write their videos",
-                remedy="remove userns-remap from /etc/docker/daemon.json and restart Docker, or use rootless Docker",
+                running="runners leave that mapping, because they write the run's folder as you",
             )
         )
     if engine.selinux:
@@ -211,7 +208,7 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
     return findings
 
 
-def judge_cgroup(engine: EngineFacts) -> Finding:
+def judge_cgroup(engine: EngineFacts, machine: Machine) -> Finding:
     """Judge how containers are limited and counted."""
     found = f"version {engine.cgroup_version}"
     if not engine.memory_limit:
@@ -230,11 +227,14 @@ def judge_cgroup(engine: EngineFacts) -> Finding:
             severity=Severity.NOTE,
             found=found,
             needed="2 from May 2029 on, when Docker drops version 1",
-            measuring="the engine tells the peak of a container's memory",
+            measuring="all that faceorch tells of a container is there",
         )
-    return Finding(
-        check="cgroup",
-        severity=Severity.OK,
-        found=found,
-        measuring="the peak of a container's memory is read from this host's /sys/fs/cgroup",
-    )
+    if version_key(machine.kernel) < _PEAK_SINCE:
+        return Finding(
+            check="cgroup",
+            severity=Severity.NOTE,
+            found=f"{found}, Linux {machine.kernel}",
+            needed="Linux 5.19 or newer for exact peaks",
+            measuring="the kernel keeps no peak of a container's memory: it is the highest sample",
+        )
+    return Finding(check="cgroup", severity=Severity.OK, found=found)

@@ -66,11 +66,11 @@ def judge_kernels(gpus: Gpus, needs: Mapping[str, Needs], bases: Mapping[str, Ba
         assert chosen is not None  # or there would be a problem
         passed = [bases[name] for name in names[: names.index(chosen.name)]]
         lacking = [gpu for gpu in gpus.gpus if passed and not passed[0].covers(gpu.compute_capability)]
-        found = f"{', '.join(sorted({architecture(gpu) for gpu in gpus.gpus}))}; images stand on {held(chosen)}"
+        found = f"{', '.join(sorted({architecture(gpu) for gpu in gpus.gpus}))}; {who} stand on {held(chosen)}"
         if lacking:
             which = ", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in lacking)
             found += f", because {held(passed[0])} has none for {which}"
-        findings.append(Finding(check="kernels", severity=Severity.OK, found=found, running=f"{who} can run"))
+        findings.append(Finding(check="kernels", severity=Severity.OK, found=found))
     return findings
 
 
@@ -84,9 +84,10 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
     most = f"{max(wanted.values()):g} GB for {_names_of(wanted, max(wanted.values()))}" if wanted else ""
     findings = []
     small = {name: gb for name, gb in wanted.items() if vram_problem([gpu], gb) is not None}
-    computing = [] if state is None else [user for user in state.users if user.computes]
-    drawing = [] if state is None else [user for user in state.users if not user.computes]
-    users = "" if use is None or state is None else _users(computing or drawing, use.names)
+    known = None if state is None else state.users
+    computing = [user for user in known or () if user.computes]
+    drawing = [user for user in known or () if not user.computes]
+    users = "" if use is None else _users(computing or drawing, use.names)
     if small:
         findings.append(
             Finding(
@@ -113,26 +114,26 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
             )
         )
     else:
-        idle = "; nobody uses it" if state is not None else ""
+        idle = "; nobody uses it" if known is not None else "; the driver does not tell who uses it"
         findings.append(Finding(check=check, severity=Severity.OK, found=f"{found}{idle}", needed=most))
     if state is not None and state.mig:
-        findings.append(_judge_mig(check, state.mig_bytes, wanted))
+        findings.append(_judge_mig(gpu.index, state.mig_bytes, wanted))
     return findings
 
 
-def _judge_mig(check: str, instances: tuple[int, ...], wanted: Mapping[str, float]) -> Finding:
-    told = ", ".join(size(count) for count in instances) or "none made"
+def _judge_mig(index: int, instances: tuple[int, ...], wanted: Mapping[str, float]) -> Finding:
+    told = f"instances of {', '.join(size(count) for count in instances)}" if instances else "no instance is made"
     largest = max(instances, default=0)
     small = [name for name, gb in wanted.items() if largest < gb * GB]
     return Finding(
-        check=f"{check} MIG",
-        severity=Severity.ERROR if small else Severity.WARNING,
-        found=f"the GPU is divided (MIG): instances of {told}",
+        check=f"GPU {index} MIG",
+        severity=Severity.WARNING,
+        found=f"the GPU is divided (MIG): {told}",
         needed="a whole GPU, which faceorch is tested with",
-        running="a network sees one instance, not the GPU"
-        + (f"; too small for {', '.join(small)}" if small else "; not tested with faceorch"),
+        running="not tested with faceorch; a network sees one instance, not the GPU"
+        + (f"; too small for {', '.join(small)}" if small else ""),
         measuring="NVML tells no utilisation of a divided GPU; power and energy are the whole GPU's",
-        remedy="nvidia-smi -mig 0 (as root), or choose another GPU with --gpus",
+        remedy=f"sudo nvidia-smi -i {index} -mig 0, or choose another GPU with --gpus",
     )
 
 

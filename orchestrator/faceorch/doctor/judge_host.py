@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 from faceorch.doctor.findings import Finding, Severity, size
 from faceorch.doctor.probes import Machine, Space
-from faceorch.doctor.problems import GB, ram_problem
+from faceorch.doctor.problems import ARCHITECTURE, GB, architecture_problem, ram_problem
 from faceorch.networks import Needs
-
-ARCHITECTURE = "x86_64"
 
 
 def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
@@ -19,14 +17,15 @@ def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
     if where != machine.architecture:
         found += f"; the engine's machine is {where}"
     needed = f"Linux on {ARCHITECTURE}"
-    if where != ARCHITECTURE:
+    problem = architecture_problem(where)
+    if problem is not None:
         return Finding(
             check="system",
             severity=Severity.ERROR,
             found=found,
             needed=needed,
             running=f"the torch that is locked for GPU networks has GPU code only in its {ARCHITECTURE} wheels",
-            remedy=f"run it on a host with an {ARCHITECTURE} processor",
+            remedy=problem.remedy,
         )
     if machine.system != "Linux":
         return Finding(

@@ -13,8 +13,9 @@ import psutil
 
 from faceorch import proc
 from faceorch.engine import connect, endpoint
-from faceorch.engine_facts import EngineFacts, read_facts
+from faceorch.engine_facts import EngineFacts, is_wsl, read_facts
 from faceorch.errors import UserError
+from faceorch.images import Image, ours
 from faceorch.telemetry.nvml import Gpus, GpuState, read_gpus, read_states
 
 # The first one tells the toolkit's version; the second is older than it and comes from the same release.
@@ -44,7 +45,7 @@ class Machine:
     @property
     def wsl(self) -> bool:
         """Say whether it is a Linux under Windows (WSL2)."""
-        return "microsoft" in self.kernel.lower()
+        return is_wsl(self.kernel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +81,7 @@ class Facts:
     gpus: Gpus
     uses: dict[str, GpuUse]
     engine: EngineFacts | NoEngine
+    images: tuple[Image, ...]
     toolkit: Toolkit
     image_space: Space | None
     cache_space: Space
@@ -87,33 +89,36 @@ class Facts:
 
 def probe(cache: Path) -> Facts:
     """Look at everything; `cache` is where weights and environments go."""
-    engine = probe_engine()
+    engine, images = probe_engine()
     gpus = read_gpus()
     return Facts(
         machine=probe_machine(),
         gpus=gpus,
         uses={state.uuid: GpuUse(state=state, names=_names(state)) for state in read_states()},
         engine=engine,
+        images=images,
         toolkit=probe_toolkit(),
-        image_space=None if isinstance(engine, NoEngine) or engine.elsewhere else probe_space(_image_folder(engine)),
+        image_space=probe_image_space(engine),
         cache_space=probe_space(cache),
     )
 
 
-def probe_engine() -> EngineFacts | NoEngine:
-    """Ask the engine what it is."""
+def probe_engine() -> tuple[EngineFacts | NoEngine, tuple[Image, ...]]:
+    """Ask the engine what it is, and which images of ours it has."""
     import docker.errors
     import requests
 
     try:
-        return read_facts(connect(), endpoint())
+        api = connect()
+        return read_facts(api, endpoint()), tuple(ours(api))
     except UserError as error:
-        return NoEngine(reason=error.message, remedy=error.remedy)
+        return NoEngine(reason=error.message, remedy=error.remedy), ()
     except (docker.errors.APIError, requests.RequestException) as error:
-        return NoEngine(
+        gone = NoEngine(
             reason=f"the container engine at {endpoint()} answers, but not what was asked: {error}",
             remedy="see the engine's log (journalctl -u docker), restart it",
         )
+        return gone, ()
 
 
 def probe_machine() -> Machine:
@@ -127,6 +132,13 @@ def probe_machine() -> Machine:
         memory_bytes=memory.total,
         available_bytes=memory.available,
     )
+
+
+def probe_image_space(engine: EngineFacts | NoEngine) -> Space | None:
+    """Ask how much room there is for images; None where they are on another machine's disk, or in its own."""
+    if isinstance(engine, NoEngine) or engine.elsewhere or not engine.root_here:
+        return None
+    return probe_space(_image_folder(engine))
 
 
 def probe_space(folder: Path) -> Space:
@@ -161,7 +173,7 @@ def _image_folder(engine: EngineFacts) -> Path:
 
 def _names(state: GpuState) -> dict[int, str]:
     names = {}
-    for user in state.users:
+    for user in state.users or ():
         try:
             names[user.pid] = psutil.Process(user.pid).name()
         except psutil.Error:  # in another container, or just gone

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from faceorch.bases import Base, choose_base, load_bases, pick_base
 from faceorch.doctor.findings import size
+from faceorch.engine_facts import EngineFacts
 from faceorch.record import Gpu, OutcomeKind
 from faceorch.versions import version_key
 
+API_MIN = "1.40"  # device requests: Docker 19.03
+ARCHITECTURE = "x86_64"
 GB = 10**9  # as on a GPU's box: a card of 10 GB has room for what needs 10 GB, although it shows 9.8 GiB
 
 
@@ -26,6 +29,29 @@ class Problem:
 
 def _problem(kind: OutcomeKind, found: str, needed: str, remedy: str) -> Problem:
     return Problem(kind=kind, found=found, needed=needed, reason=f"{found} found, {needed} needed", remedy=remedy)
+
+
+def engine_problem(engine: EngineFacts) -> Problem | None:
+    """Judge an engine that answers: is it new enough, and does it run Linux containers?"""
+    if engine.os_type != "linux":
+        return _problem(
+            OutcomeKind.NO_ENGINE,
+            f"an engine of {engine.os_type} containers",
+            "Linux containers",
+            "switch Docker Desktop to Linux containers",
+        )
+    if version_key(engine.api) < version_key(API_MIN):
+        found = f"{engine.name} {engine.version} (API {engine.api})"
+        return _problem(OutcomeKind.NO_ENGINE, found, f"API {API_MIN} or newer", "update Docker to 24 or newer")
+    return None
+
+
+def architecture_problem(architecture: str) -> Problem | None:
+    """Judge the processor for networks with a GPU: the torch that is locked has GPU code in one kind of wheel only."""
+    if architecture == ARCHITECTURE:
+        return None
+    remedy = f"run it on a host with an {ARCHITECTURE} processor"
+    return _problem(OutcomeKind.NOT_AVAILABLE, f"processor {architecture}", ARCHITECTURE, remedy)
 
 
 def driver_problem(driver: str | None, base: Base) -> Problem | None:

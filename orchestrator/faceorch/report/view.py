@@ -19,6 +19,7 @@ NOT_AVAILABLE = "n/a"
 # The order in which time passes, and how the parts are called on the page.
 _PARTS = (
     ("prepare_s", "build environment"),
+    ("synthetic_s", "make stand-in weights"),
     ("start_s", "start"),
     ("import_s", "import code"),
     ("check_s", "check inputs"),
@@ -56,6 +57,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
     skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
     unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
     embed = sum(job.video.bytes for job in done if job.video) <= EMBED_BYTES
+    again = _again(folder)
     longest_s = max((job.times.total_s or 0 for job in done + failed), default=0)
     return {
         "run": run,
@@ -68,10 +70,10 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "embedded": embed,
         "portrait": _file_url(folder.path / run.inputs.portrait.file, "image/png"),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
-        "legend": _PARTS,
+        "legend": [part for part in _PARTS if run.synthetic is not None or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
-        "again": _again(folder),
-        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}",
+        "again": again,
+        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}" if run.synthetic is None else again,
         "costs": costs.costs(run, seconds=seconds, size=size, number=number),
         "ranges": costs.ranges(run, seconds=seconds, size=size, number=number),
         "ranking": costs.ranking(run),
@@ -102,6 +104,8 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
 def _again(folder: RunFolder) -> str:
     """Return the command that repeats the run from the kept inputs."""
     run = folder.run
+    if run.synthetic is not None:
+        return shlex.join(run.command or ["faceorch", "smoke", *(["--full"] if run.synthetic == "full" else [])])
     options = run.options
     words = ["faceorch", "run", "--image", run.inputs.portrait.file, "--audio", run.inputs.clip.file]
     for name in options.networks:
@@ -115,6 +119,7 @@ def _again(folder: RunFolder) -> str:
     for name, settings in options.settings.items():
         for key, value in settings.items():
             words += ["--set", f"{name}.{key}={value}"]
+    words += ["--weights", options.weights] if options.weights is not None else []
     for option, given in (("--python", options.pythons), ("--use-image", options.images)):
         for name, value in given.items():
             words += [option, f"{name}={value}"]

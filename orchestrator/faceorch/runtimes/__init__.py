@@ -43,19 +43,24 @@ class NotReady:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Launch:
-    """What to start. All paths are the host's; `out` exists, is empty and belongs to this job alone."""
+    """What to start. All paths are the host's; `out` exists, is empty and belongs to this job alone.
+
+    `task` asks for something else than animating `job`: the fields of a job file with an `op`.
+    """
 
     network: Network
     environment: Ready
     owner: Owner
     run: str
-    job: Mapping[str, Any]
-    portrait: Path
-    audio: Path
+    job: Mapping[str, Any] = field(default_factory=dict)
+    portrait: Path | None = None
+    audio: Path | None = None
     out: Path
     job_file: Path
     weights: Path | None = None
+    weights_writable: bool = False
     gpus: tuple[str, ...] = ()
+    task: Mapping[str, Any] | None = None
 
 
 class Stream(str, Enum):

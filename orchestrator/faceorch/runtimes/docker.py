@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
+from faceorch.doctor.problems import architecture_problem, engine_problem, ram_problem
 from faceorch.engine import connect, endpoint
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
-_TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
-_SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
+TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
+SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
 # Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
-_FILES = 16384
-_PROCESSES = 4096
+FILES = 16384
+PROCESSES = 4096
 
 
 class DockerRuntime:
@@ -95,7 +96,15 @@ class DockerRuntime:
         """Say whether the engine is there and has a current image of `network` on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
-        if network.manifest.needs.gpu and self._access.route is None:
+        needs, gpu = network.manifest.needs, network.manifest.needs.gpu
+        problem = (
+            engine_problem(self._facts)
+            or ram_problem(self._facts.memory_bytes or None, needs.ram_gb)
+            or (architecture_problem(self._facts.architecture) if gpu else None)
+        )
+        if problem is not None:
+            return NotReady(kind=problem.kind, reason=problem.reason, remedy=problem.remedy)
+        if gpu and self._access.route is None:
             return NotReady(kind=OutcomeKind.NO_GPU_ACCESS, reason=self._access.reason, remedy=self._access.remedy)
         if network.name in self._given:
             return self._ready_given(network.name)
@@ -157,12 +166,14 @@ class DockerRuntime:
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
         mounts = [
             Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
-            Mount("/job/portrait.png", str(launch.portrait), type="bind", read_only=True),
-            Mount("/job/clip.wav", str(launch.audio), type="bind", read_only=True),
             Mount("/out", str(launch.out), type="bind"),
         ]
+        for target, source in (("/job/portrait.png", launch.portrait), ("/job/clip.wav", launch.audio)):
+            if source is not None:
+                mounts.append(Mount(target, str(source), type="bind", read_only=True))
         if launch.weights is not None:
-            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=True))
+            read_only = not launch.weights_writable
+            mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=read_only))
         made = self._api.create_container(
             launch.environment.identity,
             name=name,
@@ -176,7 +187,11 @@ class DockerRuntime:
                 f"{images.LABEL}.network": launch.network.name,
             },
             host_config=sandbox(
-                self._api, mounts=mounts, memory_bytes=memory_bytes, gpus=gpu_requests(self._access, launch.gpus)
+                self._api,
+                self._facts,
+                mounts=mounts,
+                memory_bytes=memory_bytes,
+                gpus=gpu_requests(self._access, launch.gpus),
             ),
         )
         return str(made["Id"])
@@ -220,7 +235,7 @@ class DockerRuntime:
 
 
 def sandbox(
-    api: APIClient, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
+    api: APIClient, facts: EngineFacts, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
 ) -> dict[str, Any]:
     """Return the engine's settings of the sandbox: what every container of ours runs in."""
     from docker.types import Ulimit
@@ -228,17 +243,19 @@ def sandbox(
     return api.create_host_config(
         network_mode="none",
         read_only=True,
-        tmpfs={"/tmp": _TMP},
+        tmpfs={"/tmp": TMP},
         mounts=list(mounts),
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
-        pids_limit=_PROCESSES,
+        pids_limit=PROCESSES,
         mem_limit=memory_bytes,
         memswap_limit=memory_bytes,
-        shm_size=_SHM_BYTES,
-        ulimits=[Ulimit(name="nofile", soft=_FILES, hard=_FILES), Ulimit(name="core", soft=0, hard=0)],
+        shm_size=SHM_BYTES,
+        ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
         init=True,
         device_requests=list(gpus) or None,
+        # A daemon with userns-remap would make another user of us, who may not write the run's folder.
+        userns_mode="host" if facts.remaps_users else None,
     )
 
 
@@ -268,7 +285,11 @@ def _job_file(launch: Launch) -> dict[str, Any]:
         "out": "/out",
         "device": "cuda" if launch.gpus else "cpu",
         "feed": "stdin",
-        "jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}],
+        **(
+            {"jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}]}
+            if launch.task is None
+            else {"sandboxed": True, **launch.task}
+        ),
     }
 
 

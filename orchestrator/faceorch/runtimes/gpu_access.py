@@ -14,6 +14,11 @@ INSTALL_TOOLKIT = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
     "sudo systemctl restart docker"
 )
+INSTALL_TOOLKIT_ROOTLESS = (
+    "install nvidia-container-toolkit, then: nvidia-ctk runtime configure --runtime=docker "
+    "--config=$HOME/.config/docker/daemon.json && systemctl --user restart docker && "
+    "sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place"
+)
 GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 ENABLE_CDI = (
     'put {"features": {"cdi": true}} into /etc/docker/daemon.json (Docker 25 or newer), then: '
@@ -42,18 +47,25 @@ class GpuRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """The route that will be taken and why; without a route, why there is none and what to do."""
+    """The route that will be taken and why; without a route, why there is none and what to do.
+
+    `devices` are the names that CDI has, `together` says that only all GPUs at once can be asked for.
+    """
 
     route: Route | None
     reason: str
     remedy: str = ""
     devices: tuple[str, ...] = ()
+    together: bool = False
 
     def request(self, uuids: Sequence[str], indices: Mapping[str, int]) -> GpuRequest:
         """Ask for the GPUs `uuids`. `indices` has every GPU of this host; `EngineError` when they cannot be named."""
         match self.route:
             case Route.REQUEST:
-                return GpuRequest(driver="", device_ids=tuple(uuids), capabilities=_CAPABILITIES)
+                if self.together and set(uuids) != set(indices):
+                    raise EngineError("under WSL2 a container gets every GPU or none", "--gpus all")
+                names = ("all",) if self.together else tuple(uuids)
+                return GpuRequest(driver="", device_ids=names, capabilities=_CAPABILITIES)
             case Route.CDI:
                 names = tuple(f"{CDI_KIND}={name}" for name in self._names(uuids, indices))
                 return GpuRequest(driver="cdi", device_ids=names, capabilities=())
@@ -81,28 +93,40 @@ def decide(facts: EngineFacts) -> Access:
             reason=f"the engine runs {facts.elsewhere}: it does not have this machine's GPUs",
             remedy="run faceorch on the engine's own machine, or point DOCKER_HOST at an engine of this one",
         )
-    cdi = facts.cdi.devices if _reads_cdi(facts) else ()
+    stale = stale_cdi(facts)
+    cdi = facts.cdi.devices if _reads_cdi(facts) and not stale else ()
     # A user's engine may not touch the devices' cgroup, which the hook does; Podman knows no NVIDIA hook at all.
     if cdi and (facts.rootless or facts.podman):
         kind = "Podman" if facts.podman else "a rootless engine"
         return Access(route=Route.CDI, reason=f"{kind} takes GPUs as CDI devices", devices=cdi)
-    if facts.podman:
+    if facts.podman and not stale:
         return Access(route=None, reason="Podman takes GPUs as CDI devices only, and has none", remedy=GENERATE_CDI)
-    if facts.hook:
-        return Access(route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", devices=cdi)
+    if facts.hook and not facts.podman:
+        return Access(
+            route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", together=facts.wsl
+        )
     if cdi:
         return Access(route=Route.CDI, reason="CDI devices, and no NVIDIA hook", devices=cdi)
-    if "nvidia" in facts.runtimes:
-        return Access(route=Route.REQUEST, reason="the engine has the nvidia runtime")
+    if "nvidia" in facts.runtimes and not facts.podman:
+        return Access(route=Route.REQUEST, reason="the engine has the nvidia runtime", together=facts.wsl)
     return _none(facts)
 
 
+def stale_cdi(facts: EngineFacts) -> str:
+    """Say which file the CDI specifications mount although it is gone, as after an update of the driver; else ""."""
+    missing = facts.cdi.missing_files
+    more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+    return f"the CDI specifications mount {missing[0]}{more}, which is not there" if missing else ""
+
+
 def _none(facts: EngineFacts) -> Access:
+    if stale := stale_cdi(facts):
+        return Access(route=None, reason=stale, remedy=GENERATE_CDI)
     if not facts.cdi.devices:
         return Access(
             route=None,
             reason="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
-            remedy=INSTALL_TOOLKIT,
+            remedy=INSTALL_TOOLKIT_ROOTLESS if facts.rootless else INSTALL_TOOLKIT,
         )
     if version_key(facts.version) < _CDI_SINCE:
         return Access(

@@ -237,7 +237,11 @@ def _job_file(launch: Launch) -> dict[str, Any]:
         "out": str(launch.out),
         "device": "cuda" if launch.gpus else "cpu",
         "feed": "stdin",
-        "jobs": [{**launch.job, "portrait": str(launch.portrait), "audio": str(launch.audio)}],
+        **(
+            {"jobs": [{**launch.job, "portrait": str(launch.portrait), "audio": str(launch.audio)}]}
+            if launch.task is None
+            else {"sandboxed": False, **launch.task}
+        ),
     }
 
 

@@ -67,13 +67,16 @@ class GpuUser:
 
 @dataclass(frozen=True, slots=True)
 class GpuState:
-    """What one GPU is doing now. `mig_bytes` has the memory of its MIG instances, largest first."""
+    """What one GPU is doing now.
+
+    `mig_bytes` has the memory of its MIG instances, largest first; `users` is None where the driver tells of nobody.
+    """
 
     uuid: str
     free_bytes: int
     mig: bool
     mig_bytes: tuple[int, ...]
-    users: tuple[GpuUser, ...]
+    users: tuple[GpuUser, ...] | None
 
 
 def read_states() -> tuple[GpuState, ...]:
@@ -96,18 +99,19 @@ def _state(index: int) -> GpuState:
     import pynvml as nvml
 
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    mig = _mig(handle)
+    instances = _mig(handle)
+    sizes = [int(nvml.nvmlDeviceGetMemoryInfo(instance).total) for instance in instances or ()]
     return GpuState(
         uuid=str(nvml.nvmlDeviceGetUUID(handle)),
         free_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).free),
-        mig=mig is not None,
-        mig_bytes=mig or (),
-        users=_users(handle),
+        mig=instances is not None,
+        mig_bytes=tuple(sorted(sizes, reverse=True)),
+        users=_users(instances or [handle]),
     )
 
 
-def _mig(handle: Any) -> tuple[int, ...] | None:
-    """Return the memory of each MIG instance, largest first; None when the GPU is not divided."""
+def _mig(handle: Any) -> list[Any] | None:
+    """Return the handles of the MIG instances; None when the GPU is not divided."""
     import pynvml as nvml
 
     try:
@@ -116,32 +120,33 @@ def _mig(handle: Any) -> tuple[int, ...] | None:
         return None
     if current != nvml.NVML_DEVICE_MIG_ENABLE:
         return None
-    sizes = []
+    instances = []
     for number in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-        try:
-            instance = nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
-        except nvml.NVMLError:  # a place that no instance takes
-            continue
-        sizes.append(int(nvml.nvmlDeviceGetMemoryInfo(instance).total))
-    return tuple(sorted(sizes, reverse=True))
+        with contextlib.suppress(nvml.NVMLError):  # a place that no instance takes
+            instances.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number))
+    return instances
 
 
-def _users(handle: Any) -> tuple[GpuUser, ...]:
+def _users(handles: list[Any]) -> tuple[GpuUser, ...] | None:
+    """Return who uses a GPU; of a divided one its instances tell, not the GPU itself."""
     import pynvml as nvml
 
     users: dict[int, GpuUser] = {}
-    for ask, computes in (
-        (nvml.nvmlDeviceGetGraphicsRunningProcesses, False),
-        (nvml.nvmlDeviceGetComputeRunningProcesses, True),
-    ):
-        try:
-            found = ask(handle)
-        except nvml.NVMLError:  # not told under WSL2, nor to ordinary users of a divided GPU
-            continue
-        for process in found:
-            memory = process.usedGpuMemory
-            users[process.pid] = GpuUser(process.pid, None if memory is None else int(memory), computes)
-    return tuple(sorted(users.values(), key=lambda user: user.pid))
+    answered = False
+    for handle in handles:
+        for ask, computes in (
+            (nvml.nvmlDeviceGetGraphicsRunningProcesses, False),
+            (nvml.nvmlDeviceGetComputeRunningProcesses, True),
+        ):
+            try:
+                found = ask(handle)
+            except nvml.NVMLError:  # not told under WSL2, nor to ordinary users of a divided GPU
+                continue
+            answered = answered or computes
+            for process in found:
+                memory = process.usedGpuMemory
+                users[process.pid] = GpuUser(process.pid, None if memory is None else int(memory), computes)
+    return tuple(sorted(users.values(), key=lambda user: user.pid)) if answered else None
 
 
 # Every how many looks a question is asked. Most answers take a tenth of a millisecond of a core; the energy counter
@@ -191,7 +196,8 @@ class Nvml:
         try:
             for uuid in self._uuids:
                 self._handles[uuid] = nvml.nvmlDeviceGetHandleByUUID(uuid)
-                self._instances[uuid] = self._mig_instances(uuid)
+                divided = _mig(self._handles[uuid])
+                self._instances[uuid] = [] if divided is None else divided or [self._handles[uuid]]
         except BaseException as error:
             nvml.nvmlShutdown()
             if isinstance(error, nvml.NVMLError):
@@ -278,22 +284,6 @@ class Nvml:
             container=facts.container,
             session=facts.session,
         )
-
-    def _mig_instances(self, uuid: str) -> list[Any]:
-        """Return the handles of a split GPU's instances: its own handle tells about none of their processes."""
-        import pynvml as nvml
-
-        handle = self._handles[uuid]
-        try:
-            if nvml.nvmlDeviceGetMigMode(handle)[0] != nvml.NVML_DEVICE_MIG_ENABLE:
-                return []
-        except nvml.NVMLError:
-            return []  # a GPU that cannot be split
-        instances = []
-        for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-            with contextlib.suppress(nvml.NVMLError_NotFound):
-                instances.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
-        return instances or [handle]
 
     def _ask(self, uuid: str, field: str, function: Callable[..., Any], *arguments: Any) -> Any:
         import pynvml as nvml

@@ -1,0 +1,147 @@
+"""The whole path of every network with stand-in weights: does its real code run here, before anything is downloaded?"""
+
+from __future__ import annotations
+
+import tempfile
+import wave
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from faceorch.errors import CannotRun
+from faceorch.media import BrokenVideo, VideoInfo
+from faceorch.networks import SettingValue, load_networks
+from faceorch.observe import Observer
+from faceorch.record import Job, Run, RunFolder
+from faceorch.runs import Request, RuntimeChoice, start_run
+from faceorch.telemetry.nvml import read_gpus
+from faceorch_runner.video import SYNTHETIC_TITLE
+
+# Networks count frames each in their own way (up or down, a window more); a wrong rate or a lost tail is far more.
+_FRAMES_TOLERANCE = 3
+_AUDIO_TOLERANCE_S = 0.25
+_LEAST_SIDE = 64
+_LEAST_PEAK = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SmokeRequest:
+    """What the user asked for; `device` is auto (a GPU where there is one), cpu or cuda."""
+
+    networks: tuple[str, ...] = ()
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    full: bool = False
+    seconds: float = 2.0
+    runtime: RuntimeChoice = "auto"
+    gpus: str = "all"
+    base: str | None = None
+    seed: int = 0
+    settings: Mapping[str, Mapping[str, SettingValue]] = field(default_factory=dict)
+    out: Path = Path("results")
+    timeout_s: float | None = None
+    pythons: Mapping[str, Path] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+
+
+def smoke(request: SmokeRequest, observer: Observer) -> RunFolder:
+    """Run the networks on stand-in weights and the bundled portrait; return the finished run folder."""
+    if request.device == "cuda" and not (gpus := read_gpus()).gpus:
+        raise CannotRun(f"--device cuda needs an NVIDIA GPU: {gpus.reason}", "--device cpu")
+    with tempfile.TemporaryDirectory(prefix="faceorch-smoke-") as name:
+        clip = Path(name) / "smoke.wav"
+        _cut(_assets() / "clip.wav", clip, request.seconds)
+        return start_run(
+            Request(
+                image=_assets() / "face.png",
+                audio=clip,
+                networks=request.networks,
+                runtime=request.runtime,
+                gpus="none" if request.device == "cpu" else request.gpus,
+                base=request.base,
+                seed=request.seed,
+                settings=request.settings,
+                out=request.out,
+                timeout_s=request.timeout_s,
+                pythons=request.pythons,
+                images=request.images,
+                check_face=False,
+                command=request.command,
+                synthetic="full" if request.full else "tiny",
+            ),
+            observer,
+            check_video,
+        )
+
+
+def _assets() -> Path:
+    """Return the folder of the bundled portrait and clip: inside the package, or at the root of a checkout."""
+    installed = Path(__file__).parent / "assets"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "assets"
+
+
+def _cut(source: Path, target: Path, seconds: float) -> None:
+    with wave.open(str(source), "rb") as whole, wave.open(str(target), "wb") as part:
+        part.setparams(whole.getparams())
+        part.writeframes(whole.readframes(round(seconds * whole.getframerate())))
+
+
+def check_video(path: Path, info: VideoInfo, run: Run, job: Job) -> str:
+    """Return what was found in a smoke run's video; `BrokenVideo` names all that is not as it should be."""
+    clip_s = run.inputs.clip.duration_s
+    decoded, audio_s, peak, title = _decode(path)
+    wrong = []
+    rate = _stated_rate(job)
+    if rate is not None and abs(info.fps - rate) > 0.01:
+        wrong.append(f"{info.fps:g} frames per second, {rate:g} needed")
+    if abs(info.frames - clip_s * info.fps) > _FRAMES_TOLERANCE:
+        wrong.append(f"{info.frames} frames at {info.fps:g} per second for a clip of {clip_s:.2f} s")
+    if decoded != info.frames:
+        wrong.append(f"{decoded} of {info.frames} frames can be decoded")
+    if min(info.width, info.height) < _LEAST_SIDE:
+        wrong.append(f"{info.width}x{info.height} pixels, {_LEAST_SIDE} or more a side needed")
+    if (info.codec, info.pixel_format) != ("h264", "yuv420p"):
+        wrong.append(f"{info.codec} {info.pixel_format}, h264 yuv420p needed")
+    if info.audio_codec is None:
+        wrong.append("no audio")
+    elif abs(audio_s - clip_s) > _AUDIO_TOLERANCE_S:
+        wrong.append(f"{audio_s:.2f} s of audio for a clip of {clip_s:.2f} s")
+    elif peak < _LEAST_PEAK:
+        wrong.append("its audio is silent")
+    if title != SYNTHETIC_TITLE:
+        wrong.append("the file is not marked as synthetic")
+    if wrong:
+        raise BrokenVideo("; ".join(wrong))
+    return (
+        f"checked: all {info.frames} frames decode, {info.fps:g} per second, {info.width}x{info.height}, "
+        f"{audio_s:.2f} s of {info.audio_codec} audio; marked synthetic"
+    )
+
+
+def _stated_rate(job: Job) -> float | None:
+    """Return the frame rate that the network promises: that of its setting, or the one it is known for."""
+    if isinstance(given := job.settings.get("fps"), (int, float)):
+        return float(given)
+    expected = load_networks()[job.network].manifest.expected
+    return None if expected is None else expected.fps
+
+
+def _decode(path: Path) -> tuple[int, float, float, str]:
+    """Decode everything: number of frames, seconds of audio, its peak (1 is full scale), and the title tag."""
+    import av
+
+    frames, samples, rate, peak = 0, 0, 1, 0.0
+    with av.open(str(path), "r") as container:
+        title = str(container.metadata.get("title", ""))
+        resampler = av.AudioResampler(format="s16", layout="mono")
+        for frame in container.decode(*container.streams.video[:1], *container.streams.audio[:1]):
+            if isinstance(frame, av.VideoFrame):
+                frames += 1
+                continue
+            assert isinstance(frame, av.AudioFrame)
+            samples, rate = samples + frame.samples, frame.sample_rate
+            for plain in resampler.resample(frame):
+                values = memoryview(bytes(plain.planes[0])[: plain.samples * 2]).cast("h")
+                peak = max(peak, max(values), -min(values))
+    return frames, samples / rate, peak / 32768, title

@@ -1,0 +1,1 @@
+"""Weights: a manifest per network, one content-addressed store, verified downloads (docs/weights.md)."""

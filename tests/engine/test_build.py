@@ -1,0 +1,264 @@
+"""Real builds: the base first, upstream code by commit, patches, what fails and how it is told, pushing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from faceorch import images
+from faceorch.builders import BUILD_NETWORK, Builder, find_builder
+from faceorch.cli.build import command
+from tests.engine.conftest import REQUIRED, Probe
+
+COMMIT = "0" * 40
+UPSTREAM = """
+    ARG BASE_IMAGE
+    FROM ${BASE_IMAGE}
+    ARG UPSTREAM_MIRROR
+    RUN clone-upstream https://example.org/somebody/animator %s /opt/upstream/animator
+    COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
+    COPY probe/patches.py /opt/faceorch/network/patches.py
+    RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/network/patches.py /opt/upstream
+    COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+    COPY probe /opt/faceorch/network
+    USER 65534:65534
+"""
+PATCHES = """
+from faceorch_patch import Patch, ReplaceExpression
+PATCHES = (Patch(name="plain-float", file="animator/code/model.py", reason="numpy has no np.float",
+                 edits=(ReplaceExpression("np.float", "float"),)),)
+"""
+
+
+def faceorch_build(*arguments: str) -> Result:
+    return CliRunner(catch_exceptions=False).invoke(command, list(arguments))
+
+
+def free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as door:
+            if door.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing listens at {port}")
+
+
+def needed(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        (pytest.fail if os.environ.get(REQUIRED) == "1" else pytest.skip)(f"{program} is not installed")
+    assert found is not None
+    return found
+
+
+@pytest.fixture(params=["classic", "buildx"])
+def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    """Each of the two builders, as if it were the one that this host has."""
+    chosen: Builder = request.param
+    if chosen == "buildx" and find_builder() != "buildx":
+        pytest.skip("the Docker CLI has no buildx plugin")
+    monkeypatch.setattr("faceorch.builders.find_builder", lambda: chosen)
+    return chosen
+
+
+def labels(probe: Probe) -> dict[str, str]:
+    recipe = images.make_recipe(probe.network, "cpu", probe.base)
+    found: dict[str, str] = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]
+    return found
+
+
+def test_the_base_is_built_first_and_what_is_there_is_not_built_again(probe: Probe, builder: Builder) -> None:
+    done = faceorch_build("probe", "--base-image", probe.base)
+    assert done.exit_code == 0, done.output
+    recipe = images.make_recipe(probe.network, "cpu", probe.base)
+    assert recipe.parent is not None
+    lines = done.output.splitlines()
+    assert lines[-1].startswith(f"probe: built {recipe.tag} (")
+    assert f"with {builder}; log: " in lines[-1]
+    assert labels(probe)["io.faceorch.builder"] == builder
+    assert labels(probe)["org.opencontainers.image.base.name"] == probe.base
+    parent = probe.api.inspect_image(recipe.parent.tag)
+    child = probe.api.inspect_image(recipe.tag)
+    shared = parent["RootFS"]["Layers"]
+    assert child["RootFS"]["Layers"][: len(shared)] == shared, "the network's image stands on the base's layers"
+    times = []
+    for _ in range(3):
+        begun_s = time.monotonic()
+        again = faceorch_build("probe", "--base-image", probe.base)
+        times.append(time.monotonic() - begun_s)
+        assert again.output == f"probe: {recipe.tag} is there and current\n"
+    assert min(times) < 1.0
+
+
+def test_a_base_can_be_built_alone(probe: Probe) -> None:
+    probe.build()
+    done = faceorch_build("base-cpu", "--base-image", probe.base)
+    assert done.output == f"base-cpu: {images.make_base_recipe('cpu', probe.base).tag} is there and current\n"
+
+
+class Upstream:
+    """A repository on a git server of this host."""
+
+    def __init__(self, folder: Path, probe: Probe) -> None:
+        self._probe = probe
+        self.folder = folder / "somebody" / "animator"
+        (self.folder / "code").mkdir(parents=True)
+        self.git("init", "--quiet")
+        self.git("config", "uploadpack.allowReachableSHA1InWant", "true")
+        (self.folder / "run.sh").write_text("#!/bin/sh\n", "utf-8")
+        (self.folder / "run.sh").chmod(0o755)
+        self.first = self.commit("x = np.float(1)\n")
+        self.second = self.commit("x = float(1)\n")
+
+    def git(self, *arguments: str) -> str:
+        who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.org"]
+        command = ["git", "-C", str(self.folder), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, code: str) -> str:
+        (self.folder / "code" / "model.py").write_text(code, "utf-8")
+        self.git("add", ".")
+        self.git("commit", "--quiet", "--message", "code")
+        return self.git("rev-parse", "HEAD")
+
+    def use(self, commit: str) -> None:
+        folder = self._probe.network.folder
+        (folder / "Dockerfile").write_text(textwrap.dedent(UPSTREAM % commit), "utf-8")
+        (folder / "patches.py").write_text(PATCHES, "utf-8")
+
+
+@pytest.fixture
+def upstream(probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
+    if os.environ.get(BUILD_NETWORK) != "host":
+        pytest.skip(f"builds reach this host's loopback only with {BUILD_NETWORK}=host")
+    needed("git")
+    made, port = Upstream(tmp_path / "git", probe), free_port()
+    monkeypatch.setenv("FACEORCH_UPSTREAM_MIRROR", f"git://127.0.0.1:{port}")
+    command = ["git", "daemon", "--export-all", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr"]
+    with subprocess.Popen([*command, f"--base-path={tmp_path / 'git'}"], start_new_session=True) as daemon:
+        try:
+            wait_for(port)
+            yield made
+        finally:
+            os.killpg(daemon.pid, 15)
+
+
+def test_upstream_code_is_fetched_by_commit_and_patched(probe: Probe, upstream: Upstream, builder: Builder) -> None:
+    upstream.use(upstream.first)
+    done = faceorch_build("probe", "--base-image", probe.base)
+    assert done.exit_code == 0, done.output
+    tag = images.make_recipe(probe.network, "cpu", probe.base).tag
+    script = "cat animator/code/model.py && stat -c %a animator/run.sh && ls -A animator"
+    container = probe.api.create_container(tag, ["-c", f"cd /opt/upstream && {script}"], entrypoint="/bin/sh")
+    try:
+        probe.api.start(container["Id"])
+        probe.api.wait(container["Id"])
+        assert probe.api.logs(container["Id"]).decode() == (
+            "x = float(1)\n# Changed by faceorch (plain-float): numpy has no np.float\n755\ncode\nrun.sh\n"
+        )
+    finally:
+        probe.api.remove_container(container["Id"])
+
+
+def test_upstream_code_that_has_changed_fails_the_build(probe: Probe, upstream: Upstream, builder: Builder) -> None:
+    upstream.use(upstream.second)
+    done = faceorch_build("probe", "--base-image", probe.base)
+    assert done.exit_code == 11
+    assert "patch plain-float does not fit animator/code/model.py: expected 1 x `np.float`, found 0" in done.output
+    assert "  try: update faceorch: its patches were written for another commit of the upstream code\n" in done.output
+
+
+def test_a_commit_that_is_not_there_is_named(probe: Probe, upstream: Upstream) -> None:
+    upstream.use(COMMIT)
+    done = faceorch_build("probe", "--base-image", probe.base)
+    assert done.exit_code == 11
+    assert f"clone-upstream: commit {COMMIT} of https://example.org/somebody/animator cannot be fetched" in done.output
+    assert (
+        "  try: check the network, or set FACEORCH_UPSTREAM_MIRROR to a server that has the repository" in done.output
+    )
+
+
+GONE = "the base image is gone from its registry: give a mirror of it with --base-image"
+UNREACHABLE = "the registry cannot be reached: check the network, or give a mirror of the base with --base-image"
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry of our own on this host."""
+    program, folder, port = needed("docker-registry"), tmp_path_factory.mktemp("registry"), free_port()
+    settings = f"""
+        version: 0.1
+        storage: {{filesystem: {{rootdirectory: {folder}}}}}
+        http: {{addr: "127.0.0.1:{port}"}}
+    """
+    (folder / "config.yml").write_text(textwrap.dedent(settings), "utf-8")
+    with (
+        open(folder / "log", "wb") as log,
+        subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log) as process,
+    ):
+        try:
+            wait_for(port)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def test_a_digest_that_is_gone_is_told(probe: Probe, registry: str, builder: Builder) -> None:
+    done = faceorch_build("probe", "--base-image", f"{registry}/cuda@sha256:{'0' * 64}")
+    assert done.exit_code == 11, done.output
+    assert f"  try: {GONE}\n" in done.output
+    assert "probe: not built: its base base-cpu failed\n" in done.output
+
+
+def test_a_registry_that_does_not_answer_is_told(probe: Probe, builder: Builder) -> None:
+    done = faceorch_build("probe", "--base-image", f"127.0.0.1:{free_port()}/cuda@sha256:{'0' * 64}")
+    assert done.exit_code == 11, done.output
+    assert f"  try: {UNREACHABLE}\n" in done.output
+
+
+def test_images_are_pushed_and_run_from_a_registry(probe: Probe, registry: str) -> None:
+    probe.build()
+    done = faceorch_build("probe", "--base-image", probe.base, "--push", registry)
+    assert done.exit_code == 0, done.output
+    recipe = images.make_recipe(probe.network, "cpu", probe.base)
+    assert f"{recipe.tag} is there and current; pushed to {registry} (sha256:" in done.output
+    remote = f"{registry}/{recipe.tag}"
+    for tag in (recipe.tag, remote):
+        probe.api.remove_image(tag)
+    probe.api.pull(remote)
+    assert probe.ready().name == remote, "an image that was pulled is one of ours, by its labels"
+
+
+def test_a_registry_that_is_not_there_is_told(probe: Probe) -> None:
+    probe.build()
+    address = f"127.0.0.1:{free_port()}"
+    done = faceorch_build("probe", "--base-image", probe.base, "--push", address)
+    assert done.exit_code == 11
+    assert f"error: {address}/faceorch/probe was not pushed: " in done.output
+    assert f"  try: check that a registry answers at {address}\n" in done.output
+
+
+def test_only_the_given_certificate_authorities_are_trusted(probe: Probe, tmp_path: Path) -> None:
+    """A bundle with a stranger's certificate: if it is used, the package index is not believed."""
+    bundle = tmp_path / "ca.pem"
+    command = [needed("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=stranger"]
+    paths = ["-keyout", str(tmp_path / "key.pem"), "-out", str(bundle)]
+    subprocess.run([*command, *paths], check=True, capture_output=True)
+    done = faceorch_build("base-cpu", "--base-image", f"{probe.base}", "--ca-bundle", str(bundle), "--no-cache")
+    assert done.exit_code == 11, done.output
+    assert "  try: a proxy signs what is downloaded: give its certificate authority with --ca-bundle\n" in done.output

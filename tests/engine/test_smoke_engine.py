@@ -1,0 +1,63 @@
+"""Stand-in weights in the sandbox: written by the image's own environment, then read-only for the runner."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+
+from faceorch.record import JobStatus
+from faceorch.smoke import SmokeRequest, smoke
+from tests.engine.conftest import Probe
+from tests.unit.test_runs import Listener
+from tests.unit.test_weights_manifest import entry
+
+STANDIN = """
+import json, os
+def make(weights, *, full):
+    def can_write(path):
+        try:
+            open(path, "w").close()
+            return True
+        except OSError as error:
+            return error.strerror
+    found = {"full": full, "root": can_write("/x"), "code": can_write("/opt/faceorch/network/x"), "uid": os.getuid()}
+    (weights / "b.bin").write_text(json.dumps({**found, "interfaces": os.listdir("/sys/class/net")}))
+"""
+RUNNER = """
+from faceorch_runner import Network, RunnerError
+class Probe(Network):
+    def setup(self, weights, device):
+        try:
+            (weights / "x").write_text("x")
+            self.can_write = True
+        except OSError as error:
+            self.can_write = error.strerror
+        self.found = (weights / "b.bin").read_text()
+    def animate(self, job, progress):
+        raise RunnerError(f"{self.can_write} {self.found}")
+"""
+
+
+def test_stand_in_weights_are_made_and_used_in_the_sandbox(probe: Probe, tmp_path: Path) -> None:
+    folder = probe.network.folder
+    (folder / "runner.py").write_text(RUNNER, "utf-8")
+    (folder / "synthetic.py").write_text(STANDIN, "utf-8")
+    (folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [entry()]}), "utf-8")
+    probe.build()
+    request = SmokeRequest(networks=("probe",), device="cpu", runtime="docker", out=tmp_path / "r", full=True)
+    job = smoke(request, Listener()).run.job("probe")
+    assert job.status is JobStatus.FAILED, "the probe tells what it found in its error"
+    assert job.reason is not None
+    can_write, _, found = job.reason.partition(" {")
+    assert can_write == "Read-only file system"
+    assert msgspec.json.decode("{" + found) == {
+        "full": True,
+        "root": "Read-only file system",
+        "code": "Read-only file system",
+        "uid": os.getuid(),
+        "interfaces": ["lo"],
+    }
+    assert list((tmp_path / "r").glob("*/probe/weights")) == []

@@ -1,0 +1,126 @@
+"""Identity is what went in; labels say where it comes from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faceorch import images
+from faceorch.bases import load_bases
+from faceorch.networks import Network, docker_folder
+from tests.conftest import MakeNetwork
+
+DIGEST = load_bases()["cpu"].image
+
+
+@pytest.fixture
+def network(make_network: MakeNetwork) -> Network:
+    made = make_network("grey", runtimes=["docker"], bases=["cu121", "cu128"])
+    (made.folder / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n", "utf-8")
+    return made
+
+
+def inputs(network: Network, base: str = "cu121", image: str | None = None) -> str:
+    return images.make_recipe(network, base, image).inputs
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "runner.py", "requirements.cu121.lock", "patches.py", "deep/new.py"])
+def test_what_goes_in_changes_the_identity(network: Network, name: str) -> None:
+    before = inputs(network)
+    path = network.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("# changed\n", "utf-8")
+    assert inputs(network) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["network.yaml", "weights.yaml", "requirements.in", "requirements.cu128.lock", "__pycache__/runner.pyc"]
+)
+def test_what_stays_outside_does_not(network: Network, name: str) -> None:
+    before = inputs(network)
+    path = network.folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("# changed\n", "utf-8")
+    assert inputs(network) == before
+
+
+def test_the_base_and_the_userland_are_inputs(network: Network) -> None:
+    assert len({inputs(network), inputs(network, "cu128"), inputs(network, image="debian:12")}) == 3
+
+
+def test_a_base_knows_nothing_of_networks_and_runners() -> None:
+    recipe = images.make_base_recipe("cu121")
+    names = {name for name, _ in recipe.files}
+    assert {name.partition("/")[0] for name in names} == {"base"}
+    assert "base/requirements.cu121.lock" in names
+    assert not any("cu128" in name or name.endswith(".in") for name in names)
+    assert recipe.tag == f"faceorch/base-cu121:{recipe.inputs[:12]}"
+    assert recipe.arguments == {"BASE_IMAGE": recipe.base.image, "BASE": "cu121"}
+
+
+def test_a_network_stands_on_its_base(network: Network) -> None:
+    recipe = images.make_recipe(network, "cu121")
+    assert recipe.parent == images.make_base_recipe("cu121")
+    assert recipe.arguments == {"BASE_IMAGE": recipe.parent.tag, "BASE": "cu121"}
+    assert recipe.dockerfile == "grey/Dockerfile"
+
+
+def test_the_patch_engine_goes_to_networks_with_patches_alone(network: Network) -> None:
+    def has() -> bool:
+        return any(name.startswith("patch/") for name, _ in images.make_recipe(network, "cu121").files)
+
+    assert not has()
+    (network.folder / "patches.py").write_text("PATCHES = ()\n", "utf-8")
+    assert has()
+
+
+def test_labels_say_where_an_image_comes_from(network: Network) -> None:
+    recipe = images.make_recipe(network, "cu121")
+    labels = images.labels_of(recipe, "buildx")
+    assert labels.pop("org.opencontainers.image.created").endswith("+00:00")
+    assert len(labels.pop("org.opencontainers.image.revision").partition("-")[0]) == 40
+    assert labels == {
+        "io.faceorch.network": "grey",
+        "io.faceorch.inputs": recipe.inputs,
+        "io.faceorch.base": "cu121",
+        "io.faceorch.base-image": DIGEST,
+        "io.faceorch.builder": "buildx",
+        "org.opencontainers.image.title": "faceorch grey",
+        "org.opencontainers.image.description": "A network of the tests.",
+        "org.opencontainers.image.version": images.__version__,
+        "org.opencontainers.image.source": images.SOURCE,
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.base.name": "nvidia/cuda:12.1.1-base-ubuntu22.04",
+        "org.opencontainers.image.base.digest": DIGEST.partition("@")[2],
+    }
+
+
+def test_upstream_commits_are_on_the_label() -> None:
+    from faceorch.networks import load_networks
+
+    for network in load_networks([docker_folder()]).values():
+        label = images.labels_of(images.make_recipe(network, network.manifest.needs.bases[0]), "classic").get(
+            "io.faceorch.upstream", ""
+        )
+        assert label.split() == [f"{code.url}@{code.commit}" for code in network.manifest.upstream]
+
+
+def image(network: str, base: str, inputs: str) -> images.Image:
+    return images.Image("sha256:1", ("x:1",), network, inputs, base, "debian:12", "classic", 0.0)
+
+
+def test_an_image_is_current_or_old_or_of_a_network_that_is_not_here(network: Network) -> None:
+    known = {"grey": network}
+    current = images.make_recipe(network, "cu121", "debian:12").inputs
+    assert images.is_current(image("grey", "cu121", current), known) is True
+    assert images.is_current(image("grey", "cu121", "0" * 64), known) is False
+    assert images.is_current(image("gone", "cu121", "0" * 64), known) is None
+    assert images.is_current(image("grey", "gone", "0" * 64), known) is None
+    base = images.make_base_recipe("cu121", "debian:12").inputs
+    assert images.is_current(image("", "cu121", base), known) is True
+
+
+def test_no_revision_is_claimed_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "docker_folder", lambda: tmp_path / "docker")
+    assert images.revision() == ""

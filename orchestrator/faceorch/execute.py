@@ -123,9 +123,9 @@ class Executor:
         self._observer.job_started(job)
         try:
             work.mkdir(exist_ok=True)
-            self._rows = self._kept_rows(job, work)
             self._folder.save()
             with JobLog(work, job.attempt) as log:
+                self._rows = self._kept_rows(job, work, log)
                 failure = self._turns(plan, job, work, log)
                 if failure is not None:
                     job.log_tail = log.tail()
@@ -151,12 +151,17 @@ class Executor:
             return [], None
         return [repetition for repetition in job.repetitions if not repetition.warmup], video
 
-    def _kept_rows(self, job: Job, work: Path) -> list[timeline.Row]:
+    def _kept_rows(self, job: Job, work: Path, log: JobLog) -> list[timeline.Row]:
+        """Return the samples of the repetitions that are kept."""
         numbers = {repetition.number for repetition in job.repetitions}
         path = work / timeline.file_name(self._run.options.timeline)
-        if not numbers or not path.is_file():
+        if not numbers:
             return []
-        return [row for row in timeline.read(path) if row["repetition"] in numbers and not row["warmup"]]
+        try:
+            return [row for row in timeline.read(path) if row["repetition"] in numbers and not row["warmup"]]
+        except timeline.Damaged as error:
+            log.write_line(f"faceorch: {error}; the samples of the repetitions before are lost, their figures are kept")
+            return []
 
     def _turns(self, plan: Planned, job: Job, work: Path, log: JobLog) -> Failure | None:
         """Do the job, as often as it was asked for; return why it failed, None when its video is in place."""

@@ -153,6 +153,12 @@ def test_wsl2_lists_no_memory_and_nobody_of_ours() -> None:
     assert empty.exclusive is None
 
 
+def test_without_permission_the_drivers_own_words_are_the_reason() -> None:
+    silent = [replace(sample(t), processes=None) for t in (1, 2)]
+    found = attribute([], silent, TARGET, refusal="Insufficient Permissions")
+    assert (found.method, found.note) == ("unavailable", "the driver lists no processes: Insufficient Permissions")
+
+
 def test_without_memory_per_process_an_exclusive_gpu_still_tells() -> None:
     samples = [sample(1, used=500), sample(2, process(7, None), used=1500), sample(3, process(7, None), used=1400)]
     found = attribute(IDLE, samples, TARGET)

@@ -306,6 +306,25 @@ def test_repetitions_without_their_video_are_done_again(
     assert again.run.job("grey").status is JobStatus.DONE
 
 
+@pytest.mark.parametrize(
+    ("kind", "content"), [("parquet", b""), ("parquet", b"PAR1 and no more"), ("csv", b"a,b\n1,2\n")]
+)
+def test_a_damaged_timeline_costs_its_samples_and_nothing_else(
+    make_network: MakeNetwork, request_for: RequestFor, tmp_path: Path, kind: str, content: bytes
+) -> None:
+    source = FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=1, how="raise ValueError('the second time')")
+    make_network("grey", source)
+    first = start_run(request_for("grey", repeat=2, timeline=kind), Quiet())
+    file = first.path / "grey" / f"telemetry.{kind}"
+    file.write_bytes(content)
+    job = resume_run(first.path, Quiet(), timeout_s=None, pythons={}, images={}).run.job("grey")
+    assert (job.status, len(job.repetitions)) == (JobStatus.DONE, 2)
+    assert {row["repetition"] for row in timeline.read(file)} == {2}
+    log = (first.path / "grey" / "log.txt").read_text("utf-8")
+    assert f"faceorch: {file} " in log
+    assert "the samples of the repetitions before are lost, their figures are kept" in log
+
+
 INTERRUPTED = """
 import os, signal, sys, threading
 from pathlib import Path

@@ -60,9 +60,18 @@ class Attribution:
 
 
 def attribute(
-    before: Sequence[GpuSample], samples: Sequence[GpuSample], target: Target, *, mig: bool = False, wsl2: bool = False
+    before: Sequence[GpuSample],
+    samples: Sequence[GpuSample],
+    target: Target,
+    *,
+    mig: bool = False,
+    wsl2: bool = False,
+    refusal: str = "",
 ) -> Attribution:
-    """Decide what of one GPU was `target`'s: `before` are samples from before it started, `samples` those since."""
+    """Decide what of one GPU was `target`'s: `before` are samples from before it started, `samples` those since.
+
+    `refusal` is what the driver said when it was asked for processes and listed none.
+    """
     if not samples:
         return Attribution(
             own_bytes=(), method="unavailable", note="no sample was taken", exclusive=None, doubt="no sample was taken"
@@ -72,7 +81,7 @@ def attribute(
     looked = [sight.look(sample) for sample in samples]
     seen = [one for one in looked if one is not None]
     foreign = _foreign(seen_before, seen)
-    blind = _blindness(seen, sight, wsl2=wsl2)
+    blind = _blindness(seen, sight, wsl2=wsl2, refusal=refusal)
     exclusive, doubt = _exclusive(seen, foreign, blind, mig=mig)
     if not blind:
         own, unknown = _own_memory(looked)
@@ -163,13 +172,13 @@ def _foreign(before: Sequence[Seen], samples: Sequence[Seen]) -> tuple[Foreign, 
     return tuple(found.values())
 
 
-def _blindness(seen: Sequence[Seen], sight: _Sight, *, wsl2: bool) -> str:
+def _blindness(seen: Sequence[Seen], sight: _Sight, *, wsl2: bool, refusal: str) -> str:
     """Say why the driver's list of processes is of no use; empty when it is."""
     if sight.impossible:
         ids = ", ".join(str(pid) for pid in sorted(sight.impossible))
         return f"the driver's process list is scrambled (process id {ids}): update the driver or nvidia-ml-py"
     if not seen:
-        return "the driver lists no processes" + (" under WSL2" if wsl2 else "")
+        return "the driver lists no processes" + (" under WSL2" if wsl2 else "") + (f": {refusal}" if refusal else "")
     if sight.meaningless:
         ids = ", ".join(str(pid) for pid in sight.meaningless)
         return f"process id {ids} on the GPU cannot be looked up from here"

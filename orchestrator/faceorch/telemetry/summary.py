@@ -49,6 +49,7 @@ def attributions(seen: Watched) -> dict[str, Attribution]:
             seen.target,
             mig=uuid in seen.mig,
             wsl2=seen.wsl2,
+            refusal=seen.errors.get(uuid, {}).get("processes", ""),
         )
         for uuid in dict.fromkeys(sample.gpu for sample in seen.gpus)
     }

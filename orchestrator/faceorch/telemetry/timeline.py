@@ -13,6 +13,7 @@ from faceorch.telemetry.attribution import Attribution
 from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 
 Format = Literal["parquet", "csv"]
+_FRAME = b"PAR1"
 
 # Columns in their order, with their Arrow types. A row is one look at one GPU, or one look at the container.
 COLUMNS = {
@@ -126,14 +127,35 @@ def write(folder: Path, table: Sequence[Row], format_: Format) -> Path:
     return path
 
 
+class Damaged(Exception):
+    """A timeline cannot be read; the message says why in one line."""
+
+
 def read(path: Path) -> list[Row]:
-    """Return the rows of a timeline that `write` wrote."""
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            return [{name: _parse(COLUMNS[name], text) for name, text in row.items()} for row in csv.DictReader(file)]
+    """Return the rows of a timeline that `write` wrote; `Damaged` when it is something else."""
+    try:
+        rows = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+    except Exception as error:  # the library raises plain exceptions
+        raise Damaged(f"{path} cannot be read: {error}") from error
+    if rows and list(rows[0]) != list(COLUMNS):
+        raise Damaged(f"{path} has other columns")
+    return rows
+
+
+def _read_csv(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: _parse(COLUMNS[name], text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _read_parquet(path: Path) -> list[Row]:
     from arro3.io import read_parquet
 
-    table = read_parquet(path).read_all()
+    # The library panics on a file without its frame, past `Exception` and with a trace on stderr.
+    data = path.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little")
+    if len(data) < 12 or data[:4] != _FRAME or data[-4:] != _FRAME or footer > len(data) - 12:
+        raise Damaged("it is no whole Parquet file")
+    table = read_parquet(io.BytesIO(data)).read_all()
     columns = {name: table[name].to_pylist() for name in table.column_names}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 

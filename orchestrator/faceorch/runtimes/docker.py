@@ -124,7 +124,7 @@ class DockerRuntime:
         reference = self._given[name]
         try:
             found = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
-        except docker.errors.NotFound:
+        except docker.errors.APIError:  # also for what is no reference at all
             return NotReady(
                 kind=OutcomeKind.NOT_BUILT,
                 reason=f"the engine has no image {reference}",

@@ -102,18 +102,23 @@ class TreeProbe:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
+        self._tree: list[psutil.Process] = []
+        self._found_s = float("-inf")
 
     def read(self) -> UsageSample | None:
         """Return the tree's usage now; None when the process is gone."""
-        try:
-            root = psutil.Process(self._pid)
-            tree = [root, *root.children(recursive=True)]
-        except psutil.Error:
-            return None
+        # To find children, every process of the host is looked at: milliseconds, and not worth it each time.
+        if time.monotonic() - self._found_s >= _REFRESH_S:
+            try:
+                root = psutil.Process(self._pid)
+                self._tree = [root, *root.children(recursive=True)]
+            except psutil.Error:
+                return None
+            self._found_s = time.monotonic()
         cpu_s, memory, threads = 0.0, 0, 0
         read: int | None = 0
         written: int | None = 0
-        for process in tree:
+        for process in self._tree:
             try:
                 with process.oneshot():
                     times = process.cpu_times()
@@ -130,7 +135,7 @@ class TreeProbe:
                 written = None if written is None else written + io.write_bytes
             except (psutil.Error, AttributeError):
                 read = written = None
-        if threads == 0:
+        if threads == 0:  # all of it has ended
             return None
         return UsageSample(
             t_s=time.monotonic(),

@@ -267,7 +267,7 @@ REMEDIES = (
     ("not found: manifest", _GONE),
     ("sha256:[0-9a-f]+: not found", _GONE),
     ("pull access denied", _REFUSED),
-    ("unauthorized", _REFUSED),
+    ("[Uu]nauthorized|no basic auth credentials", _REFUSED),
     ("toomanyrequests", "the registry limits downloads: docker login, wait, or give a mirror with --base-image"),
     ("DO NOT MATCH THE HASHES", _CHANGED),
     ("Hash mismatch", _CHANGED),

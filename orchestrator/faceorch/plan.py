@@ -131,7 +131,7 @@ def _decide(
         return _obstacle(network, problem)
     not_ready: list[NotReady] = []
     for runtime in runtimes.values():
-        ready = runtime.ready(network, base)
+        ready = runtime.ready(network, base, gpu=needs.gpu and bool(selected))
         if isinstance(ready, Ready):
             return Planned(network, runtime, ready, tuple(gpu.uuid for gpu in selected) if needs.gpu else ())
         not_ready.append(ready)

@@ -17,6 +17,7 @@ from faceorch.doctor.findings import Severity
 from faceorch.engine import connect, endpoint
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
+from faceorch.runtimes import NotReady, Ready
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
 from tests.conftest import MakeNetwork
@@ -86,6 +87,19 @@ def test_a_gpus_request_reaches_the_hook(probe: Probe) -> None:
     found = run(probe, "GPU-a", "GPU-b")
     assert found["NVIDIA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
     assert set(str(found["NVIDIA_DRIVER_CAPABILITIES"]).split(",")) == {"compute", "utility", "video"}
+
+
+def test_without_a_way_for_gpus_a_network_is_not_ready(probe: Probe) -> None:
+    if decide(facts()).route is not None:
+        pytest.skip("this host's engine can give GPUs")
+    probe.build()
+    found = DockerRuntime().ready(probe.network, "cpu", gpu=True)
+    assert found == NotReady(
+        kind="no_gpu_access",
+        reason="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
+        remedy=INSTALL_TOOLKIT,
+    )
+    assert isinstance(DockerRuntime().ready(probe.network, "cpu"), Ready), "on the CPU it is"
 
 
 @pytest.mark.usefixtures("hook")

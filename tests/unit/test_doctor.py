@@ -532,7 +532,7 @@ class TestHost:
         [
             (50, 9, ("ok", "50.0 GB free at /d", "9.0 GB for images", "")),
             (8, 9, ("error", "8.0 GB free at /d", "9.0 GB for images", "free some")),
-            (0, 0, ("ok", "0 MB free at /d", "nothing more: images", "")),
+            (0, 0, ("ok", "0 MB free at /d", "nothing, images", "")),
             (
                 None,
                 9,

@@ -9,7 +9,7 @@ import pytest
 
 from faceorch.errors import CannotRun
 from faceorch.networks import Network, load_networks
-from faceorch.plan import Plan, demand, make_plan, select_gpus
+from faceorch.plan import Plan, Purpose, demand, make_plan, select_gpus
 from faceorch.record import Gpu, OutcomeKind
 from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
@@ -32,9 +32,11 @@ class FakeRuntime:
     def __init__(self, name: str, answer: Ready | NotReady) -> None:
         self.name, self.answer = name, answer
         self.asked: list[str] = []
+        self.gpu: list[bool] = []
 
-    def ready(self, network: Network, base: str) -> Ready | NotReady:
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
         self.asked.append(base)
+        self.gpu.append(gpu)
         return self.answer
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
@@ -91,6 +93,18 @@ def test_a_gpu_network_needs_a_gpu_and_never_falls_back(make_network: MakeNetwor
     )
     (planned,) = plan(network, READY, READY, TWO_GPUS).planned
     assert planned.gpus == ("GPU-0abc", "GPU-1abc")
+
+
+def test_only_a_network_that_gets_gpus_needs_a_way_to_them(make_network: MakeNetwork) -> None:
+    heavy, light = make_network("heavy", gpu=True, bases=["cu121"]), make_network("light")
+    for networks, gpus, purpose, asked in (
+        ([heavy], TWO_GPUS, Purpose.RUN, [True]),
+        ([light], TWO_GPUS, Purpose.RUN, [False]),
+        ([heavy], NO_GPUS, Purpose.SMOKE, [False]),  # with stand-ins, on the CPU
+    ):
+        runtime = FakeRuntime("docker", READY)
+        make_plan(networks, runtimes={"docker": runtime}, gpus=gpus, selected=gpus.gpus, purpose=purpose)
+        assert runtime.gpu == asked
 
 
 def test_a_cpu_network_gets_no_gpu(make_network: MakeNetwork) -> None:

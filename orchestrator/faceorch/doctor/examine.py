@@ -12,24 +12,21 @@ from faceorch import __version__
 from faceorch.bases import Base, load_bases
 from faceorch.doctor.container import CHECK as IN_CONTAINER
 from faceorch.doctor.container import choose_image, judge_container, probe_container
+from faceorch.doctor.disks import judge_disks
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.judge_engine import judge_access, judge_engine, judge_kind, judge_toolkit
 from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
-from faceorch.doctor.judge_host import judge_memory, judge_space, judge_system
+from faceorch.doctor.judge_host import judge_memory, judge_system
 from faceorch.doctor.probes import Facts, probe
-from faceorch.doctor.problems import GB
 from faceorch.engine import connect
 from faceorch.engine_facts import EngineFacts
 from faceorch.errors import UserError
 from faceorch.networks import Needs, Network, load_networks
-from faceorch.paths import home
 from faceorch.plan import Planned, make_plan
 from faceorch.runs import make_runtimes
 from faceorch.runtimes.gpu_access import Access, decide
-
-_NETWORK_IMAGE_GB = (
-    1.5  # what a network's own packages take beside its base: 0.5 to 1.5 GB, installed in an environment
-)
+from faceorch.weights.manifest import load_weights
+from faceorch.weights.store import Store
 
 
 class NetworkState(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,11 +64,11 @@ def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
     bases = load_bases()
     networks, wrong = _networks()
     needs = {network.name: network.manifest.needs for network in networks.values()}
-    facts = probe(home())
+    store = Store()
+    facts = probe(store.root)
     access = decide(facts.engine) if isinstance(facts.engine, EngineFacts) else None
-    findings = [*judge(facts, access, needs, bases), *wrong]
+    findings = [*judge(facts, access, needs, bases), *wrong, *judge_disks(facts, networks, bases, store)]
     if isinstance(facts.engine, EngineFacts) and access is not None:
-        findings += _space(facts, networks, bases)
         on_step("computing on the GPUs inside a container")
         findings += _in_container(facts, facts.engine, access, needs, bases)
     on_step("planning")
@@ -113,45 +110,28 @@ def judge(facts: Facts, access: Access | None, needs: Mapping[str, Needs], bases
 def _networks() -> tuple[dict[str, Network], list[Finding]]:
     """Read the networks' manifests; a wrong one is a finding, and no reason to look no further."""
     try:
-        return load_networks(), []
+        found = load_networks()
     except UserError as error:
-        finding = Finding(
-            check="networks",
-            severity=Severity.ERROR,
-            found=error.message,
-            needed="manifests that can be read",
-            running="no network can run",
-            remedy=error.remedy or "mend that file",
-        )
-        return {}, [finding]
+        return {}, [_wrong(error, "no network can run")]
+    findings = []
+    for name, network in list(found.items()):
+        try:
+            load_weights(network)
+        except UserError as error:
+            findings.append(_wrong(error, f"{name} cannot run"))
+            del found[name]
+    return found, findings
 
 
-def _space(facts: Facts, networks: Mapping[str, Network], bases: Mapping[str, Base]) -> list[Finding]:
-    """Judge the engine's disk for the images that are still to be built."""
-    if facts.image_space is None:
-        found = "not looked at: the engine keeps its images where this machine does not see them"
-        return [Finding(check="disk for images", severity=Severity.SKIPPED, found=found)]
-    # What cannot run here for want of a GPU needs no image here.
-    missing = {
-        name: network.manifest.needs
-        for name, network in networks.items()
-        if not network.missing_files
-        and (facts.gpus.gpus or not network.manifest.needs.gpu)
-        and not any(image.network == name for image in facts.images)
-    }
-    standing = {image.base for image in facts.images if not image.network}
-    used = bases_used(missing, facts.gpus, bases)
-    needed_gb = sum(base.disk_gb for base in used if base.name not in standing) + _NETWORK_IMAGE_GB * len(missing)
-    what = f"the images of {', '.join(missing)}" if missing else "the images that can run here are built"
-    return [
-        judge_space(
-            "disk for images",
-            facts.image_space,
-            int(needed_gb * GB) if missing else 0,
-            what,
-            "docker system prune, or set data-root in /etc/docker/daemon.json to a larger disk",
-        )
-    ]
+def _wrong(error: UserError, running: str) -> Finding:
+    return Finding(
+        check="networks",
+        severity=Severity.ERROR,
+        found=error.message,
+        needed="manifests that can be read",
+        running=running,
+        remedy=error.remedy or "mend that file",
+    )
 
 
 def _in_container(

@@ -85,7 +85,7 @@ def judge_memory(machine: Machine, engine_bytes: int, needs: Mapping[str, Needs]
 
 def judge_space(check: str, space: Space, needed_bytes: int, what: str, remedy: str) -> Finding:
     """Judge the free space of a disk; `what` says what it is needed for."""
-    needed = f"{size(needed_bytes)} for {what}" if needed_bytes else f"nothing more: {what}"
+    needed = f"{size(needed_bytes)} for {what}" if needed_bytes else f"nothing, {what}"
     if space.free_bytes is None:
         return Finding(
             check=check,

@@ -50,11 +50,12 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
-    """Free space of the disk that holds a folder; None where it could not be asked, and why."""
+    """Free space of the disk that holds a folder; None where it could not be asked, and why. `device` is the disk."""
 
     path: str
     free_bytes: int | None
     reason: str = ""
+    device: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +85,11 @@ class Facts:
     images: tuple[Image, ...]
     toolkit: Toolkit
     image_space: Space | None
-    cache_space: Space
+    weight_space: Space
 
 
-def probe(cache: Path) -> Facts:
-    """Look at everything; `cache` is where weights and environments go."""
+def probe(weights: Path) -> Facts:
+    """Look at everything; `weights` is the folder that they go to."""
     engine, images = probe_engine()
     gpus = read_gpus()
     return Facts(
@@ -99,7 +100,7 @@ def probe(cache: Path) -> Facts:
         images=images,
         toolkit=probe_toolkit(),
         image_space=probe_image_space(engine),
-        cache_space=probe_space(cache),
+        weight_space=probe_space(weights),
     )
 
 
@@ -145,7 +146,8 @@ def probe_space(folder: Path) -> Space:
     """Ask how much room there is for `folder`, which may not exist yet."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     try:
-        return Space(path=str(folder), free_bytes=psutil.disk_usage(str(existing)).free)
+        free_bytes = psutil.disk_usage(str(existing)).free
+        return Space(path=str(folder), free_bytes=free_bytes, device=existing.stat().st_dev)
     except OSError as error:
         return Space(path=str(folder), free_bytes=None, reason=error.strerror or str(error))
 

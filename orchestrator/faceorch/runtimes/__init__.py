@@ -138,8 +138,11 @@ class Runtime(Protocol):
     def elsewhere(self) -> str:
         """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
 
-    def ready(self, network: Network, base: str) -> Ready | NotReady:
-        """Say whether `network` could run here on `base` now (or after `prepare`), without changing anything."""
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
+        """Say whether `network` could run here on `base` now (or after `prepare`), without changing anything.
+
+        `gpu`: it will be given GPUs.
+        """
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
         """Make the environment, when `ready.prepared` is False; `UserError` when that fails."""

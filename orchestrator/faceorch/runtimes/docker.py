@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from faceorch import images
-from faceorch.doctor.problems import architecture_problem, engine_problem, ram_problem
+from faceorch.doctor.problems import architecture_problem, engine_problem
 from faceorch.engine import connect, endpoint
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
@@ -92,16 +92,13 @@ class DockerRuntime:
             return None
         return Engine(name=self._facts.name, version=self._facts.version, api=self._facts.api)
 
-    def ready(self, network: Network, base: str) -> Ready | NotReady:
-        """Say whether the engine is there and has a current image of `network` on `base`."""
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
+        """Say whether the engine is there, can give GPUs where they are wanted, and has a current image on `base`."""
         if isinstance(self._engine, NotReady):
             return self._engine
-        needs, gpu = network.manifest.needs, network.manifest.needs.gpu
-        problem = (
-            engine_problem(self._facts)
-            or ram_problem(self._facts.memory_bytes or None, needs.ram_gb)
-            or (architecture_problem(self._facts.architecture) if gpu else None)
-        )
+        problem = engine_problem(self._facts)
+        if gpu:
+            problem = problem or architecture_problem(self._facts.architecture)
         if problem is not None:
             return NotReady(kind=problem.kind, reason=problem.reason, remedy=problem.remedy)
         if gpu and self._access.route is None:

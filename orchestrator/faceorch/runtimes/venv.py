@@ -43,7 +43,7 @@ class VenvRuntime:
     def __init__(self, given: Mapping[str, Path] | None = None) -> None:
         self._given = dict(given or {})
 
-    def ready(self, network: Network, base: str) -> Ready | NotReady:
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
         """Say whether `network` can run on this host, in an environment that may still have to be built."""
         if network.name in self._given:
             return _given(self._given[network.name])

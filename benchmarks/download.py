@@ -1,9 +1,9 @@
 """The rate of `faceorch weights pull` against curl's, for the same file from the same server on loopback.
 
-usage: python benchmarks/download.py [--bytes N] [--rounds N] [--jobs N] [--dir DIR]     (needs curl)
+usage: python benchmarks/download.py [--bytes N] [--rounds N] [--dir DIR]     (needs curl)
 
-Alternating rounds; prints the median rates and their ratio. The pull hashes what it receives and brings it to the disk
-(fsync) before it counts as there; curl does neither, so a third row gives curl followed by sha256sum and sync.
+Alternating rounds; prints the median rates and their ratio. The pull hashes what it receives, curl does not: a third
+row gives curl followed by sync and sha256sum. Needs two idle cores beside the server's, or it measures who gets them.
 """
 
 from __future__ import annotations

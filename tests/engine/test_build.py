@@ -9,9 +9,11 @@ import subprocess
 import textwrap
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from faceorch import images
@@ -197,16 +199,12 @@ GONE = "the base image is gone from its registry: give a mirror of it with --bas
 UNREACHABLE = "the registry cannot be reached: check the network, or give a mirror of the base with --base-image"
 
 
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry of our own on this host."""
-    program, folder, port = needed("docker-registry"), tmp_path_factory.mktemp("registry"), free_port()
-    settings = f"""
-        version: 0.1
-        storage: {{filesystem: {{rootdirectory: {folder}}}}}
-        http: {{addr: "127.0.0.1:{port}"}}
-    """
-    (folder / "config.yml").write_text(textwrap.dedent(settings), "utf-8")
+@contextmanager
+def serve_registry(folder: Path, **settings: object) -> Iterator[str]:
+    program, port = needed("docker-registry"), free_port()
+    settings |= {"version": 0.1, "http": {"addr": f"127.0.0.1:{port}"}}
+    settings["storage"] = {"filesystem": {"rootdirectory": str(folder)}}
+    (folder / "config.yml").write_text(yaml.safe_dump(settings), "utf-8")
     with (
         open(folder / "log", "wb") as log,
         subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log) as process,
@@ -216,6 +214,22 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"127.0.0.1:{port}"
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry of our own on this host."""
+    with serve_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def closed_registry(tmp_path: Path) -> Iterator[str]:
+    """A registry that knows nobody."""
+    people = tmp_path / "people"
+    people.write_text("", "utf-8")
+    with serve_registry(tmp_path, auth={"htpasswd": {"realm": "closed", "path": str(people)}}) as address:
+        yield address
 
 
 def test_a_digest_that_is_gone_is_told(probe: Probe, registry: str, builder: Builder) -> None:
@@ -251,6 +265,17 @@ def test_a_registry_that_is_not_there_is_told(probe: Probe) -> None:
     assert done.exit_code == 11
     assert f"error: {address}/faceorch/probe was not pushed: " in done.output
     assert f"  try: check that a registry answers at {address}\n" in done.output
+
+
+def test_a_registry_that_refuses_says_to_log_in(probe: Probe, closed_registry: str, builder: Builder) -> None:
+    done = faceorch_build("probe", "--base-image", f"{closed_registry}/cuda@sha256:{'0' * 64}")
+    assert done.exit_code == 11, done.output
+    assert "  try: the registry refused the base image: docker login, or give a mirror" in done.output
+    probe.build()
+    done = faceorch_build("probe", "--base-image", probe.base, "--push", closed_registry)
+    assert done.exit_code == 11, done.output
+    assert f"error: {closed_registry}/faceorch/probe was not pushed: " in done.output
+    assert f"  try: docker login {closed_registry}\n" in done.output
 
 
 def test_only_the_given_certificate_authorities_are_trusted(probe: Probe, tmp_path: Path) -> None:

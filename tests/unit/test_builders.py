@@ -17,7 +17,7 @@ Step 4/9 : RUN install-packages /opt/faceorch/requirements.lock
  ---> Running in 0123456789ab
 Resolved 3 packages
 {line}
-Removing intermediate container 0123456789ab
+\x1b[0mRemoving intermediate container 0123456789ab
 The command '/bin/sh -c install-packages /opt/faceorch/requirements.lock' returned a non-zero code: 2
 """
 BUILDX = """\
@@ -78,6 +78,11 @@ ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with fr
         ("ERROR: failed to solve: nvidia/cuda@sha256:0: nvidia/cuda@sha256:0: not found", "the base image is gone"),
         ("pull access denied for x, repository does not exist", "the registry refused"),
         ("unauthorized: authentication required", "the registry refused"),
+        (
+            "pulling from host 127.0.0.1:5000 failed with status code [manifests]: 401 Unauthorized",
+            "the registry refused",
+        ),
+        ('Get "http://127.0.0.1:5000/v2/": no basic auth credentials', "the registry refused"),
         ("toomanyrequests: You have reached your pull rate limit", "the registry limits downloads"),
         ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "a package is not the one"),
         ("error: Hash mismatch for `torch==2.3.1`", "a package is not the one"),

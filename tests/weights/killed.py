@@ -29,7 +29,7 @@ def main() -> None:
             os.setpgid(0, 0)
             pull_network(network, Store(root))
             os._exit(0)
-        time.sleep(chance.uniform(0.0, 0.25))
+        time.sleep(chance.uniform(0.0, 0.4))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         blobs = sorted((root / "blobs").glob("*")) if root.exists() else []

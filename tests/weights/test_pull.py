@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -299,7 +301,35 @@ def test_a_missing_repository_is_named(server: Server, bring: Bring) -> None:
     )
 
 
-# -- mirrors
+# -- mirrors, and several at a time
+
+
+def test_hf_endpoint_is_honoured(server: Server, store: Store, bring: Bring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    server.host_on_hub("owner/name", "in/repo.bin", DATA)
+    bring(open_entry())
+    assert view(store).read_bytes() == DATA
+
+
+def test_files_come_at_the_same_time(server: Server, store: Store, bring: Bring) -> None:
+    """Each answer waits until all four have been asked for: one after the other would never end."""
+    meeting = threading.Barrier(4)
+
+    def together(handler: http.Handler, data: bytes) -> None:
+        meeting.wait(10)
+        http.good(handler, data)
+
+    bring(*[entry(server.host(f"/{i}", DATA[i:], always=together), DATA[i:], path=str(i)) for i in range(4)], jobs=4)
+    assert all(view(store, str(i)).read_bytes() == DATA[i:] for i in range(4))
+
+
+def test_what_is_removed_meanwhile_is_said(server: Server, store: Store, bring: Bring) -> None:
+    file = entry(server.host("/f", DATA))
+    bring(file)
+    store.blob(file["sha256"]).unlink()
+    with pytest.raises(WeightsError) as caught:
+        store.link("white", "b", file["sha256"])
+    assert caught.value.message == "b was removed meanwhile"
 
 
 def test_mirrors_stand_in_for_the_hub_or_any_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,3 +431,22 @@ def _files(store: Store) -> tuple[Any, ...]:
     assert weights is not None
     assert all(store.find("grey", f).state is State.READY for f in weights.files)
     return weights.files
+
+
+def test_after_a_power_cut_a_file_that_may_not_have_reached_the_disk_is_read_again(
+    server: Server, store: Store, bring: Bring
+) -> None:
+    file = entry(server.host("/f", DATA))
+    bring(file)
+    note = store.root / "checked" / f"{file['sha256']}.json"
+    fresh = note.read_text("utf-8")
+    assert store.unchanged(file["sha256"])
+    note.write_text(fresh.replace('"boot":"', '"boot":"an earlier one '), "utf-8")
+    assert not store.unchanged(file["sha256"])
+    bring(file)
+    assert len(server.heard["/f"]) == 1, "read, not fetched"
+    store.settle(file["sha256"])
+    assert '"boot":null' not in note.read_text("utf-8"), "it has just come: the system will write it by itself"
+    note.write_text(re.sub('"when":"[^"]*"', '"when":"2026-01-01T00:00:00Z"', note.read_text("utf-8")), "utf-8")
+    store.settle(file["sha256"])
+    assert json.loads(note.read_text("utf-8"))["boot"] is None, "now it is known to be on the disk, whatever comes"

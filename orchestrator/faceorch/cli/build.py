@@ -26,9 +26,17 @@ if TYPE_CHECKING:
     type=BaseName(),
     help="Build on this base; default: the first of a network's own that has kernels for every GPU of this host.",
 )
-@click.option("--base-image", metavar="REF", help="Build on this userland instead of the pinned one.")
+@click.option(
+    "--base-image",
+    envvar="FACEORCH_BASE_IMAGE",
+    show_envvar=True,
+    metavar="REF",
+    help="Build on this userland instead of the pinned one.",
+)
 @click.option(
     "--ca-bundle",
+    envvar="FACEORCH_CA_BUNDLE",
+    show_envvar=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="PEM certificates to trust for downloads, instead of the userland's own.",

@@ -314,6 +314,8 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
             raise WeightsError(f"{network.name} needs no weights", "name another network, or none for all")
         elif names:
             raise WeightsError(f"{network.name} has no weights.yaml yet", "update faceorch when it is released")
+    if not chosen:
+        raise WeightsError("no network of this faceorch has weights", "nothing is missing: faceorch run")
     return chosen
 
 

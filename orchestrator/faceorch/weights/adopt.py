@@ -93,6 +93,4 @@ def _copy(source: Path, target: Path, moved: Callable[[int], None]) -> str:
             new.write(piece)
             digest.update(piece)
             moved(len(piece))
-        new.flush()
-        os.fsync(new.fileno())
     return digest.hexdigest()

@@ -54,6 +54,8 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
             f"weights have changed since they were last verified: {_names(changed, view)}",
             f"faceorch weights verify {network.name}",
         )
+    for finding in found:
+        store.settle(finding.sha256 or "")
     files = [
         WeightFile(
             path=f.path.relative_to(view).as_posix(),

@@ -103,7 +103,7 @@ def pull(wanted: Sequence[Wanted], store: Store, options: PullOptions, observer:
                 if sha256 is not None:
                     store.link(want.network, file.path, sha256)
                 for place, right in list(store.places(want.network, file)):
-                    if right is None or not store.unchanged(right, place):
+                    if right != sha256 and (right is None or not store.unchanged(right, place)):
                         place.unlink()  # a damaged repacked form: a runner would take it
             store.tidy(want.network, want.known)
     failed = [task for task in tasks if task.error is not None]
@@ -197,6 +197,8 @@ class _Pull:
                     return
                 try:
                     task.sha256 = self._obtain(task, session)
+                    for network, file in zip(task.networks, task.files, strict=True):
+                        self._store.link(network, file.path, task.sha256)  # from here on nobody collects it
                 except WeightsError as error:
                     task.error = error
                 except Stopped:

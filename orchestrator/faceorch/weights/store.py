@@ -14,7 +14,7 @@ import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -22,22 +22,29 @@ from typing import TypeVar
 import filelock
 import msgspec
 
-from faceorch.errors import WeightsError
+from faceorch.errors import OutputError, WeightsError
 from faceorch.files import sha256_of, write_atomically
+from faceorch.owner import Owner
 from faceorch.paths import home
 from faceorch.weights.identify import describe_wrong
 from faceorch.weights.manifest import File
 
 ENV_STORE = "FACEORCH_WEIGHTS"
+_WRITTEN_AFTER = timedelta(minutes=2)
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob at its last full verification: as long as these hold, it is taken to be unchanged."""
+    """A blob at its last full verification: as long as these hold, it is taken to be unchanged.
+
+    `boot` is the boot of the machine in whose memory it was verified; None once it is known to be on the disk. Until
+    then a power cut may leave a hole under the right name, size and time stamp.
+    """
 
     size: int
     mtime_ns: int
     inode: int
     when: datetime
+    boot: str | None = None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,11 +147,23 @@ class Store:
             found = (path or self.blob(sha256)).stat()
         except OSError:
             return False
-        return checked is not None and (found.st_size, found.st_mtime_ns, found.st_ino) == (
-            checked.size,
-            checked.mtime_ns,
-            checked.inode,
-        )
+        if checked is None or checked.boot not in (None, Owner.me().machine):
+            return False
+        return (found.st_size, found.st_mtime_ns, found.st_ino) == (checked.size, checked.mtime_ns, checked.inode)
+
+    def settle(self, sha256: str) -> None:
+        """See to it that a verified blob is on the disk, if nobody has.
+
+        Not for one that has just come: by itself the system writes within half a minute, and then this costs nothing.
+        """
+        note = self.root / "checked" / f"{sha256}.json"
+        checked = _read(note, Checked)
+        if checked is None or checked.boot is None or datetime.now(timezone.utc) - checked.when < _WRITTEN_AFTER:
+            return
+        with contextlib.suppress(OSError, OutputError):  # a store that is read-only now: the next one will
+            with self.blob(sha256).open("rb") as file:
+                os.fsync(file.fileno())
+            _write(note, msgspec.structs.replace(checked, boot=None))
 
     def verify(self, sha256: str, path: Path | None = None, size: int | None = None) -> str | None:
         """Read the whole blob (or a link to it); return what is wrong with it, None when nothing is."""
@@ -182,7 +201,11 @@ class Store:
 
     def _note(self, sha256: str, found: os.stat_result) -> None:
         checked = Checked(
-            size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino, when=datetime.now(timezone.utc)
+            size=found.st_size,
+            mtime_ns=found.st_mtime_ns,
+            inode=found.st_ino,
+            when=datetime.now(timezone.utc),
+            boot=Owner.me().machine,
         )
         _write(self.root / "checked" / f"{sha256}.json", checked)
 
@@ -201,6 +224,8 @@ class Store:
             os.link(blob, temporary)
             os.replace(temporary, place)
         except OSError as error:
+            if error.errno == errno.ENOENT and not blob.exists():
+                raise WeightsError(f"{path} was removed meanwhile", "run the same command again") from error
             if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
                 message = f"the file system of {self.root} has no hard links"
                 raise WeightsError(message, "choose another --dir (or FACEORCH_WEIGHTS) on another one") from error
@@ -249,6 +274,8 @@ class Store:
                 if folder == "blobs" and found.st_nlink > 1:
                     continue
                 with contextlib.suppress(WeightsError), self.locked(path.name, wait=False):
+                    if folder == "blobs" and path.stat().st_nlink > 1:  # linked meanwhile
+                        continue
                     path.unlink(missing_ok=True)
                     (self.root / "checked" / f"{path.name}.json").unlink(missing_ok=True)
                     count, freed = count + 1, freed + found.st_size

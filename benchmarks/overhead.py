@@ -23,11 +23,11 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 2.0
 
 
-def short_clip(target: Path) -> Path:
+def short_clip(target: Path, seconds: float = SECONDS) -> Path:
     """Write the first seconds of the demo's clip."""
     with wave.open(str(ROOT / "assets" / "clip.wav"), "rb") as source, wave.open(str(target), "wb") as cut:
         cut.setparams(source.getparams())
-        cut.writeframes(source.readframes(round(SECONDS * source.getframerate())))
+        cut.writeframes(source.readframes(round(seconds * source.getframerate())))
     return target
 
 

@@ -40,6 +40,34 @@ COPY baseline /opt/faceorch/network
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 USER 65534:65534
 
+# LivePortrait + JoyVASA's image, on the base that `faceorch build` makes from docker/base. JoyVASA's repository holds
+# the whole of LivePortrait, file by file the same; the original is not needed beside it.
+FROM base AS liveportrait
+
+# Locks before code: a changed runner does not install the packages again.
+ARG BASE
+ARG UV_DEFAULT_INDEX
+COPY liveportrait/requirements.${BASE}.lock /opt/faceorch/requirements.lock
+RUN install-packages /opt/faceorch/requirements.lock
+
+# Not the newest commit: the one after it changes the positional encoding, and the released motion model was trained
+# before that. What inference on people does not use is left out, X-Pose with its own licence among it.
+ARG UPSTREAM_MIRROR
+RUN clone-upstream https://github.com/jdh-algo/JoyVASA 80eac3e4b680f6e5925de2baaaeb3a580429fc2d /opt/upstream/JoyVASA \
+    && cd /opt/upstream/JoyVASA \
+    && find . -mindepth 1 -maxdepth 1 ! -name src ! -name LICENSE -exec rm -rf {} + \
+    && rm -rf src/dataset src/prepare_data src/utils/dependencies/XPose src/utils/dependencies/insightface/data/images \
+    && find src -name '*animal*' -delete
+
+COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
+COPY liveportrait/patches.py /opt/faceorch/network/patches.py
+RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/network/patches.py /opt/upstream
+
+COPY liveportrait /opt/faceorch/network
+COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+ENV PYTHONPATH=/opt/faceorch/runner:/opt/upstream/JoyVASA TRANSFORMERS_OFFLINE=1
+USER 65534:65534
+
 # SadTalker's image, on the base that `faceorch build` makes from docker/base.
 FROM base AS sadtalker
 

@@ -295,6 +295,7 @@ _NOISE = re.compile(
     r"|-{6,}$|\s*>\s*\[|\S*Dockerfile:\d+$|\s*\d+ \||View build details:"
     r"|#\d+ (\[internal\]|building with|transferring|resolve|sha256:|extracting|CACHED|DONE)"
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the classic builder ends the colour of stderr at the next thing it says
 _PREFIX = re.compile(r"^(#\d+ (ERROR: )?)?(\d+\.\d+ )?")
 _SUMMARY = "ERROR: failed to solve: "  # BuildKit's, around what it has said before
 
@@ -302,6 +303,7 @@ _SUMMARY = "ERROR: failed to solve: "  # BuildKit's, around what it has said bef
 def explain(name: str, tail: list[str], log: Path) -> Failed:
     """Return the error that the last lines of a failed build mean."""
     # BuildKit says the output of the failed step once more, below a line.
+    tail = [_COLOUR.sub("", line) for line in tail]
     once = tail[: tail.index("------")] if "------" in tail else tail
     lines = [_PREFIX.sub("", line.rstrip()) for line in once if line.strip() and not _NOISE.match(line)]
     if any(not line.startswith(_SUMMARY) for line in lines):

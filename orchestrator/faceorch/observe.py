@@ -18,6 +18,9 @@ class Observer(Protocol):
     def job_started(self, job: Job) -> None:
         """A job begins."""
 
+    def repetition(self, network: str, name: str) -> None:
+        """One of several repetitions of the current job begins, such as `repetition 2 of 5`."""
+
     def stage(self, network: str, name: str) -> None:
         """A stage of the current job begins."""
 

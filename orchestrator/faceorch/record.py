@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, field
 
 from faceorch.errors import RunFolderError
-from faceorch.files import write_atomically
+from faceorch.files import sha256_of, write_atomically
 
 SCHEMA = 1
 FILE_NAME = "run.json"
@@ -74,6 +74,7 @@ class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 Bytes = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
+Price = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -83,9 +84,28 @@ class Measured(_Record):
     value: float | None
     unit: str
     method: Annotated[
-        str, Meta(description="wall_clock, runner, allocator, getrusage, per_process, device_delta, unavailable")
+        str,
+        Meta(
+            description="wall_clock, runner, allocator, getrusage, per_process, device_delta, device, energy_counter, "
+            "power_integral, docker_stats, cgroup, process_tree, unavailable (docs/measuring.md)"
+        ),
     ]
     note: str = ""
+
+
+class Sampled(_Record, kw_only=True):
+    """How a quantity was spread over a job's time; every number is null when it could not be measured."""
+
+    unit: str
+    method: Annotated[str, Meta(description="as of a measured number")]
+    note: str = ""
+    samples: Annotated[int, Meta(ge=0)] = 0
+    min: float | None = None
+    mean: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    max: float | None = None
+    animate_mean: Annotated[float | None, Meta(description="mean from the job's begin to its finished file")] = None
 
 
 class PortraitRecord(_Record):
@@ -151,6 +171,29 @@ class Host(_Record):
     engine: Engine | None = None
 
 
+class ForeignProcess(_Record, kw_only=True):
+    """A process on a job's GPU that was not the job's."""
+
+    pid: int
+    memory_bytes: Bytes | None
+    before: Annotated[bool, Meta(description="it was there before the job began")]
+
+
+class GpuUse(_Record, kw_only=True):
+    """What a job did on one GPU."""
+
+    uuid: str
+    index: int
+    name: str
+    exclusive: Annotated[bool | None, Meta(description="nobody else used it meanwhile; null: nobody can tell")]
+    note: Annotated[str, Meta(description="why it was not exclusive, or why nobody can tell")] = ""
+    foreign: list[ForeignProcess] = []
+    vram_peak_bytes: Measured
+    energy_wh: Measured
+    sampled: dict[str, Sampled] = {}
+    throttled: Annotated[dict[str, float], Meta(description="reason -> share of the samples of animate, 0 to 1")] = {}
+
+
 class Options(_Record):
     """What the user asked for, in full: enough to do it again."""
 
@@ -165,6 +208,12 @@ class Options(_Record):
     settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
+    repeat: Annotated[int, Meta(ge=1, description="repetitions that count")] = 1
+    warmup: Annotated[int, Meta(ge=0, description="repetitions before them that do not count")] = 0
+    price_per_kwh: Price | None = None
+    price_per_gpu_hour: Price | None = None
+    currency: Annotated[str, Meta(description="of the prices, as given")] = ""
+    timeline: Literal["parquet", "csv"] = "parquet"
     weights: Annotated[str | None, Meta(description="--weights DIR")] = None
 
 
@@ -247,8 +296,38 @@ class Video(_Record):
     sha256: Sha256
 
 
+class Repetition(_Record, kw_only=True):
+    """One of several times that a job was done from beginning to end."""
+
+    number: Annotated[int, Meta(ge=1, description="among the warm-ups, or among those that count")]
+    warmup: bool
+    started: datetime
+    times: Times
+    compute_s_per_video_s: float | None = None
+    metrics: dict[str, Measured] = {}
+    sampled: dict[str, Sampled] = {}
+    gpus: list[GpuUse] = []
+    video_sha256: Sha256
+    notes: list[str] = []
+
+
+class Spread(_Record, kw_only=True):
+    """One figure over the repetitions that count."""
+
+    unit: str
+    count: Annotated[int, Meta(ge=1)]
+    min: float
+    median: float
+    max: float
+    spread: Annotated[float | None, Meta(description="(max - min) / median; null when the median is 0")] = None
+    outliers: Annotated[list[int], Meta(description="numbers of the repetitions that lie apart")] = []
+
+
 class Job(_Record):
-    """One network's part of the run."""
+    """One network's part of the run.
+
+    Of several repetitions, `times`, `metrics`, `sampled` and `gpus` are those of one: the one nearest to the median.
+    """
 
     network: str
     title: str
@@ -269,6 +348,12 @@ class Job(_Record):
     times: Times = field(default_factory=Times)
     compute_s_per_video_s: Annotated[float | None, Meta(description="animate_s / duration of the video")] = None
     metrics: dict[str, Measured] = {}
+    sampled: Annotated[dict[str, Sampled], Meta(description="the container's or the processes' use of the host")] = {}
+    gpus: list[GpuUse] = []
+    timeline: Annotated[str | None, Meta(description="every sample; path relative to the run folder")] = None
+    repetitions: Annotated[list[Repetition], Meta(description="empty when the job was done once")] = []
+    repetition: Annotated[int | None, Meta(description="the one that the figures above are of")] = None
+    spreads: dict[str, Spread] = {}
     video: Video | None = None
     notes: list[str] = []
     log: Annotated[str | None, Meta(description="path relative to the run folder")] = None
@@ -322,6 +407,13 @@ class RunFolder:
     def video(self, network: str) -> Path:
         """Final path of one network's video."""
         return self.path / f"{network}.mp4"
+
+    def holds(self, video: Video) -> bool:
+        """Say whether a video is still there as it was recorded."""
+        try:
+            return sha256_of(self.path / video.file) == video.sha256
+        except OSError:
+            return False
 
     def save(self) -> None:
         """Write run.json by rename."""

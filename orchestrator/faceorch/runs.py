@@ -44,6 +44,9 @@ from faceorch.runtimes import Runtime
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.venv import VenvRuntime
 from faceorch.telemetry.nvml import Gpus, read_gpus
+from faceorch.telemetry.summary import Prices
+from faceorch.telemetry.timeline import Format
+from faceorch.telemetry.watch import GPU_HZ
 from faceorch.weights.store import Store
 
 RuntimeChoice = Literal["auto", "docker", "venv"]
@@ -70,6 +73,11 @@ class Request:
     pythons: Mapping[str, Path] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     check_face: bool = True
+    repeat: int = 1
+    warmup: int = 0
+    prices: Prices = field(default_factory=Prices)
+    timeline: Format = "parquet"
+    sampling_hz: float = GPU_HZ
     command: tuple[str, ...] = ()
     synthetic: Literal["tiny", "full"] | None = None
     weights: Path | None = None
@@ -123,7 +131,14 @@ def start_run(request: Request, observer: Observer, check: Check | None = None) 
         record.run.id = folder.name
         record.save()
     try:
-        _execute(record, plan.planned, observer, gate_inputs=request.check_face, check=check)
+        _execute(
+            record,
+            plan.planned,
+            observer,
+            gate_inputs=request.check_face,
+            sampling_hz=request.sampling_hz,
+            check=check,
+        )
     except (InputError, CannotRun):
         shutil.rmtree(folder, ignore_errors=True)  # refused: nothing has run, nothing stays
         raise
@@ -207,6 +222,12 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
         settings={name: dict(values) for name, values in request.settings.items()},
         pythons={name: os.fspath(path) for name, path in request.pythons.items()},
         images=dict(request.images),
+        repeat=request.repeat,
+        warmup=request.warmup,
+        price_per_kwh=request.prices.per_kwh,
+        price_per_gpu_hour=request.prices.per_gpu_hour,
+        currency=request.prices.currency,
+        timeline=request.timeline,
         weights=None if request.weights is None else os.fspath(request.weights.absolute()),
     )
     return plan, options, _host(gpus, runtimes)
@@ -347,13 +368,15 @@ def _execute(
     observer: Observer,
     *,
     gate_inputs: bool,
+    sampling_hz: float = GPU_HZ,
     check: Check | None = None,
 ) -> None:
     """Execute and write the report, also when the run was interrupted."""
     with _locked(record.path):
         observer.run_started(record.run)
         try:
-            Executor(record, observer, gate_inputs=gate_inputs, check=check).execute(planned)
+            executor = Executor(record, observer, gate_inputs=gate_inputs, sampling_hz=sampling_hz, check=check)
+            executor.execute(planned)
         finally:
             if record.run.status is not RunStatus.RUNNING:
                 from faceorch.report import write_report
@@ -379,13 +402,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _has_video(record: RunFolder, job: Job) -> bool:
     """Say whether a job is done and its video still is the one that was recorded."""
-    if job.status is not JobStatus.DONE or job.video is None:
-        return False
-    path = record.path / job.video.file
-    try:
-        return sha256_of(path) == job.video.sha256
-    except OSError:
-        return False
+    return job.status is JobStatus.DONE and job.video is not None and record.holds(job.video)
 
 
 def _check_inputs(record: RunFolder) -> None:

@@ -239,7 +239,6 @@ class TestBuild:
             file.write("RUN echo no space left on device >&2; exit 7\n")
         with pytest.raises(BuildError) as caught:
             probe.build()
-        assert caught.value.message.startswith("probe was not built: ")
-        assert "7" in caught.value.message
+        assert caught.value.message == "probe was not built: no space left on device"
         assert caught.value.remedy == "free some disk: faceorch clean, docker system prune"
         assert "Step 2/" in (probe.out.parent / "build.log").read_text("utf-8")

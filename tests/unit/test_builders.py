@@ -17,7 +17,7 @@ Step 4/9 : RUN install-packages /opt/faceorch/requirements.lock
  ---> Running in 0123456789ab
 Resolved 3 packages
 {line}
-Removing intermediate container 0123456789ab
+\x1b[0mRemoving intermediate container 0123456789ab
 The command '/bin/sh -c install-packages /opt/faceorch/requirements.lock' returned a non-zero code: 2
 """
 BUILDX = """\

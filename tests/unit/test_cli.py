@@ -248,6 +248,35 @@ def wait_until_gone(processes: list[psutil.Process]) -> None:
     assert alive == []
 
 
+class TestPrices:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (
+                ["--price-per-kwh", "nan"],
+                "'nan' is no price; write a number such as 0.30, and the currency with --currency",
+            ),
+            (
+                ["--price-per-gpu-hour", "-1"],
+                "'-1' is no price; write a number such as 0.30, and the currency with --currency",
+            ),
+            (["--currency", "EUR"], "--currency is of --price-per-kwh or --price-per-gpu-hour: give one of them"),
+            (["--repeat", "0"], "0 is not in the range x>=1."),
+        ],
+    )
+    def test_what_is_no_price_is_refused(self, portrait: Path, clip: Path, arguments: list[str], message: str) -> None:
+        done = faceorch("run", "--image", str(portrait), "--audio", str(clip), *arguments)
+        assert done.returncode == 2
+        assert message in done.stderr
+
+    def test_a_resumed_run_keeps_its_own(self, tmp_path: Path) -> None:
+        done = faceorch("run", "--resume", str(tmp_path), "--repeat", "3")
+        assert (done.returncode, "--resume goes on with what the run recorded; leave out --repeat" in done.stderr) == (
+            2,
+            True,
+        )
+
+
 class TestInterrupt:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_it_stops_records_cleans_up_and_says_how_to_resume(

@@ -100,7 +100,7 @@ def test_a_damaged_file_is_named_with_the_command_that_mends_it(
     place = store / "networks/grey/a/b.bin"
     place.chmod(0o644)
     place.write_bytes(DATA[:1000])
-    assert run("verify") == (
+    assert run("verify", "grey") == (
         "grey/a/b.bin: cut off: 1000 of 300000 bytes\nerror: 1 file is wrong\n  try: faceorch weights pull grey\n"
     )
     run("pull", "grey")

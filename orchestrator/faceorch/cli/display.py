@@ -124,6 +124,10 @@ class _Plain(Display):
     def job_started(self, job: Job) -> None:
         self._state = _Progress()
 
+    def repetition(self, network: str, name: str) -> None:
+        if not self._quiet:
+            self._say(f"{network}: {name}")
+
     def stage(self, network: str, name: str) -> None:
         self._state.enter(name)
         if not self._quiet:
@@ -157,6 +161,7 @@ class _LiveTable(Display):
         self._console = console
         self._jobs: list[Job] = []
         self._current: str | None = None
+        self._turn = ""
         self._state = _Progress()
         self._live = Live(console=console, get_renderable=self._lines, refresh_per_second=8, transient=False)
 
@@ -209,10 +214,13 @@ class _LiveTable(Display):
         self._live.start()
 
     def job_started(self, job: Job) -> None:
-        self._current, self._state = job.network, _Progress()
+        self._current, self._state, self._turn = job.network, _Progress(), ""
+
+    def repetition(self, network: str, name: str) -> None:
+        self._turn = f"{name}: "
 
     def stage(self, network: str, name: str) -> None:
-        self._state.enter(name)
+        self._state.enter(f"{self._turn}{name}")
 
     def progress(self, network: str, done: int, total: int, unit: str) -> None:
         self._state.count(done, total, unit)
@@ -254,6 +262,9 @@ class _JsonLines(Display):
     def job_started(self, job: Job) -> None:
         self._emit("job_started", network=job.network)
 
+    def repetition(self, network: str, name: str) -> None:
+        self._emit("repetition", network=network, name=name)
+
     def stage(self, network: str, name: str) -> None:
         self._emit("stage", network=network, name=name)
 
@@ -271,9 +282,10 @@ class _JsonLines(Display):
 
 
 def closing_lines(run: Run, folder: Path) -> list[str]:
-    """Return where the videos and the report are, and how to go on."""
+    """Return what to mind, where the videos and the report are, and how to go on."""
     path = os.path.relpath(folder)
-    lines = [f"videos: {path}", f"report: {path}/report.html"]
+    lines = [f"{job.network}: mind: {note}" for job in run.jobs for note in job.notes if run.synthetic is None]
+    lines += [f"videos: {path}", f"report: {path}/report.html"]
     if run.synthetic is not None:
         lines += [f"{job.network}: {note}" for job in run.jobs for note in job.notes if note.startswith("checked: ")]
         lines.append("synthetic: these videos show that the code runs, not what the networks can do")

@@ -19,6 +19,7 @@ EXIT_INTERRUPTED = 130
 # name -> one line of help; the module faceorch.cli.<name> is imported when the command is used.
 COMMANDS = {
     "run": "Animate one portrait with one clip, in every network, and compare.",
+    "top": "Watch what running networks use of this machine.",
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "weights": "Bring, list, verify and remove the networks' weights.",

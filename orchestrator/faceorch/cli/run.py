@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, SettingName
+from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, Price, SettingName
 
 if TYPE_CHECKING:
     from faceorch.networks import SettingValue
@@ -52,7 +52,7 @@ EXIT_SOME_FAILED = 1
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder for run folders."
 )
-@click.option("--timeout", type=Duration(), default="2h", show_default=True, help="Limit per network: 90s, 5m, 1h30m.")
+@click.option("--timeout", type=Duration(), default="2h", show_default=True, help="Limit for each job: 90s, 5m, 1h30m.")
 @click.option(
     "--resume", type=click.Path(path_type=Path), metavar="RUN", help="Finish an earlier run: do only what is missing."
 )
@@ -78,6 +78,30 @@ EXIT_SOME_FAILED = 1
     metavar="DIR",
     help="The store of weights; default: FACEORCH_WEIGHTS, or `weights` in FACEORCH_HOME.",
 )
+@click.option(
+    "--repeat",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Do each job this many times: the report then shows how far its figures vary.",
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Do each job this many times before those that count.",
+)
+@click.option("--price-per-kwh", type=Price(), metavar="PRICE", help="Say what the GPUs' energy cost.")
+@click.option("--price-per-gpu-hour", type=Price(), metavar="PRICE", help="Say what renting the GPUs would cost.")
+@click.option("--currency", default="", metavar="TEXT", help="Currency of the prices, such as EUR.")
+@click.option(
+    "--timeline",
+    type=click.Choice(["parquet", "csv"]),
+    default="parquet",
+    show_default=True,
+    help="How every measurement over time is written, in a file per network.",
+)
 @click.option("--no-face-check", is_flag=True, help="Start although the first network finds no usable face.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
@@ -97,6 +121,12 @@ def command(
     resume: Path | None,
     pythons: tuple[tuple[str, str], ...],
     images: tuple[tuple[str, str], ...],
+    repeat: int,
+    warmup: int,
+    price_per_kwh: float | None,
+    price_per_gpu_hour: float | None,
+    currency: str,
+    timeline: str,
     weights: Path | None,
     no_face_check: bool,
     as_json: bool,
@@ -111,10 +141,13 @@ def command(
     Examples:
       faceorch run --image face.png --audio clip.wav
       faceorch run --image face.png --audio clip.wav --network baseline --set baseline.max_size=512
+      faceorch run --image face.png --audio clip.wav --repeat 5 --warmup 1 --price-per-kwh 0.30 --currency EUR
       faceorch run --resume results/20260131-120000-face-clip
     """
     from faceorch.cli.display import make_observer
+    from faceorch.errors import one_line
     from faceorch.runs import Request, resume_run, start_run
+    from faceorch.telemetry.summary import Prices
 
     given_pythons = {name: Path(path).expanduser() for name, path in pythons}
     given_images = dict(images)
@@ -129,6 +162,8 @@ def command(
     else:
         if image is None or audio is None:
             raise click.UsageError("--image and --audio are both needed (or --resume RUN)")
+        if currency and price_per_kwh is None and price_per_gpu_hour is None:
+            raise click.UsageError("--currency is of --price-per-kwh or --price-per-gpu-hour: give one of them")
         request = Request(
             image=image,
             audio=audio,
@@ -144,6 +179,10 @@ def command(
             images=given_images,
             weights=weights,
             check_face=not no_face_check,
+            repeat=repeat,
+            warmup=warmup,
+            prices=Prices(per_kwh=price_per_kwh, per_gpu_hour=price_per_gpu_hour, currency=one_line(currency)),
+            timeline=timeline,  # type: ignore[arg-type]  # click.Choice allows exactly these words
             command=("faceorch", *sys.argv[1:]),
         )
         with observer:
@@ -171,6 +210,7 @@ def _refuse_with_resume(ctx: click.Context) -> None:
         "weights",
         "no_face_check",
     }
+    fixed |= {"repeat", "warmup", "price_per_kwh", "price_per_gpu_hour", "currency", "timeline"}
     for parameter in ctx.command.params:
         given = ctx.get_parameter_source(str(parameter.name)) is not click.core.ParameterSource.DEFAULT
         if parameter.name in fixed and given:

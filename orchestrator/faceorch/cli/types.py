@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
@@ -28,6 +29,24 @@ class Duration(click.ParamType[float]):
         if seconds <= 0:
             self.fail("the duration must be above 0", param, ctx)
         return seconds
+
+
+class Price(click.ParamType[float]):
+    """A price: a finite number that is not negative."""
+
+    name = "price"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the price that `value` describes."""
+        try:
+            price = float(str(value))
+        except ValueError:
+            price = -1.0
+        if not (math.isfinite(price) and price >= 0):
+            self.fail(
+                f"{value!r} is no price; write a number such as 0.30, and the currency with --currency", param, ctx
+            )
+        return price
 
 
 class NetworkName(click.ParamType[str]):

@@ -10,6 +10,7 @@ from typing import Any
 
 from faceorch import media
 from faceorch.record import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
+from faceorch.report import costs
 
 # Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).
 EMBED_BYTES = 50 * 2**20
@@ -26,12 +27,6 @@ _PARTS = (
     ("animate_s", "animate and encode"),
     ("stop_s", "stop"),
 )
-_MEMORY = ("torch_peak_reserved_bytes", "torch_peak_allocated_bytes", "peak_rss_bytes")
-_MEMORY_METHODS = {
-    "torch_peak_reserved_bytes": "VRAM, torch's allocator, reserved",
-    "torch_peak_allocated_bytes": "VRAM, torch's allocator, allocated",
-    "peak_rss_bytes": "main memory of the runner's process (getrusage)",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,10 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "lead": _lead(folder, done, failed, skipped, unfinished),
         "again": again,
         "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}" if run.synthetic is None else again,
-        "memory": {job.network: _memory(job) for job in run.jobs},
+        "costs": costs.costs(run, seconds=seconds, size=size, number=number),
+        "ranges": costs.ranges(run, seconds=seconds, size=size, number=number),
+        "ranking": costs.ranking(run),
+        "remarks": costs.remarks(run),
     }
 
 
@@ -116,6 +114,8 @@ def _again(folder: RunFolder) -> str:
     words += ["--gpus", options.gpus] if options.gpus != "all" else []
     words += ["--base", options.base] if options.base is not None else []
     words += ["--seed", str(options.seed)]
+    words += ["--repeat", str(options.repeat)] if options.repeat > 1 else []
+    words += ["--warmup", str(options.warmup)] if options.warmup else []
     for name, settings in options.settings.items():
         for key, value in settings.items():
             words += ["--set", f"{name}.{key}={value}"]
@@ -150,15 +150,6 @@ def _data_url(data: bytes, kind: str) -> str:
 def _parts(job: Job, longest_s: float) -> list[Part]:
     times = [(key, name, getattr(job.times, key)) for key, name in _PARTS]
     return [Part(name, key, s, 100 * s / longest_s) for key, name, s in times if s is not None and s > 0]
-
-
-def _memory(job: Job) -> tuple[str, str]:
-    """Return the peak memory of a job as text, and how it was measured."""
-    for name in _MEMORY:
-        metric = job.metrics.get(name)
-        if metric is not None and metric.value is not None:
-            return size(metric.value), _MEMORY_METHODS[name]
-    return NOT_AVAILABLE, "the runner reported none"
 
 
 def seconds(value: float | None) -> str:

@@ -6,12 +6,16 @@ import queue
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
 from faceorch.networks import Network
 from faceorch.owner import Owner
+from faceorch.telemetry.processes import LookUp
+from faceorch.telemetry.samples import Target
+from faceorch.telemetry.watch import Probe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +83,18 @@ class Process(Protocol):
     """A started runner."""
 
     @property
+    def target(self) -> Target:
+        """What its processes are known by, for whoever watches the machine."""
+
+    @property
+    def probe(self) -> Probe:
+        """A reader of what it uses of the host."""
+
+    @property
+    def look_up(self) -> LookUp:
+        """What tells whose a process of its host is."""
+
+    @property
     def output(self) -> queue.SimpleQueue[tuple[Stream, bytes] | None]:
         """Pieces of output as they arrive; None once both streams have ended."""
 
@@ -100,10 +116,27 @@ class Preparing:
     line: Callable[[str], None] = field(default=lambda _: None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Running:
+    """A runner that lives now, started by any faceorch; `key` is its container's or process's id."""
+
+    key: str
+    network: str
+    run: str
+    started: datetime
+    target: Target
+    probe: Probe
+    look_up: LookUp
+
+
 class Runtime(Protocol):
     """One way to start runners."""
 
     name: str
+
+    @property
+    def elsewhere(self) -> str:
+        """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
 
     def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
         """Say whether `network` could run here on `base` now (or after `prepare`), without changing anything.
@@ -116,6 +149,9 @@ class Runtime(Protocol):
 
     def start(self, launch: Launch) -> AbstractContextManager[Process]:
         """Start the runner; leaving the context removes everything that was started, on every path."""
+
+    def running(self) -> list[Running]:
+        """Return the runners that live now, the oldest first."""
 
     def sweep(self) -> list[str]:
         """Remove what dead owners left behind; return one line per thing removed."""

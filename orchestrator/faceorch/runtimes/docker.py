@@ -11,6 +11,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,13 @@ from faceorch.files import write_atomically
 from faceorch.networks import Network
 from faceorch.owner import Owner
 from faceorch.record import Engine, OutcomeKind
-from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
+from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
 from faceorch.runtimes.engine_errors import explain
 from faceorch.runtimes.gpu_access import Access, decide
+from faceorch.telemetry.container import CgroupProbe, ContainerProbe
 from faceorch.telemetry.nvml import read_gpus
+from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
+from faceorch.telemetry.samples import Target
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -76,6 +80,12 @@ class DockerRuntime:
         return decide(self._facts)
 
     @property
+    def elsewhere(self) -> str:
+        """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
+        where = self._facts.elsewhere
+        return f"the engine runs {where}: its GPUs are not seen from here" if where else ""
+
+    @property
     def facts(self) -> Engine | None:
         """What the record says about the engine; None when there is none."""
         if isinstance(self._engine, NotReady):
@@ -111,7 +121,7 @@ class DockerRuntime:
         reference = self._given[name]
         try:
             found = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
-        except docker.errors.NotFound:
+        except docker.errors.APIError:  # also for what is no reference at all
             return NotReady(
                 kind=OutcomeKind.NOT_BUILT,
                 reason=f"the engine has no image {reference}",
@@ -134,8 +144,8 @@ class DockerRuntime:
         running: _Running | None = None
         try:
             try:
-                self._create(name, launch)
-                running = _Running(self._api, name)
+                container = self._create(name, launch)
+                running = _Running(self._api, name, container)
                 self._api.start(name)
             except docker.errors.APIError as error:
                 raise explain(str(error)) from error
@@ -146,7 +156,8 @@ class DockerRuntime:
             with contextlib.suppress(docker.errors.NotFound):
                 self._api.remove_container(name, force=True, v=True)
 
-    def _create(self, name: str, launch: Launch) -> None:
+    def _create(self, name: str, launch: Launch) -> str:
+        """Create the container and return its id."""
         from docker.types import Mount
 
         memory_bytes = int(launch.network.manifest.needs.ram_gb * 2**30)
@@ -160,7 +171,7 @@ class DockerRuntime:
         if launch.weights is not None:
             read_only = not launch.weights_writable
             mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=read_only))
-        self._api.create_container(
+        made = self._api.create_container(
             launch.environment.identity,
             name=name,
             command=["/job/job.json"],
@@ -180,6 +191,28 @@ class DockerRuntime:
                 gpus=gpu_requests(self._access, launch.gpus),
             ),
         )
+        return str(made["Id"])
+
+    def running(self) -> list[Running]:
+        """Return the containers of ours that run now, the oldest first."""
+        if isinstance(self._engine, NotReady):
+            return []
+        found = []
+        for entry in self._api.containers(filters={"label": f"{images.LABEL}.run"}):
+            labels = entry.get("Labels") or {}
+            here = _Here(self._api, str(entry["Id"]))
+            found.append(
+                Running(
+                    key=here.container,
+                    network=labels.get(f"{images.LABEL}.network", ""),
+                    run=labels[f"{images.LABEL}.run"],
+                    started=datetime.fromtimestamp(int(entry["Created"]), timezone.utc),
+                    target=Target(container=here.container),
+                    probe=here.probe,
+                    look_up=here.look_up,
+                )
+            )
+        return sorted(found, key=lambda running: running.started)
 
     def sweep(self) -> list[str]:
         """Remove the containers of dead owners, and only those that carry our labels."""
@@ -257,12 +290,37 @@ def _job_file(launch: Launch) -> dict[str, Any]:
     }
 
 
+class _Here:
+    """A started container as this process sees it: through /proc when its processes are there, else by the engine."""
+
+    def __init__(self, api: APIClient, container: str) -> None:
+        import docker.errors
+
+        self._api, self.container = api, container
+        try:
+            pid = int(api.inspect_container(container)["State"]["Pid"])
+        except docker.errors.NotFound:
+            pid = 0  # it has just ended
+        facts = ProcLookUp()(pid) if pid else None
+        self._pid = pid if facts is not None and facts.container == container else 0
+
+    @property
+    def probe(self) -> CgroupProbe | ContainerProbe:
+        own = CgroupProbe(self._pid) if self._pid else None
+        return own if own is not None and own.readable else ContainerProbe(self._api, self.container)
+
+    @property
+    def look_up(self) -> LookUp:
+        return ProcLookUp() if self._pid else EngineLookUp(self._api, self.container)
+
+
 class _Running:
     """A container whose stdin we hold: when we die, the engine closes it and the runner leaves by itself."""
 
-    def __init__(self, api: APIClient, name: str) -> None:
+    def __init__(self, api: APIClient, name: str, container: str) -> None:
         self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
         self._api, self._name = api, name
+        self.target = Target(container=container)
         # Attached before the start, so that neither the first word nor the lifeline is missed.
         self._stream = api.attach_socket(name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         self._socket: socket.socket = self._stream._sock
@@ -291,6 +349,20 @@ class _Running:
             pieces.append(piece)
             count -= len(piece)
         return b"".join(pieces)
+
+    @cached_property
+    def _here(self) -> _Here:
+        return _Here(self._api, self.target.container)
+
+    @property
+    def probe(self) -> CgroupProbe | ContainerProbe:
+        """A reader of what the container uses."""
+        return self._here.probe
+
+    @property
+    def look_up(self) -> LookUp:
+        """What tells whose a process of the host is."""
+        return self._here.look_up
 
     def send(self, line: bytes) -> None:
         """Write one line to the runner's stdin; a runner that is gone is no error here, `wait` tells."""

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +26,9 @@ from faceorch.networks import Network, docker_folder
 from faceorch.owner import Owner
 from faceorch.paths import home
 from faceorch.record import OutcomeKind
-from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Stream
+from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
+from faceorch.telemetry.processes import ProcLookUp, TreeProbe
+from faceorch.telemetry.samples import Target
 
 _MARKER = "faceorch.json"
 _STOP_STEPS = ((None, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
@@ -35,6 +38,7 @@ class VenvRuntime:
     """Starts runners as processes of this host. `given` maps networks to Python interpreters brought by the user."""
 
     name = "venv"
+    elsewhere = ""
 
     def __init__(self, given: Mapping[str, Path] | None = None) -> None:
         self._given = dict(given or {})
@@ -84,7 +88,7 @@ class VenvRuntime:
         process = proc.start(
             [str(python), "-m", "faceorch_runner", str(launch.job_file)], env=_runner_env(launch), cwd=launch.out
         )
-        record = _note_process(process.pid, launch.owner)
+        record = _note_process(process.pid, launch)
         running = _Running(process)
         try:
             yield running
@@ -92,6 +96,27 @@ class VenvRuntime:
             running.stop()
             running.close()
             record.unlink(missing_ok=True)
+
+    def running(self) -> list[Running]:
+        """Return the runners of this user that live now, the oldest first."""
+        found = []
+        for path in (home() / "processes").glob("*.json"):
+            note = _read_json(path)
+            process = Owner.parse(note["process"]) if note else None
+            if note is None or process is None or not process.alive():
+                continue
+            found.append(
+                Running(
+                    key=str(process.pid),
+                    network=note["network"],
+                    run=note["run"],
+                    started=datetime.fromtimestamp(process.started_s, timezone.utc),
+                    target=Target(session=process.pid),
+                    probe=TreeProbe(process.pid),
+                    look_up=ProcLookUp(),
+                )
+            )
+        return sorted(found, key=lambda running: running.started)
 
     def sweep(self) -> list[str]:
         """End the processes that dead owners left behind (they normally leave by themselves)."""
@@ -234,13 +259,15 @@ def _runner_env(launch: Launch) -> dict[str, str]:
     }
 
 
-def _note_process(pid: int, owner: Owner) -> Path:
+def _note_process(pid: int, launch: Launch) -> Path:
     """Write down who started process `pid`, so that a later faceorch can end it when the owner died."""
     folder = home() / "processes"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex}.json"
     with contextlib.suppress(psutil.NoSuchProcess):  # it has already ended: nothing to remember
-        write_atomically(path, json.dumps({"owner": str(owner), "process": str(Owner.of(pid))}).encode())
+        note = {"owner": str(launch.owner), "process": str(Owner.of(pid))}
+        note |= {"run": launch.run, "network": launch.network.name}
+        write_atomically(path, json.dumps(note).encode())
     return path
 
 
@@ -256,6 +283,8 @@ class _Running:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
         self._process = process
+        self.target = Target(session=process.pid)  # it was started in a session of its own
+        self.probe, self.look_up = TreeProbe(process.pid), ProcLookUp()
         self._open = 2
         self._lock = threading.Lock()
         assert process.stdout is not None

@@ -1,12 +1,16 @@
-"""The one door to NVML: which GPUs this host has."""
+"""The one door to NVML: which GPUs this host has, and what they do from moment to moment."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 from faceorch.record import Gpu
+from faceorch.telemetry.processes import LookUp
+from faceorch.telemetry.samples import GpuProcess, GpuSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +147,149 @@ def _users(handles: list[Any]) -> tuple[GpuUser, ...] | None:
                 memory = process.usedGpuMemory
                 users[process.pid] = GpuUser(process.pid, None if memory is None else int(memory), computes)
     return tuple(sorted(users.values(), key=lambda user: user.pid)) if answered else None
+
+
+# Every how many looks a question is asked. Most answers take a tenth of a millisecond of a core; the energy counter
+# takes five on an H100 (docs/measuring.md), and of a total only its first and last value matter.
+EVERY = {
+    "memory": 1,
+    "utilisation": 1,
+    "power": 1,
+    "processes": 1,
+    "clock": 1,
+    "temperature": 1,
+    "throttle": 1,
+    "graphics": 10,
+    "energy": 20,
+}
+_OFFSET = {field: number for number, field in enumerate(EVERY)}
+
+
+class Unavailable(Exception):
+    """NVML cannot be used; the message says why in one line."""
+
+
+class Nvml:
+    """NVML held open on some GPUs, to be read many times a second; a context manager that raises `Unavailable`.
+
+    `errors` keeps the first refusal for each GPU and field, `mig` the GPUs that are split into instances.
+    """
+
+    def __init__(self, uuids: Sequence[str], look_up: LookUp) -> None:
+        self._uuids, self._look_up = tuple(uuids), look_up
+        self._handles: dict[str, Any] = {}
+        self._instances: dict[str, list[Any]] = {}
+        self._drawing: dict[tuple[str, int], list[Any]] = {}
+        self._looks = 0
+        self.errors: dict[str, dict[str, str]] = {}
+        self.mig: frozenset[str] = frozenset()
+
+    def __enter__(self) -> Nvml:
+        import pynvml as nvml
+
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError_LibraryNotFound as error:
+            raise Unavailable("no NVIDIA driver is installed") from error
+        except nvml.NVMLError as error:
+            raise Unavailable(f"NVML does not start: {error}") from error
+        try:
+            for uuid in self._uuids:
+                self._handles[uuid] = nvml.nvmlDeviceGetHandleByUUID(uuid)
+                divided = _mig(self._handles[uuid])
+                self._instances[uuid] = [] if divided is None else divided or [self._handles[uuid]]
+        except BaseException as error:
+            nvml.nvmlShutdown()
+            if isinstance(error, nvml.NVMLError):
+                raise Unavailable(f"NVML does not open the GPU: {error}") from error
+            raise
+        self.mig = frozenset(uuid for uuid, instances in self._instances.items() if instances)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import pynvml as nvml
+
+        self._handles.clear()
+        self._instances.clear()
+        nvml.nvmlShutdown()
+
+    def read(self, t_s: float, *, whole: bool = False) -> list[GpuSample]:
+        """Return one sample of each GPU, all under the same time: what is due, or everything."""
+        self._looks += 1
+        return [self._read(uuid, handle, t_s, whole) for uuid, handle in self._handles.items()]
+
+    def _due(self, field: str, whole: bool) -> bool:
+        return whole or (self._looks + _OFFSET[field]) % EVERY[field] == 0
+
+    def _read(self, uuid: str, handle: Any, t_s: float, whole: bool) -> GpuSample:
+        import pynvml as nvml
+
+        def ask(field: str, function: Callable[..., Any], *arguments: Any) -> Any:
+            return self._ask(uuid, field, function, handle, *arguments) if self._due(field, whole) else None
+
+        memory = ask("memory", nvml.nvmlDeviceGetMemoryInfo)
+        rates = ask("utilisation", nvml.nvmlDeviceGetUtilizationRates)
+        power_mw = ask("power", nvml.nvmlDeviceGetPowerUsage)
+        energy_mj = ask("energy", nvml.nvmlDeviceGetTotalEnergyConsumption)
+        clock = ask("clock", nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM)
+        heat = ask("temperature", nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU)
+        throttle = ask("throttle", nvml.nvmlDeviceGetCurrentClocksThrottleReasons)
+        return GpuSample(
+            t_s=t_s,
+            gpu=uuid,
+            used_bytes=None if memory is None else int(memory.used),
+            total_bytes=None if memory is None else int(memory.total),
+            utilisation_percent=None if rates is None else float(rates.gpu),
+            memory_utilisation_percent=None if rates is None else float(rates.memory),
+            power_w=None if power_mw is None else power_mw / 1000,
+            energy_j=None if energy_mj is None else energy_mj / 1000,
+            sm_clock_mhz=None if clock is None else float(clock),
+            temperature_c=None if heat is None else float(heat),
+            throttle=None if throttle is None else int(throttle),
+            processes=self._processes(uuid, handle, whole) if self._due("processes", whole) else None,
+        )
+
+    def _processes(self, uuid: str, handle: Any, whole: bool) -> tuple[GpuProcess, ...] | None:
+        """Return every process on a GPU, once: one that both computes and draws is in both of the driver's lists."""
+        import pynvml as nvml
+
+        found: dict[int, int | None] = {}
+        answered = False
+        for number, owner in enumerate(self._instances[uuid] or [handle]):
+            computing = self._ask(uuid, "processes", nvml.nvmlDeviceGetComputeRunningProcesses, owner)
+            answered = answered or computing is not None
+            if self._due("graphics", whole):
+                drawing = self._ask(uuid, "graphics", nvml.nvmlDeviceGetGraphicsRunningProcesses, owner)
+                self._drawing[uuid, number] = list(drawing or ())
+            seen: dict[int, int | None] = {}
+            for entry in [*(computing or ()), *self._drawing.get((uuid, number), ())]:
+                used, before = entry.usedGpuMemory, seen.get(int(entry.pid))
+                seen[int(entry.pid)] = before if used is None else max(int(used), before or 0)
+            for pid, bytes_ in seen.items():  # instances of one GPU are apart: there a process's shares add up
+                found[pid] = bytes_ if found.get(pid) is None else (bytes_ or 0) + (found[pid] or 0)
+        if not answered:
+            return None
+        return tuple(self._process(pid, bytes_) for pid, bytes_ in sorted(found.items()))
+
+    def _process(self, pid: int, memory_bytes: int | None) -> GpuProcess:
+        facts = self._look_up(pid)
+        if facts is None:
+            return GpuProcess(pid=pid, memory_bytes=memory_bytes)
+        return GpuProcess(
+            pid=pid,
+            memory_bytes=memory_bytes,
+            started=facts.started,
+            container=facts.container,
+            session=facts.session,
+        )
+
+    def _ask(self, uuid: str, field: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        import pynvml as nvml
+
+        try:
+            return function(*arguments)
+        except nvml.NVMLError as error:
+            self.errors.setdefault(uuid, {}).setdefault(field, str(error))
+            return None

@@ -24,8 +24,10 @@ from faceorch.weights.identify import HEAD_BYTES, identify
 if TYPE_CHECKING:
     import requests
 
-# Larger pieces mean fewer hand-overs to the hashing thread; a slow connection returns what it has all the same.
-_PIECE_BYTES = 4 << 20
+# Hashing may lag behind receiving by 32 MiB. Smaller pieces or a shorter queue cost a third of the rate on loopback
+# (benchmarks/download.py); a slow connection returns what it has all the same.
+_PIECE_BYTES = 1 << 20
+_QUEUED_PIECES = 32
 _LONGEST_WAIT_S = 120.0
 # Below this a connection counts as stalled: it holds a place that a new one would use.
 _SLOWEST_BYTES_PER_S = 1024
@@ -294,7 +296,7 @@ class _Hasher:
     """SHA-256 in a thread of its own: hashing and receiving overlap."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[bytes | None] = queue.Queue(8)
+        self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUED_PIECES)
         self._digest = hashlib.sha256()
         self._thread = threading.Thread(target=self._work, daemon=True)
 

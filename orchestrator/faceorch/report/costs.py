@@ -1,0 +1,190 @@
+"""What each network cost and how sure that is: tables of figures whose footnotes say how each was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from faceorch.record import Job, JobStatus, Measured, Run, Sampled, Spread
+from faceorch.repeats import rank, several
+
+# How a figure came about, in the reader's words (docs/measuring.md has them in full).
+_METHODS = {
+    "per_process": "memory of the network's own processes, as the driver lists it",
+    "device_delta": "memory of the whole GPU, less what was used before",
+    "allocator": "as torch's own allocator counts it",
+    "device": "of the whole GPU",
+    "energy_counter": "the GPU's energy counter",
+    "power_integral": "the GPU's power, summed over time",
+    "cgroup": "the container's control group",
+    "docker_stats": "the engine's statistics of the container",
+    "process_tree": "the runner's process and all its children",
+    "getrusage": "the runner's process (getrusage)",
+    "wall_clock": "the clock",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure as text, and the number of the footnote that says how it was measured or why there is none."""
+
+    text: str
+    note: int | None = None
+
+
+@dataclass(slots=True)
+class Table:
+    """Headings, rows of (title, cells), and the footnotes in their order."""
+
+    headings: list[str]
+    rows: list[tuple[str, list[Cell]]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def number(self, text: str) -> int | None:
+        """Return the number of a footnote; the same text has one number."""
+        if not text:
+            return None
+        if text not in self.notes:
+            self.notes.append(text)
+        return self.notes.index(text) + 1
+
+
+Show = Callable[[float | None], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    heading: str
+    of: Callable[[Job], Measured | None]
+    show: Show
+
+
+def costs(run: Run, *, seconds: Show, size: Show, number: Show) -> Table:
+    """Return what every network that ran has cost."""
+    jobs = [job for job in run.jobs if job.metrics and job.status in (JobStatus.DONE, JobStatus.FAILED)]
+    columns = [
+        _Column("peak VRAM", lambda job: job.metrics.get("vram_peak_bytes"), size),
+        _Column("GPU busy", lambda job: _gpu_busy(job), lambda value: _with(number(value), " %", value)),
+        _Column("energy", lambda job: job.metrics.get("energy_wh"), lambda value: _with(number(value), " Wh", value)),
+        _Column("Wh per s of video", lambda job: job.metrics.get("energy_wh_per_video_s"), number),
+        _Column("cost of energy", lambda job: job.metrics.get("energy_cost"), number),
+        _Column("cost of GPU time", lambda job: job.metrics.get("gpu_time_cost"), number),
+        _Column("CPU time", lambda job: job.metrics.get("cpu_s"), seconds),
+        _Column("peak memory", lambda job: job.metrics.get("memory_peak_bytes"), size),
+    ]
+    columns = [column for column in columns if any(column.of(job) is not None for job in jobs)]
+    table = Table([column.heading for column in columns])
+    for job in jobs:
+        cells = []
+        for column in columns:
+            measured = column.of(job)
+            if measured is None:
+                cells.append(Cell("n/a", table.number("n/a: not measured")))
+                continue
+            text = column.show(measured.value)
+            if measured.value is not None and column.heading.startswith("cost") and run.options.currency:
+                text = f"{text} {run.options.currency}"
+            cells.append(Cell(text, table.number(_footnote(measured))))
+        table.rows.append((job.title, cells))
+    return table
+
+
+def _with(text: str, unit: str, value: float | None) -> str:
+    return text if value is None else text + unit
+
+
+def _footnote(measured: Measured) -> str:
+    if measured.value is None:
+        return f"n/a: {measured.note}" if measured.note else "n/a"
+    how = _METHODS.get(measured.method, measured.method)
+    return f"{how}; {measured.note}" if measured.note else how
+
+
+def _gpu_busy(job: Job) -> Measured | None:
+    """Return the mean utilisation of a job's GPUs while it animated."""
+    found = [gpu.sampled.get("gpu_utilisation_percent") for gpu in job.gpus]
+    known = [s for s in found if s is not None and _mean(s) is not None]
+    if not known:
+        note = job.metrics["vram_peak_bytes"].note if "vram_peak_bytes" in job.metrics else ""
+        reason = next((s.note for s in found if s is not None), note)
+        return Measured(value=None, unit="%", method="unavailable", note=reason)
+    value = sum(_mean(s) or 0.0 for s in known) / len(known)
+    return Measured(value=value, unit="%", method="device", note="mean while it animated: some kernel was running")
+
+
+def _mean(sampled: Sampled) -> float | None:
+    return sampled.mean if sampled.animate_mean is None else sampled.animate_mean
+
+
+# Figures that are shown over the repetitions: key of the spread, heading, kind of number.
+_SPREADS = (
+    ("total_s", "end to end", "seconds"),
+    ("setup_s", "load models", "seconds"),
+    ("animate_s", "animate", "seconds"),
+    ("compute_s_per_video_s", "s per s of video", "number"),
+    ("vram_peak_bytes", "peak VRAM", "size"),
+    ("memory_peak_bytes", "peak memory", "size"),
+    ("energy_wh", "energy (Wh)", "number"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One figure of one network over its repetitions, as text."""
+
+    title: str
+    figure: str
+    minimum: str
+    median: str
+    maximum: str
+    spread: str
+    count: int
+    outliers: str
+
+
+def ranges(run: Run, *, seconds: Show, size: Show, number: Show) -> list[Range]:
+    """Return the ranges of every network that was repeated."""
+    show = {"seconds": seconds, "size": size, "number": number}
+    found = []
+    for job in run.jobs:
+        for key, figure, kind in _SPREADS:
+            spread = job.spreads.get(key)
+            if spread is not None and spread.count > 1:
+                found.append(_range(job.title, figure, spread, show[kind]))
+    return found
+
+
+def _range(title: str, figure: str, spread: Spread, show: Show) -> Range:
+    share = "n/a" if spread.spread is None else f"{100 * spread.spread:.1f} %"
+    outliers = ", ".join(str(number) for number in spread.outliers) or "none"
+    return Range(title, figure, show(spread.min), show(spread.median), show(spread.max), share, spread.count, outliers)
+
+
+def ranking(run: Run) -> list[str]:
+    """Return what the repetitions say about who is faster, in sentences; nothing for a run without repetitions."""
+    if not several(run.options):
+        return []
+    lines = []
+    for key, figure in (("animate_s", "Animating"), ("total_s", "End to end")):
+        found = {job.title: job.spreads[key] for job in run.jobs if key in job.spreads}
+        if len(found) < 2:
+            continue
+        ranked = rank(found)
+        if ranked.reason:
+            lines.append(f"{figure}: not ranked: {ranked.reason}.")
+            continue
+        lines.append(f"{figure}, fastest first: {_places(ranked.groups)}.")
+    return lines
+
+
+def _places(groups: Sequence[Sequence[str]]) -> str:
+    shown = [
+        group[0] if len(group) == 1 else f"{' and '.join(group)} (not told apart: their ranges overlap)"
+        for group in groups
+    ]
+    return "; ".join(f"{place}. {text}" for place, text in enumerate(shown, start=1))
+
+
+def remarks(run: Run) -> list[tuple[str, str]]:
+    """Return (title, remark) for everything that whoever reads the figures should know."""
+    return [(job.title, note) for job in run.jobs for note in job.notes]

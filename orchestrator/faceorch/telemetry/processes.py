@@ -1,0 +1,147 @@
+"""Processes of this host: whose is a process id, and what a tree of processes has used."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import psutil
+
+from faceorch.telemetry.samples import UsageSample
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_CONTAINER = re.compile(r"[0-9a-f]{64}")
+# How often the engine is asked, at most and at least, and how long an answer tells about processes that it lacks:
+# a process needs longer than that from its start to its first memory on a GPU.
+_REFRESH_S, _SOONEST_S, _FRESH_S = 1.0, 0.2, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What tells one process from another: its start in clock ticks since boot, its container's id, its session."""
+
+    started: int
+    container: str = ""
+    session: int = 0
+
+
+LookUp = Callable[[int], "Facts | None"]
+
+
+class ProcLookUp:
+    """Looks process ids up in this host's /proc; remembers the control group of a process, which does not change."""
+
+    def __init__(self, root: Path = Path("/proc")) -> None:
+        self._root = root
+        self._containers: dict[tuple[int, int], str] = {}
+
+    def __call__(self, pid: int) -> Facts | None:
+        """Return the facts of a process; None when there is none of this id, or when it may not be looked at."""
+        try:
+            # The name in parentheses may hold anything; what follows it are numbers. man 5 proc: fields 3 to 52.
+            fields = (self._root / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            session, started = int(fields[3]), int(fields[19])
+            key = (pid, started)
+            if key not in self._containers:
+                text = (self._root / str(pid) / "cgroup").read_text("utf-8", "replace")
+                # Docker in Docker nests them: the last id is the innermost container.
+                self._containers[key] = (_CONTAINER.findall(text) or [""])[-1]
+        except (OSError, ValueError, IndexError):
+            return None
+        return Facts(started, self._containers[key], session)
+
+
+class EngineLookUp:
+    """Asks the engine, for a faceorch whose own /proc is not the host's (it runs in a container itself)."""
+
+    def __init__(self, api: APIClient, container: str) -> None:
+        self._api, self._container = api, container
+        self._ours: frozenset[int] = frozenset()
+        self._others: set[int] = set()
+        self._asked_s = float("-inf")
+
+    def __call__(self, pid: int) -> Facts | None:
+        """Return whether the process is one of the container's; None while the engine has not been asked about it."""
+        since_s = time.monotonic() - self._asked_s
+        new = pid not in self._ours and pid not in self._others
+        if since_s >= _REFRESH_S or (new and since_s >= _SOONEST_S):
+            self._refresh()
+            self._asked_s, since_s = time.monotonic(), 0.0
+        if pid in self._ours:
+            return Facts(0, self._container)
+        if since_s < _FRESH_S:  # the engine has just been asked, and did not name it
+            self._others.add(pid)
+        return Facts(0) if pid in self._others else None
+
+    def _refresh(self) -> None:
+        import docker.errors
+        import requests
+
+        try:
+            answer = self._api.top(self._container, ps_args="-o pid,ppid,comm")
+            column = [title.upper() for title in answer["Titles"]].index("PID")
+            self._ours = frozenset(int(row[column]) for row in answer["Processes"])
+        except (docker.errors.APIError, requests.RequestException, KeyError, ValueError):
+            return  # it has just ended: what was known stays
+
+
+class TreeProbe:
+    """Reads what a process and all its descendants have used."""
+
+    method = "process_tree"
+    reasons: Mapping[str, str] = MappingProxyType(
+        dict.fromkeys(("received_bytes", "sent_bytes"), "not counted for processes of this host")
+    )
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._tree: list[psutil.Process] = []
+        self._found_s = float("-inf")
+
+    def read(self) -> UsageSample | None:
+        """Return the tree's usage now; None when the process is gone."""
+        # To find children, every process of the host is looked at: milliseconds, and not worth it each time.
+        if time.monotonic() - self._found_s >= _REFRESH_S:
+            try:
+                root = psutil.Process(self._pid)
+                self._tree = [root, *root.children(recursive=True)]
+            except psutil.Error:
+                return None
+            self._found_s = time.monotonic()
+        cpu_s, memory, threads = 0.0, 0, 0
+        read: int | None = 0
+        written: int | None = 0
+        for process in self._tree:
+            try:
+                with process.oneshot():
+                    times = process.cpu_times()
+                    resident, running = process.memory_info().rss, process.num_threads()
+                    # A parent's `children_*` are those that have ended: with the living ones, nothing counts twice.
+                    cpu_s += times.user + times.system
+                    cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+            except psutil.Error:
+                continue  # ended while we looked
+            memory, threads = memory + resident, threads + running
+            try:
+                io = process.io_counters()
+                read = None if read is None else read + io.read_bytes
+                written = None if written is None else written + io.write_bytes
+            except (psutil.Error, AttributeError):
+                read = written = None
+        if threads == 0:  # all of it has ended
+            return None
+        return UsageSample(
+            t_s=time.monotonic(),
+            cpu_s=cpu_s,
+            memory_bytes=memory,
+            read_bytes=read,
+            write_bytes=written,
+            threads=threads,
+        )

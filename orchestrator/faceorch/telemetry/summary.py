@@ -1,0 +1,295 @@
+"""What was seen of a job -> the figures of its record, each with its method, or with the reason why there is none."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from faceorch.record import ForeignProcess, Gpu, GpuUse, Job, Measured, Sampled
+from faceorch.telemetry.attribution import Attribution, Energy, attribute, energy, growth
+from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
+
+UNAVAILABLE = "unavailable"
+_UNCOUNTED = "the system does not count it"
+_J_PER_WH = 3600.0
+_MARKED = "animate"
+
+# Bits of NVML's clocks event reasons (nvml.h) that slow a GPU down; idling and set clocks are no such reason.
+THERMAL, POWER = "thermal", "power"
+THROTTLE_BITS = {THERMAL: 0x20 | 0x40, POWER: 0x04 | 0x80, "hardware": 0x08}
+
+# Of the whole GPU: name -> (field of the sample, unit, NVML's question).
+_DEVICE = {
+    "gpu_utilisation_percent": ("utilisation_percent", "%", "utilisation"),
+    "gpu_memory_utilisation_percent": ("memory_utilisation_percent", "%", "utilisation"),
+    "device_memory_bytes": ("used_bytes", "bytes", "memory"),
+    "power_w": ("power_w", "W", "power"),
+    "sm_clock_mhz": ("sm_clock_mhz", "MHz", "clock"),
+    "temperature_c": ("temperature_c", "°C", "temperature"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prices:
+    """What a kilowatt-hour and an hour of one GPU cost; None where the user did not say."""
+
+    per_kwh: float | None = None
+    per_gpu_hour: float | None = None
+    currency: str = ""
+
+
+def attributions(seen: Watched) -> dict[str, Attribution]:
+    """Return whose was what on each GPU that was looked at."""
+    return {
+        uuid: attribute(
+            [s for s in seen.before if s.gpu == uuid],
+            [s for s in seen.gpus if s.gpu == uuid],
+            seen.target,
+            mig=uuid in seen.mig,
+            wsl2=seen.wsl2,
+            refusal=seen.errors.get(uuid, {}).get("processes", ""),
+        )
+        for uuid in dict.fromkeys(sample.gpu for sample in seen.gpus)
+    }
+
+
+def fill(job: Job, seen: Watched, shares: Mapping[str, Attribution], gpus: Sequence[Gpu], prices: Prices) -> None:
+    """Write everything that was seen into `job`, whose times, video and runner's metrics are already there."""
+    window = animate_window(seen)
+    known = {gpu.uuid: gpu for gpu in gpus}
+    job.gpus = [_gpu_use(seen, uuid, share, known, window) for uuid, share in shares.items()]
+    if len(job.gpus) == 1:
+        job.gpus[0].vram_peak_bytes = _or_allocator(job.gpus[0].vram_peak_bytes, job)
+    metrics = job.metrics
+    metrics["vram_peak_bytes"] = _or_allocator(_vram_peak(seen, shares), job)
+    metrics["energy_wh"] = _total([use.energy_wh for use in job.gpus], "Wh", seen.no_gpu or "no sample was taken")
+    metrics["energy_wh_per_video_s"] = _per_video_second(metrics["energy_wh"], job)
+    metrics.update(_costs(job, prices, seen))
+    metrics.update(_usage_totals(seen))
+    job.sampled = _usage_sampled(seen, window)
+    job.notes += [f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures]
+
+
+def animate_window(seen: Watched) -> tuple[float, float] | None:
+    """Return when the job's own work began and ended; None when it never began."""
+    begun = [t_s for t_s, name in seen.marks if name == _MARKED]
+    if not begun:
+        return None
+    ended = [t_s for t_s, name in seen.marks if not name and t_s >= begun[0]]
+    return begun[0], ended[0] if ended else seen.ended_s
+
+
+def _gpu_use(
+    seen: Watched, uuid: str, share: Attribution, known: Mapping[str, Gpu], window: tuple[float, float] | None
+) -> GpuUse:
+    samples = [s for s in seen.gpus if s.gpu == uuid]
+    used = energy([s for s in seen.before if s.gpu == uuid][-1:] + samples, share.exclusive, share.doubt)
+    own = [(s.t_s, None if b is None else float(b)) for s, b in zip(samples, share.own_bytes, strict=True)]
+    sampled = {"vram_bytes": spread(own, "bytes", share.method, share.note, window)}
+    note = "of the whole GPU" + ("" if share.exclusive else f"; {share.doubt}")
+    for name, (field, unit, question) in _DEVICE.items():
+        values = [(s.t_s, getattr(s, field)) for s in samples]
+        reason = seen.errors.get(uuid, {}).get(question, "no answer")
+        sampled[name] = spread(values, unit, "device", note, window, f"the driver does not report it: {reason}")
+    gpu = known.get(uuid)
+    return GpuUse(
+        uuid=uuid,
+        index=-1 if gpu is None else gpu.index,
+        name="" if gpu is None else gpu.name,
+        exclusive=share.exclusive,
+        note=share.doubt,
+        foreign=[ForeignProcess(pid=f.pid, memory_bytes=f.memory_bytes, before=f.before) for f in share.foreign],
+        vram_peak_bytes=Measured(value=share.peak_bytes, unit="bytes", method=share.method, note=share.note),
+        energy_wh=_energy_wh(used),
+        sampled=sampled,
+        throttled=throttled(samples, window),
+    )
+
+
+def throttled(samples: Iterable[GpuSample], window: tuple[float, float] | None) -> dict[str, float]:
+    """Return in which share of the samples a GPU was slowed down, by reason."""
+    bits = [s.throttle for s in samples if s.throttle is not None and _within(s.t_s, window)]
+    shares = {name: sum(bool(b & mask) for b in bits) / len(bits) for name, mask in THROTTLE_BITS.items() if bits}
+    return {name: round(share, 4) for name, share in shares.items() if share}
+
+
+def _energy_wh(used: Energy) -> Measured:
+    value = None if used.joules is None else used.joules / _J_PER_WH
+    return Measured(value=value, unit="Wh", method=used.method, note=used.note)
+
+
+def _vram_peak(seen: Watched, shares: Mapping[str, Attribution]) -> Measured:
+    """Return the most memory that the job held at one moment, over all its GPUs."""
+    if not shares:
+        return _nothing("bytes", seen.no_gpu or "no sample was taken")
+    for share in shares.values():
+        if share.peak_bytes is None:
+            return _nothing("bytes", share.note)
+    moments: dict[float, int] = {}
+    for uuid, share in shares.items():
+        times = [s.t_s for s in seen.gpus if s.gpu == uuid]
+        for t_s, own in zip(times, share.own_bytes, strict=True):
+            moments[t_s] = moments.get(t_s, 0) + (own or 0)
+    worst = max(shares.values(), key=lambda share: share.method == "device_delta")
+    return Measured(value=max(moments.values()), unit="bytes", method=worst.method, note=worst.note)
+
+
+def _or_allocator(peak: Measured, job: Job) -> Measured:
+    """Fall back on what the runner's own allocator says, which leaves out what CUDA itself takes."""
+    inside = job.metrics.get("torch_peak_reserved_bytes")
+    if peak.value is not None or inside is None or not inside.value:
+        return peak
+    note = f"torch's reserved memory, without CUDA's own: {peak.note}"
+    return Measured(value=inside.value, unit="bytes", method="allocator", note=note)
+
+
+def _total(parts: Sequence[Measured], unit: str, nothing: str) -> Measured:
+    if not parts:
+        return _nothing(unit, nothing)
+    for part in parts:
+        if part.value is None:
+            return _nothing(unit, part.note)
+    value = sum(part.value for part in parts if part.value is not None)
+    worst = max(parts, key=lambda part: part.method == "power_integral")
+    return Measured(value=value, unit=unit, method=worst.method, note=worst.note)
+
+
+def _per_video_second(total: Measured, job: Job) -> Measured:
+    unit = "Wh/s"
+    if total.value is None:
+        return _nothing(unit, total.note)
+    if job.video is None or not job.video.duration_s:
+        return _nothing(unit, "there is no video")
+    return Measured(value=total.value / job.video.duration_s, unit=unit, method=total.method, note=total.note)
+
+
+def _costs(job: Job, prices: Prices, seen: Watched) -> dict[str, Measured]:
+    """Return what the job cost, for each price that is known."""
+    costs: dict[str, Measured] = {}
+    unit = prices.currency or "of the price"
+    used = job.metrics["energy_wh"]
+    if prices.per_kwh is not None:
+        costs["energy_cost"] = (
+            _nothing(unit, used.note)
+            if used.value is None
+            else Measured(
+                value=used.value / 1000 * prices.per_kwh,
+                unit=unit,
+                method=used.method,
+                note=f"{prices.per_kwh:g} per kWh of the GPU; the rest of the machine is not counted",
+            )
+        )
+    if prices.per_gpu_hour is not None:
+        count = len(job.gpus)
+        seconds = seen.ended_s - seen.begun_s
+        costs["gpu_time_cost"] = (
+            Measured(
+                value=seconds / 3600 * count * prices.per_gpu_hour,
+                unit=unit,
+                method="wall_clock",
+                note=f"{prices.per_gpu_hour:g} per hour of each GPU, from start to stop",
+            )
+            if count
+            else _nothing(unit, seen.no_gpu or "no sample was taken")
+        )
+    return costs
+
+
+def _usage_totals(seen: Watched) -> dict[str, Measured]:
+    usage, method = seen.usage, seen.usage_method
+    tree = method == "process_tree"
+    memory = (
+        "sum of resident sets: pages that processes share count more than once"
+        if tree
+        else "as docker stats counts it: without inactive page cache"
+    )
+    last = "as last read before it ended"
+    fields = {
+        "memory_peak_bytes": ("memory_bytes", "bytes", memory),
+        "cpu_s": ("cpu_s", "s", last),
+        "block_read_bytes": ("read_bytes", "bytes", last),
+        "block_written_bytes": ("write_bytes", "bytes", last),
+        "network_received_bytes": ("received_bytes", "bytes", last),
+        "network_sent_bytes": ("sent_bytes", "bytes", last),
+    }
+    found = {}
+    for name, (field, unit, note) in fields.items():
+        values = [value for value in (getattr(sample, field) for sample in usage) if value is not None]
+        if not values:
+            found[name] = _nothing(unit, seen.no_usage or seen.usage_reasons.get(field, _UNCOUNTED))
+            continue
+        value = max(values) if field == "memory_bytes" else _since_start(values, tree)
+        found[name] = Measured(value=value, unit=unit, method=method, note=note)
+    water = [u.high_water_bytes for u in usage if u.high_water_bytes is not None]
+    if water:
+        note = "the control group's own peak, page cache included"
+        found["memory_high_water_bytes"] = Measured(value=max(water), unit="bytes", method="cgroup", note=note)
+    return found
+
+
+def _since_start(known: Sequence[float], tree: bool) -> float:
+    """Return a counter's last value; of a tree of processes the largest, for what orphans used is no longer counted."""
+    return max(known) if tree else known[0] + (growth(known) or 0.0)
+
+
+def _usage_sampled(seen: Watched, window: tuple[float, float] | None) -> dict[str, Sampled]:
+    usage, method = seen.usage, seen.usage_method
+    memory = [(u.t_s, None if u.memory_bytes is None else float(u.memory_bytes)) for u in usage]
+    reason = seen.no_usage or seen.usage_reasons.get("memory_bytes", _UNCOUNTED)
+    cores = cpu_cores(usage)
+    return {
+        "cpu_cores": spread(cores, "cores", method, "", window, seen.no_usage or "it ended before a second reading"),
+        "memory_bytes": spread(memory, "bytes", method, "", window, reason),
+    }
+
+
+def cpu_cores(usage: Sequence[UsageSample]) -> list[tuple[float, float | None]]:
+    """Return how many cores were busy between each reading and the next."""
+    busy: list[tuple[float, float | None]] = []
+    for one, two in itertools.pairwise(usage):
+        grown, passed_s = growth((one.cpu_s, two.cpu_s)), two.t_s - one.t_s
+        if one.cpu_s is not None and two.cpu_s is not None and grown is not None and passed_s > 0:
+            busy.append((two.t_s, grown / passed_s))
+    return busy
+
+
+def spread(
+    values: Sequence[tuple[float, float | None]],
+    unit: str,
+    method: str,
+    note: str,
+    window: tuple[float, float] | None,
+    reason: str = "",
+) -> Sampled:
+    """Return the spread of (time, value) pairs; with no value at all, `reason` (or the note) says why."""
+    known = sorted(value for _, value in values if value is not None)
+    if not known or method == UNAVAILABLE:
+        return Sampled(unit=unit, method=UNAVAILABLE, note=reason or note)
+    inside = [value for t_s, value in values if value is not None and window is not None and _within(t_s, window)]
+    return Sampled(
+        unit=unit,
+        method=method,
+        note=note,
+        samples=len(known),
+        min=known[0],
+        mean=math.fsum(known) / len(known),
+        p50=_percentile(known, 50),
+        p95=_percentile(known, 95),
+        max=known[-1],
+        animate_mean=math.fsum(inside) / len(inside) if inside else None,
+    )
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    """Return the smallest value that `percent` of the values do not exceed (nearest rank)."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def _within(t_s: float, window: tuple[float, float] | None) -> bool:
+    return window is None or window[0] <= t_s <= window[1]
+
+
+def _nothing(unit: str, reason: str) -> Measured:
+    return Measured(value=None, unit=unit, method=UNAVAILABLE, note=reason)

@@ -1,0 +1,168 @@
+"""The container half of the measurements on a real engine, and what is said where there is no GPU."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from faceorch.record import Job, JobStatus
+from faceorch.runtimes import Exit, Stream
+from faceorch.runtimes.docker import DockerRuntime
+from faceorch.telemetry import summary
+from faceorch.telemetry.container import ContainerProbe
+from faceorch.telemetry.live import Live
+from faceorch.telemetry.nvml import read_gpus
+from faceorch.telemetry.processes import EngineLookUp, Facts, ProcLookUp
+from faceorch.telemetry.watch import Watch
+from faceorch_runner import EventKind, EventParser
+from tests.engine.conftest import Probe
+
+MIB = 2**20
+WORK = """
+    import os, time
+    keep = bytearray(96 * 2**20)
+    for i in range(0, len(keep), 4096):
+        keep[i] = 1
+    with open(facts / "written", "wb") as file:
+        file.write(os.urandom(24 * 2**20))
+        os.fsync(file.fileno())
+    until = time.process_time() + 3.0
+    while time.process_time() < until:
+        pass
+"""
+
+
+def watched(probe: Probe) -> tuple[Watch, Exit]:
+    """Run the probe's container to its end and look at it meanwhile."""
+    parser = EventParser()
+    with Watch(("GPU-of-nobody",)) as watch:
+        with DockerRuntime().start(probe.launch()) as process, watch.following(process):
+            process.send(b'{"op":"drain"}\n')
+            while (piece := process.output.get(timeout=60)) is not None:
+                if piece[0] is Stream.STDOUT:
+                    for event in parser.feed(piece[1]):
+                        if not isinstance(event, str) and event.kind is EventKind.STAGE:
+                            watch.mark(event.data["name"], time.monotonic())
+                        elif not isinstance(event, str) and event.kind in (EventKind.DONE, EventKind.ERROR):
+                            watch.mark("", time.monotonic())
+            end = process.wait()
+        return watch, end
+
+
+@pytest.fixture
+def job(probe: Probe) -> Job:
+    probe.write(WORK)
+    probe.build()
+    watch, _ = watched(probe)
+    found = Job(network="probe", title="Probe", status=JobStatus.RUNNING)
+    summary.fill(found, watch.seen, summary.attributions(watch.seen), (), summary.Prices())
+    return found
+
+
+def test_what_a_container_used_is_measured(job: Job) -> None:
+    found = {name: metric.value for name, metric in job.metrics.items()}
+    methods = {name: metric.method for name, metric in job.metrics.items()}
+    assert 96 * MIB <= (found["memory_peak_bytes"] or 0) <= 160 * MIB
+    assert methods["memory_peak_bytes"] == "cgroup"
+    assert 2.8 <= (found["cpu_s"] or 0) <= 4.5
+    assert (found["memory_high_water_bytes"] or 0) >= 96 * MIB
+    assert methods["memory_high_water_bytes"] == "cgroup"
+    assert found["network_sent_bytes"] == found["network_received_bytes"] == 0
+    written = job.metrics["block_written_bytes"]
+    assert written.value is None or written.value >= 20 * MIB, "known and right, or unknown and said so"
+    cores = job.sampled["cpu_cores"]
+    assert cores.max is not None
+    assert 0.3 <= cores.max <= 1.3
+    assert job.sampled["memory_bytes"].samples >= 4
+    assert job.notes == []
+
+
+def test_where_nvml_is_absent_gpu_figures_are_unavailable_with_the_reason(job: Job) -> None:
+    gpus = read_gpus()
+    if gpus.gpus:
+        pytest.skip("this machine has an NVIDIA GPU")
+    for name in ("vram_peak_bytes", "energy_wh", "energy_wh_per_video_s"):
+        metric = job.metrics[name]
+        assert (metric.value, metric.method, metric.note) == (None, "unavailable", gpus.reason)
+
+
+def test_both_ways_to_look_up_a_process_agree(probe: Probe) -> None:
+    probe.write("import time; time.sleep(60)")
+    probe.build()
+    runtime = DockerRuntime()
+    with runtime.start(probe.launch()) as process:
+        process.output.get(timeout=60)
+        container = process.target.container
+        listed = probe.api.top(container, ps_args="-o pid,ppid,comm")
+        pids = [int(row[listed["Titles"].index("PID")]) for row in listed["Processes"]]
+        by_proc, by_engine = ProcLookUp(), EngineLookUp(probe.api, container)
+        for pid in pids:
+            facts = by_proc(pid)
+            assert facts is not None
+            assert facts.container == container
+            assert by_engine(pid) == Facts(0, container)
+        assert by_engine(1) == Facts(0)
+
+
+def test_nothing_is_left_of_an_interrupted_watch(probe: Probe) -> None:
+    probe.write("import time; time.sleep(60)")
+    probe.build()
+
+    def interrupted() -> None:
+        with (
+            Watch(("GPU-of-nobody",)) as watch,
+            DockerRuntime().start(probe.launch()) as process,
+            watch.following(process),
+        ):
+            process.output.get(timeout=60)
+            time.sleep(0.7)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [t.name for t in threading.enumerate() if t.name.startswith(("faceorch", "docker"))] == []
+
+
+def test_memory_is_what_docker_stats_counts(probe: Probe) -> None:
+    probe.write(WORK.replace("+ 3.0", "+ 0.0") + "\n    print('ready', flush=True)\n    time.sleep(60)\n")
+    probe.build()
+    with DockerRuntime().start(probe.launch()) as process:
+        while (piece := process.output.get(timeout=60)) is not None and b"ready" not in piece[1]:
+            pass
+        own = process.probe
+        assert own.method == "cgroup"
+        engine = ContainerProbe(probe.api, process.target.container)
+        here, there = own.read(), engine.read()
+    assert here is not None
+    assert there is not None
+    assert here.memory_bytes == pytest.approx(there.memory_bytes, rel=0.05)
+    assert here.cpu_s == pytest.approx(there.cpu_s, abs=0.2)
+    assert here.threads == there.threads
+    assert (here.received_bytes, here.sent_bytes) == (there.received_bytes, there.sent_bytes) == (0, 0)
+    assert own.read() is None, "the container is gone"
+    assert engine.read() is None
+
+
+def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
+    probe.write("import time; time.sleep(60)")
+    probe.build()
+    runtime = DockerRuntime()
+    assert runtime.running() == []
+    with runtime.start(probe.launch()) as process:
+        process.output.get(timeout=60)
+        (found,) = DockerRuntime().running()
+        assert (found.key, found.network, found.run) == (process.target.container, "probe", "test-run")
+        sample = found.probe.read()
+        assert sample is not None
+        assert (sample.memory_bytes or 0) > MIB
+        with Live((runtime,), (), no_gpu="no NVIDIA driver is installed", run="test-run") as live:
+            live.look()
+            time.sleep(0.3)
+            now = live.look()
+    (runner,) = now.runners
+    assert (runner.network, runner.vram_bytes, runner.vram_note) == ("probe", None, "no NVIDIA driver is installed")
+    assert runner.cpu_cores is not None
+    assert runner.threads == 3, "docker-init, the runner and its lifeline"
+    assert DockerRuntime().running() == []

@@ -1,0 +1,103 @@
+"""What the folder says of itself: settings, patches."""
+
+from __future__ import annotations
+
+import pytest
+
+from faceorch.networks import load_networks
+from faceorch.patches import patches_of
+from faceorch_patch import Patch, PatchError
+
+NETWORK = load_networks()["liveportrait"]
+PATCHES = {patch.name: patch for patch in patches_of(NETWORK)}
+
+# Code of our own with what the patches look for.
+SNIPPETS = {
+    "mask-on-any-device": (
+        """
+        class DenoisingNetwork:
+            def __init__(self, device="cuda"):
+                mask = enc_dec_mask(3, 3, frame_width=1)
+        """,
+        "mask = enc_dec_mask(3, 3, frame_width=1, device=device)",
+    ),
+    "hubert-from-its-config": (
+        """
+        import platform
+        class DitTalkingHead:
+            def __init__(self):
+                self.ears = HubertModel.from_pretrained(make_abs_path(model_path))
+        """,
+        'self.ears = HubertModel(HubertModel.config_class.from_pretrained(os.environ["JOYVASA_HUBERT"]))',
+    ),
+    "no-attention-maps": (
+        """
+        class HubertModel:
+            def forward(self):
+                self.config.output_attentions = True
+                return 1
+        """,
+        "pass",
+    ),
+    "no-downloads": (
+        """
+        def download(name):
+            dir_path = name
+            print('download_path:', dir_path)
+            fetch(dir_path)
+        """,
+        'raise FileNotFoundError(f"{dir_path} is missing, and nothing is fetched while a job runs")',
+    ),
+}
+
+
+def snippet(name: str) -> str:
+    import textwrap
+
+    return textwrap.dedent(SNIPPETS[name][0]).lstrip()
+
+
+def test_every_patch_has_a_snippet() -> None:
+    assert set(PATCHES) == set(SNIPPETS)
+
+
+@pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
+def test_a_patch_changes_what_it_says_and_only_once(patch: Patch) -> None:
+    patched = patch.apply(snippet(patch.name))
+    assert SNIPPETS[patch.name][1] in [line.strip() for line in patched.splitlines()]
+    assert patched.splitlines()[-1] == patch.note
+    assert patch.apply(patched) == patched
+
+
+@pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
+def test_a_patch_fails_when_upstream_has_changed(patch: Patch) -> None:
+    with pytest.raises(PatchError, match="expected"):
+        patch.apply("def download():\n    pass\n")
+
+
+def test_the_patched_hubert_needs_os() -> None:
+    assert "import os\nimport platform\n" in PATCHES["hubert-from-its-config"].apply(snippet("hubert-from-its-config"))
+
+
+def test_a_missing_folder_of_detectors_is_said_before_anything_is_fetched() -> None:
+    fetched: list[str] = []
+    scope: dict[str, object] = {"fetch": fetched.append}
+    exec(PATCHES["no-downloads"].apply(snippet("no-downloads")), scope)
+    with pytest.raises(FileNotFoundError, match=r"^buffalo_l is missing, and nothing is fetched while a job runs$"):
+        scope["download"]("buffalo_l")  # type: ignore[operator]
+    assert fetched == []
+
+
+def test_the_image_clones_the_commit_that_the_manifest_states() -> None:
+    (code,) = NETWORK.manifest.upstream
+    assert (
+        f"clone-upstream {code.url} {code.commit} /opt/upstream/JoyVASA " in (NETWORK.folder / "Dockerfile").read_text()
+    )
+
+
+def test_the_defaults_are_those_whose_figures_are_expected() -> None:
+    settings = NETWORK.settings({})
+    assert (settings["output"], settings["steps"], settings["precision"]) == ("crop", 50, "fp16")
+    assert settings["detector"] == "mediapipe"
+    assert NETWORK.manifest.expected is not None
+    assert (NETWORK.manifest.expected.size, NETWORK.manifest.expected.fps) == ("512x512", 25)

@@ -183,7 +183,7 @@ class Needs(_Model, frozen=True, kw_only=True):
     shortest_clip_s: float = 0.2
 
 
-class Note(_Model, frozen=True):
+class Caveat(_Model, frozen=True):
     """What the record and the report say of a job while a setting has one value."""
 
     setting: str
@@ -211,14 +211,14 @@ class Manifest(_Model, frozen=True, kw_only=True):
     expected: Expected | None = None
     needs: Needs
     settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
-    notes: tuple[Note, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
     smoke: Smoke = Smoke()
 
     def __post_init__(self) -> None:
         """Refuse values that their own setting would not allow."""
         values = [(f"settings.{key}.default", key, setting.default) for key, setting in self.settings.items()]
         values += [(f"smoke.settings.{key}", key, value) for key, value in self.smoke.settings.items()]
-        values += [(f"notes: {note.setting}", note.setting, note.equals) for note in self.notes]
+        values += [(f"caveats: {said.setting}", said.setting, said.equals) for said in self.caveats]
         for place, key, value in values:
             if key not in self.settings:
                 raise ValueError(f"{place}: there is no such setting")
@@ -254,9 +254,9 @@ class Network:
         """Return every setting with its value: the defaults, overridden by `given`."""
         return {key: given.get(key, setting.default) for key, setting in self.manifest.settings.items()}
 
-    def notes(self, settings: Mapping[str, SettingValue]) -> list[str]:
+    def caveats(self, settings: Mapping[str, SettingValue]) -> list[str]:
         """Return what is to be said of a job with these settings."""
-        return [note.text for note in self.manifest.notes if settings[note.setting] == note.equals]
+        return [said.text for said in self.manifest.caveats if settings[said.setting] == said.equals]
 
     def parse_setting(self, key: str, text: str) -> SettingValue:
         """Return the value of the setting `key` that `text` describes; `InputError` when there is none such."""
@@ -347,7 +347,18 @@ def _wrong_setting(settings: dict[str, Any]) -> str:
 
 
 def _known_keys() -> set[str]:
-    kinds = (Manifest, Expected, Needs, Note, Smoke, UpstreamCode, IntSetting, FloatSetting, BoolSetting, ChoiceSetting)
+    kinds = (
+        Manifest,
+        Expected,
+        Needs,
+        Caveat,
+        Smoke,
+        UpstreamCode,
+        IntSetting,
+        FloatSetting,
+        BoolSetting,
+        ChoiceSetting,
+    )
     return {name for kind in kinds for name in kind.__struct_fields__}
 
 

@@ -341,6 +341,9 @@ class Job(_Record):
     upstream: list[Upstream] = []
     weights: list[WeightFile] = []
     patches: list[AppliedPatch] = []
+    caveats: Annotated[
+        list[str], Meta(description="what the settings mean for the video, as the network's manifest says")
+    ] = []
     attempt: int = 0
     started: datetime | None = None
     finished: datetime | None = None

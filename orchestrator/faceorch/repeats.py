@@ -218,5 +218,5 @@ def reset(job: Job) -> None:
     """Forget an earlier attempt."""
     fresh = Job(network=job.network, title=job.title, status=JobStatus.PENDING)
     for name in Job.__struct_fields__:
-        if name not in {"network", "title", "seed", "settings", "upstream", "patches", "attempt"}:
+        if name not in {"network", "title", "seed", "settings", "upstream", "patches", "caveats", "attempt"}:
             setattr(job, name, getattr(fresh, name))

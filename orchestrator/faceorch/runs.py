@@ -293,7 +293,7 @@ def _job(network: Network, request: Request, status: JobStatus) -> Job:
         settings=settings,
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
-        notes=network.notes(settings),
+        caveats=network.caveats(settings),
     )
 
 

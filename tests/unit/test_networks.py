@@ -48,10 +48,10 @@ def edit(tmp_path: Path, network_folder: Path, **changes: object) -> Path:
             "settings.size.default: 1 is outside 2 to 3",
         ),
         (
-            {"notes": [{"setting": "size", "equals": 1000, "text": "t"}]},
-            "notes: size: 1000 is outside 16 to 128",
+            {"caveats": [{"setting": "size", "equals": 1000, "text": "t"}]},
+            "caveats: size: 1000 is outside 16 to 128",
         ),
-        ({"notes": [{"setting": "sise", "equals": 64, "text": "t"}]}, "notes: sise: there is no such setting"),
+        ({"caveats": [{"setting": "sise", "equals": 64, "text": "t"}]}, "caveats: sise: there is no such setting"),
         (
             {"settings": {"size": {"type": "int", "default": 2, "min": 2, "max": 3, "help": "h", "maximum": 3}}},
             "unknown key 'maximum' (did you mean 'max'?) in 'settings.size'",
@@ -121,10 +121,10 @@ def test_defaults_fill_what_was_not_set(make_network: MakeNetwork) -> None:
     assert make_network("grey").settings({"mode": "b"}) == {"size": 64, "loud": False, "mode": "b", "gain": 1.0}
 
 
-def test_notes_are_those_of_the_settings_that_a_job_has(tmp_path: Path, make_network: MakeNetwork) -> None:
+def test_caveats_are_those_of_the_settings_that_a_job_has(tmp_path: Path, make_network: MakeNetwork) -> None:
     made = make_network("grey")
-    notes = [{"setting": "loud", "equals": True, "text": "loud"}, {"setting": "size", "equals": 64, "text": "small"}]
-    manifest = read_manifest(edit(tmp_path, made.folder, notes=notes))
+    said = [{"setting": "loud", "equals": True, "text": "loud"}, {"setting": "size", "equals": 64, "text": "small"}]
+    manifest = read_manifest(edit(tmp_path, made.folder, caveats=said))
     network = Network(made.folder, manifest)
-    assert network.notes(network.settings({})) == ["small"]
-    assert network.notes(network.settings({"loud": True, "size": 32})) == ["loud"]
+    assert network.caveats(network.settings({})) == ["small"]
+    assert network.caveats(network.settings({"loud": True, "size": 32})) == ["loud"]

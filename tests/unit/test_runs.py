@@ -469,3 +469,18 @@ def test_a_run_needs_verified_weights_and_records_their_hashes(
     assert recorded == [wanted]
     assert str(file["sha256"]) in (folder.path / "report.html").read_text("utf-8")
     assert f"--weights {tmp_path / 'store'}" in (folder.path / "report.md").read_text("utf-8")
+
+
+def test_what_the_settings_mean_for_the_video_is_in_the_record_and_the_report(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    path = make_network("grey").folder / "network.yaml"
+    said = "caveats:\n- {setting: mode, equals: a, text: a is grey}\n- {setting: mode, equals: b, text: b is not}\n"
+    path.write_text(path.read_text("utf-8") + said, "utf-8")
+    folder = start_run(request_for("grey"), listener)
+    (job,) = folder.run.jobs
+    assert job.caveats == ["a is grey"]
+    for name in ("report.html", "report.md"):
+        text = (folder.path / name).read_text("utf-8")
+        assert "Grey: a is grey" in text, name
+        assert "b is not" not in text

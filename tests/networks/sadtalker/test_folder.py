@@ -1,4 +1,4 @@
-"""SadTalker's manifests: the seed's settings, what has to be downloaded for them, and a Dockerfile at a full commit."""
+"""SadTalker's manifests: the usual settings, what has to be downloaded for them, and a Dockerfile at a full commit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def network() -> Network:
     return load_networks([docker_folder()])["sadtalker"]
 
 
-def test_the_seeds_settings_are_the_defaults(network: Network) -> None:
+def test_the_defaults_are_those_of_the_usual_command(network: Network) -> None:
     assert network.settings({}) == {
         "size": "512",
         "preprocess": "full",

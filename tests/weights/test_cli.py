@@ -104,7 +104,7 @@ def test_a_damaged_file_is_named_with_the_command_that_mends_it(
         "grey/a/b.bin: cut off: 1000 of 300000 bytes\nerror: 1 file is wrong\n  try: faceorch weights pull grey\n"
     )
     run("pull", "grey")
-    assert run("verify") == "grey/a/b.bin: right\n"
+    assert run("verify", "grey") == "grey/a/b.bin: right\n"
 
 
 @pytest.mark.parametrize(

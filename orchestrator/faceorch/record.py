@@ -17,6 +17,7 @@ from msgspec import Meta, field
 
 from faceorch.errors import RunFolderError
 from faceorch.files import sha256_of, write_atomically
+from faceorch.schemas import published
 
 SCHEMA = 1
 FILE_NAME = "run.json"
@@ -457,5 +458,4 @@ def new_run_id(portrait: Path, clip: Path, when: datetime) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of run.json."""
-    schema = msgspec.json.schema(Run)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+    return published(Run, SCHEMA_ID)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -85,9 +86,9 @@ def test_stand_in_weights_carry_a_network_through_and_everything_is_marked(
     folder = run_smoke("sized")
     job = folder.run.job("sized")
     assert (job.status, job.reason) == (JobStatus.DONE, None)
-    assert job.notes[-1] == (
-        "checked: all 25 frames decode, 25 per second, 64x64, 1.02 s of aac audio; marked synthetic"
-    )
+    # AAC's first and last packet carry more than the clip; how much of that is told depends on the decoder's version.
+    expected = r"checked: all 25 frames decode, 25 per second, 64x64, 1\.0\d s of aac audio; marked synthetic"
+    assert re.fullmatch(expected, job.notes[-1])
     assert job.metrics["weight_bytes"].value == 10
     assert job.times.synthetic_s is not None
     assert json.loads((folder.path / "run.json").read_text("utf-8"))["synthetic"] == "tiny"

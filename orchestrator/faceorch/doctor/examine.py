@@ -25,6 +25,7 @@ from faceorch.networks import Needs, Network, load_networks
 from faceorch.plan import Planned, make_plan
 from faceorch.runs import make_runtimes
 from faceorch.runtimes.gpu_access import Access, decide
+from faceorch.schemas import published
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.store import Store
 
@@ -54,8 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a report."""
-    schema = msgspec.json.schema(Report)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:faceorch:doctor:1", **schema}
+    return published(Report, "urn:faceorch:doctor:1")
 
 
 def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -79,3 +80,19 @@ def _nobody(where: str) -> EngineError:
         f"no container engine answers at {where}",
         "install or start Docker (systemctl start docker), or set DOCKER_HOST",
     )
+
+
+def remove_container(api: APIClient, name: str) -> None:
+    """Remove a container, running or not; one that is gone, or that somebody else is removing, is no error.
+
+    When the engine itself has gone, the container stays: the next start removes what a dead owner left.
+    """
+    import docker.errors
+    import requests
+
+    with contextlib.suppress(docker.errors.NotFound, requests.RequestException):
+        try:
+            api.remove_container(name, force=True, v=True)
+        except docker.errors.APIError as error:
+            if error.status_code != 409:  # 409: its removal is already in progress
+                raise

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from faceorch.engine import remove_container
 from faceorch.images import LABEL, Image, is_current, ours
 from faceorch.networks import Network
 from faceorch.owner import Owner
@@ -91,15 +92,8 @@ def _containers(api: APIClient) -> Iterator[Leftover]:
                 name=entry["Names"][0].lstrip("/"),
                 why="its faceorch died",
                 bytes=None,
-                remove=lambda identity=identity: _remove_container(api, identity),  # type: ignore[misc]
+                remove=lambda identity=identity: remove_container(api, identity),  # type: ignore[misc]
             )
-
-
-def _remove_container(api: APIClient, identity: str) -> None:
-    import docker.errors
-
-    with contextlib.suppress(docker.errors.NotFound):
-        api.remove_container(identity, force=True, v=True)
 
 
 def _image(api: APIClient, one: Listed) -> Leftover:

@@ -99,6 +99,18 @@ def test_every_end_is_told_apart(probe: Probe, body: str, end: Exit) -> None:
     assert run(probe.launch())[0] == end
 
 
+def test_a_container_that_somebody_removes_counts_as_killed(probe: Probe) -> None:
+    probe.write("import time; time.sleep(300)")
+    probe.build()
+    with DockerRuntime().start(probe.launch()) as process:
+        process.output.get(timeout=60)
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        probe.api.remove_container(entry["Id"], force=True)
+        while process.output.get(timeout=60) is not None:
+            pass
+        assert process.wait() == Exit(code=None, signal=9)
+
+
 def test_a_kill_for_memory_is_seen(probe: Probe) -> None:
     probe.write("keep = bytearray(600 * 2**20)\nfor i in range(0, len(keep), 4096): keep[i] = 1")
     probe.build()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 import uuid
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from faceorch import images
 from faceorch.bases import Base
 from faceorch.doctor.findings import Finding, Severity
+from faceorch.engine import remove_container
 from faceorch.engine_facts import EngineFacts
 from faceorch.errors import EngineError
 from faceorch.owner import Owner
@@ -95,8 +95,7 @@ def probe_container(
         problem = f"nothing came out of the container in {_PATIENCE_S} s"
         remedy = "see whether nvidia-smi answers; restart the host when it does not"
     finally:
-        with contextlib.suppress(docker.errors.APIError, requests.RequestException):
-            api.remove_container(name, force=True, v=True)
+        remove_container(api, name)
     return InContainer(
         image=image.tag,
         base=image.base,

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import socket
 import struct
 import threading
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from faceorch import images
 from faceorch.doctor.problems import architecture_problem, engine_problem
-from faceorch.engine import connect, endpoint
+from faceorch.engine import connect, endpoint, remove_container
 from faceorch.engine_facts import EngineFacts, read_facts
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
@@ -153,8 +154,7 @@ class DockerRuntime:
         finally:
             if running is not None:
                 running.close()
-            with contextlib.suppress(docker.errors.NotFound):
-                self._api.remove_container(name, force=True, v=True)
+            remove_container(self._api, name)
 
     def _create(self, name: str, launch: Launch) -> str:
         """Create the container and return its id."""
@@ -218,16 +218,14 @@ class DockerRuntime:
         """Remove the containers of dead owners, and only those that carry our labels."""
         if isinstance(self._engine, NotReady):
             return []
-        import docker.errors
 
         removed = []
         for entry in self._api.containers(all=True, filters={"label": f"{images.LABEL}.owner"}):
             owner = Owner.parse((entry.get("Labels") or {}).get(f"{images.LABEL}.owner", ""))
             if owner is None or owner.alive():
                 continue
-            with contextlib.suppress(docker.errors.NotFound):
-                self._api.remove_container(entry["Id"], force=True, v=True)
-                removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
+            remove_container(self._api, entry["Id"])
+            removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
         return removed
 
 
@@ -393,7 +391,15 @@ class _Running:
 
     def wait(self) -> Exit:
         """Return how the container ended."""
-        self._api.wait(self._name)
-        state = self._api.inspect_container(self._name)["State"]
+        import docker.errors
+        import requests
+
+        try:
+            self._api.wait(self._name)
+            state = self._api.inspect_container(self._name)["State"]
+        except docker.errors.NotFound:  # somebody removed it, which kills it first
+            return Exit(code=None, signal=signal.SIGKILL)
+        except requests.RequestException as error:
+            raise EngineError("the container engine went away while it ran", "see the engine's log") from error
         code = int(state["ExitCode"])
         return Exit(code=code, signal=code - 128 if code > 128 else None, oom_killed=bool(state.get("OOMKilled")))

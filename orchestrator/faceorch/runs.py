@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +16,12 @@ from typing import Literal
 
 import filelock
 
-from faceorch import __version__, host, media
+from faceorch import __version__, host, media, report
 from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
 from faceorch.execute import Check, Executor
 from faceorch.files import sha256_of, umask
 from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
-from faceorch.patches import patches_of
 from faceorch.plan import Obstacle, Plan, Planned, Purpose, demand, make_plan, select_gpus
 from faceorch.record import (
     AppliedPatch,
@@ -93,19 +93,23 @@ def make_runtimes(choice: RuntimeChoice, pythons: Mapping[str, Path], images: Ma
     return runtimes
 
 
-def start_run(request: Request, observer: Observer, check: Check | None = None) -> RunFolder:
+def start_run(
+    request: Request, observer: Observer, check: Check | None = None, reading: media.Reading | None = None
+) -> RunFolder:
     """Do everything that `request` asks for and return the finished run folder; `check` sees every finished video.
+
+    `reading` is that of the request's inputs, when it has been begun already.
 
     Raises `UserError` for whatever the user can mend, before anything is started or left behind;
     on `KeyboardInterrupt` the folder is complete and says how to go on.
     """
+    reading = reading or media.Reading(request.image, request.audio)
     known = load_networks()
     chosen = [pick(known, name) for name in request.networks] or list(known.values())
     _check_names(request, chosen)
     plan, options, described = _plan(request, chosen)
-    shortest_s = min(p.network.manifest.needs.shortest_clip_s for p in plan.planned)
-    portrait = media.read_portrait(request.image)
-    clip = media.read_clip(request.audio, shortest_s=shortest_s)
+    portrait, clip = reading.result()
+    media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = _without_too_short(plan, clip.duration_s, request.networks)
     with _new_folder(request) as (half_made, identity):
         (half_made / "inputs").mkdir()
@@ -285,6 +289,8 @@ def _jobs(plan: Plan, request: Request) -> list[Job]:
 
 def _job(network: Network, request: Request, status: JobStatus) -> Job:
     settings = network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})})
+    from faceorch.patches import patches_of
+
     return Job(
         network=network.name,
         title=network.manifest.title,
@@ -374,14 +380,14 @@ def _execute(
     """Execute and write the report, also when the run was interrupted."""
     with _locked(record.path):
         observer.run_started(record.run)
+        # Nothing else happens here while the first runner starts.
+        threading.Thread(target=report.templates, name="templates", daemon=True).start()
         try:
             executor = Executor(record, observer, gate_inputs=gate_inputs, sampling_hz=sampling_hz, check=check)
             executor.execute(planned)
         finally:
             if record.run.status is not RunStatus.RUNNING:
-                from faceorch.report import write_report
-
-                write_report(record)
+                report.write_report(record)
                 observer.run_ended(record.run, record.path)
 
 

@@ -10,7 +10,7 @@ import imageio_ffmpeg
 import pytest
 
 from faceorch.errors import InputError
-from faceorch.media.clip import LoadedClip, read_clip, samples_sha256, write_clip
+from faceorch.media.clip import LoadedClip, check_length, read_clip, samples_sha256, write_clip
 from tests.conftest import write_tone
 
 TONE = "sine=frequency=220:duration=2"
@@ -24,7 +24,9 @@ def make(path: Path, *options: str, source: str = TONE) -> Path:
 
 
 def read(path: Path) -> LoadedClip:
-    return read_clip(path, shortest_s=0.2)
+    clip = read_clip(path)
+    check_length(clip, 0.2)
+    return clip
 
 
 def refusal(path: Path) -> InputError:

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 import pytest
 from rich.console import Console
 
-from faceorch.cli.display import _LiveTable, duration
+from faceorch.cli.display import duration
+from faceorch.cli.live import LiveTable
 from faceorch.record import (
     ClipRecord,
     Host,
@@ -48,7 +49,7 @@ def run_of(*jobs: Job) -> Run:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_every_network_has_its_line_and_only_the_end_is_cut(width: int) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
-    display = _LiveTable(console)
+    display = LiveTable(console)
     running = Job(network="baseline", title="Baseline", status=JobStatus.RUNNING)
     skipped = Job(
         network="liveportrait",

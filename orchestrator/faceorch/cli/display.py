@@ -12,17 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import click
 import msgspec
-from rich.console import Console, OverflowMethod
-from rich.live import Live
-from rich.markup import escape
-from rich.text import Text
 
 from faceorch.observe import Observer
 from faceorch.record import Job, JobStatus, Run, RunStatus
 
 _PLAIN_STEP_S = 5.0
-_MARKS = {JobStatus.DONE: "done", JobStatus.FAILED: "FAILED", JobStatus.SKIPPED: "skipped"}
+MARKS = {JobStatus.DONE: "done", JobStatus.FAILED: "FAILED", JobStatus.SKIPPED: "skipped"}
 
 
 class Display(Observer, AbstractContextManager["Display"]):
@@ -34,13 +31,14 @@ class Display(Observer, AbstractContextManager["Display"]):
 
 
 def make_observer(*, as_json: bool, quiet: bool) -> Display:
-    """Return the display that fits the options and the terminal. NO_COLOR is honoured by rich."""
+    """Return the display that fits the options and the terminal."""
     if as_json:
         return _JsonLines()
-    console = Console(highlight=False, soft_wrap=True, stderr=False)
-    if quiet:
-        return _Plain(console, quiet=True)
-    return _LiveTable(console) if console.is_terminal and not console.is_dumb_terminal else _Plain(console)
+    if quiet or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return _Plain(quiet=quiet)
+    from faceorch.cli.live import LiveTable
+
+    return LiveTable()
 
 
 def duration(seconds: float | None) -> str:
@@ -55,7 +53,7 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
 
 
-class _Progress:
+class Progress:
     """Where the current job is, and how long the current stage may still take."""
 
     def __init__(self) -> None:
@@ -68,16 +66,19 @@ class _Progress:
         self._first = 0
 
     def enter(self, stage: str) -> None:
+        """Begin a stage."""
         self.stage, self.note, self.done, self.total = stage, "", 0, 0
         self._first, self._counting_since_s = 0, time.monotonic()
 
     def count(self, done: int, total: int, unit: str) -> None:
+        """Take how much of the stage is done."""
         if self.total == 0:  # the first count: what came before it was preparation of this stage
             self._first, self._counting_since_s = done, time.monotonic()
         self.done, self.total, self.unit = done, total, unit
 
     @property
     def elapsed_s(self) -> float:
+        """Seconds since the job began."""
         return time.monotonic() - self.begun_s
 
     @property
@@ -90,6 +91,7 @@ class _Progress:
 
     @property
     def counts(self) -> str:
+        """How much is done, in words."""
         return f"{self.done}/{self.total} {self.unit}" if self.total else ""
 
 
@@ -103,16 +105,16 @@ def outcome_line(job: Job) -> str:
 
 
 class _Plain(Display):
-    def __init__(self, console: Console, *, quiet: bool = False) -> None:
-        self._console, self._quiet = console, quiet
-        self._state = _Progress()
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._state = Progress()
         self._said_s = 0.0
 
     def __enter__(self) -> _Plain:
         return self
 
     def _say(self, text: str) -> None:
-        self._console.print(escape(text))
+        click.echo(text)
 
     def run_started(self, run: Run) -> None:
         if self._quiet:
@@ -122,7 +124,7 @@ class _Plain(Display):
                 self._say(f"{job.network}: skipped: {outcome_line(job)}")
 
     def job_started(self, job: Job) -> None:
-        self._state = _Progress()
+        self._state = Progress()
 
     def repetition(self, network: str, name: str) -> None:
         if not self._quiet:
@@ -147,103 +149,11 @@ class _Plain(Display):
             self._say(f"{network}: {text}" if network else text)
 
     def job_ended(self, job: Job) -> None:
-        self._say(f"{job.network}: {_MARKS[job.status]}: {outcome_line(job)}")
+        self._say(f"{job.network}: {MARKS[job.status]}: {outcome_line(job)}")
 
     def run_ended(self, run: Run, folder: Path) -> None:
         for line in closing_lines(run, folder):
             self._say(line)
-
-
-class _LiveTable(Display):
-    """One line per network: stage, counts, elapsed and remaining time."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._jobs: list[Job] = []
-        self._current: str | None = None
-        self._turn = ""
-        self._state = _Progress()
-        self._live = Live(console=console, get_renderable=self._lines, refresh_per_second=8, transient=False)
-
-    def __enter__(self) -> _LiveTable:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live.is_started:
-            self._live.stop()
-
-    def _lines(self) -> Text:
-        """Return one line per network; what does not fit is cut at its end, never at its beginning."""
-        rows = [self._row(job) for job in self._jobs]
-        widths = [max((len(row[column][0]) for row in rows), default=0) for column in range(4)]
-        lines = []
-        for row in rows:
-            cells = [
-                (text.ljust(width + 2 if width else 0), style)
-                for (text, style), width in zip(row[:4], widths, strict=True)
-            ]
-            lines.append(Text.assemble(*cells, row[4]))
-        overflow: OverflowMethod = "ellipsis" if self._console.encoding.startswith("utf") else "crop"
-        for line in lines:
-            line.truncate(self._console.width, overflow=overflow)
-        return Text("\n").join(lines)
-
-    def _row(self, job: Job) -> list[tuple[str, str]]:
-        """Return name, stage, elapsed, remaining and detail, each with its style."""
-        name = (job.network, "bold")
-        if job.network == self._current:
-            state = self._state
-            left = "" if state.remaining_s is None else f"{duration(state.remaining_s)} left"
-            detail = state.counts or state.note
-            return [name, (state.stage, "cyan"), (duration(state.elapsed_s), ""), (left, ""), (detail, "")]
-        total = duration(job.times.total_s)
-        match job.status:
-            case JobStatus.DONE:
-                return [name, ("done", "green"), (total, ""), ("", ""), (outcome_line(job), "")]
-            case JobStatus.FAILED:
-                return [name, ("FAILED", "red"), (total, ""), ("", ""), (outcome_line(job), "")]
-            case JobStatus.SKIPPED:
-                return [name, ("skipped", "yellow"), ("", ""), ("", ""), (outcome_line(job), "dim")]
-            case _:
-                return [name, ("waiting", "dim"), ("", ""), ("", ""), ("", "")]
-
-    def run_started(self, run: Run) -> None:
-        self._jobs = run.jobs
-        self._live.start()
-
-    def job_started(self, job: Job) -> None:
-        self._current, self._state, self._turn = job.network, _Progress(), ""
-
-    def repetition(self, network: str, name: str) -> None:
-        self._turn = f"{name}: "
-
-    def stage(self, network: str, name: str) -> None:
-        self._state.enter(f"{self._turn}{name}")
-
-    def progress(self, network: str, done: int, total: int, unit: str) -> None:
-        self._state.count(done, total, unit)
-
-    def note(self, network: str, text: str) -> None:
-        if network:
-            self._state.note = text
-        else:
-            self._console.print(escape(text))
-
-    def job_ended(self, job: Job) -> None:
-        self._current = None
-        self._live.refresh()
-
-    def run_ended(self, run: Run, folder: Path) -> None:
-        self._current = None
-        self._live.stop()
-        for job in run.jobs:
-            if job.status in (JobStatus.FAILED, JobStatus.SKIPPED):
-                # The table cuts long lines; what to do must be readable in full.
-                self._console.print(f"{escape(job.network)}: {_MARKS[job.status]}: {escape(outcome_line(job))}")
-        for line in closing_lines(run, folder):
-            self._console.print(escape(line))
 
 
 class _JsonLines(Display):

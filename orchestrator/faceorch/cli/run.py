@@ -144,6 +144,11 @@ def command(
       faceorch run --image face.png --audio clip.wav --repeat 5 --warmup 1 --price-per-kwh 0.30 --currency EUR
       faceorch run --resume results/20260131-120000-face-clip
     """
+    from faceorch import media
+
+    # First of all: it takes as long as everything else that happens before the first runner starts.
+    reading = None if image is None or audio is None else media.Reading(image, audio)
+
     from faceorch.cli.display import make_observer
     from faceorch.errors import one_line
     from faceorch.runs import Request, resume_run, start_run
@@ -186,7 +191,7 @@ def command(
             command=("faceorch", *sys.argv[1:]),
         )
         with observer:
-            folder = start_run(request, observer)
+            folder = start_run(request, observer, reading=reading)
     finish(ctx, folder)
 
 

@@ -1,8 +1,9 @@
-"""Portraits, clips and finished videos: probe, validate, normalise. docs/inputs.md says what is accepted."""
+"""Portraits, clips and finished videos: probe, validate, normalise. docs/run-folder.md says what is accepted."""
 
-from faceorch.media.clip import Clip, LoadedClip, read_clip, samples_sha256, write_clip
+from faceorch.media.clip import Clip, LoadedClip, check_length, read_clip, samples_sha256, write_clip
 from faceorch.media.files import check_output_folder
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, write_portrait
+from faceorch.media.reading import Reading
 from faceorch.media.video import BrokenVideo, VideoInfo, first_frame, probe_video
 
 __all__ = [
@@ -11,7 +12,9 @@ __all__ = [
     "LoadedClip",
     "LoadedPortrait",
     "Portrait",
+    "Reading",
     "VideoInfo",
+    "check_length",
     "check_output_folder",
     "first_frame",
     "probe_video",

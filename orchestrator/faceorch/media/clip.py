@@ -52,14 +52,12 @@ class Clip:
     notes: tuple[str, ...]
 
 
-def read_clip(path: Path, *, shortest_s: float) -> LoadedClip:
+def read_clip(path: Path) -> LoadedClip:
     """Read and normalise a clip in memory; `InputError` says in one line why it cannot be used."""
     data = read_input(path, "audio")
     _check_riff(path, data)
     pcm, rate_hz, notes = _decode(path, data)
     duration_s = len(pcm) / 2 / rate_hz
-    if duration_s < shortest_s:
-        raise InputError(f"{path} lasts {duration_s:.2f} s, at least {shortest_s:g} s needed", "use a longer clip")
     if duration_s > LONGEST_S:
         raise InputError(
             f"{path} lasts {duration_s / 60:.1f} min, at most {LONGEST_S / 60:g} min allowed", "cut it into pieces"
@@ -80,6 +78,13 @@ def read_clip(path: Path, *, shortest_s: float) -> LoadedClip:
         sample_rate_hz=rate_hz,
         notes=tuple(notes),
     )
+
+
+def check_length(clip: LoadedClip, shortest_s: float) -> None:
+    """Raise `InputError` when a clip is shorter than the shortest that any network of the run takes."""
+    if clip.duration_s < shortest_s:
+        message = f"{clip.source} lasts {clip.duration_s:.2f} s, at least {shortest_s:g} s needed"
+        raise InputError(message, "use a longer clip")
 
 
 def write_clip(loaded: LoadedClip, path: Path) -> Clip:

@@ -1,0 +1,107 @@
+"""The live view of a run on a terminal: one line per network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console, OverflowMethod
+from rich.live import Live
+from rich.markup import escape
+from rich.text import Text
+
+from faceorch.cli.display import MARKS, Display, Progress, closing_lines, duration, outcome_line
+from faceorch.record import Job, JobStatus, Run
+
+
+class LiveTable(Display):
+    """One line per network: stage, counts, elapsed and remaining time."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        # NO_COLOR is honoured by rich.
+        self._console = console = console or Console(highlight=False, soft_wrap=True)
+        self._jobs: list[Job] = []
+        self._current: str | None = None
+        self._turn = ""
+        self._state = Progress()
+        self._live = Live(console=console, get_renderable=self._lines, refresh_per_second=8, transient=False)
+
+    def __enter__(self) -> LiveTable:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live.is_started:
+            self._live.stop()
+
+    def _lines(self) -> Text:
+        """Return one line per network; what does not fit is cut at its end, never at its beginning."""
+        rows = [self._row(job) for job in self._jobs]
+        widths = [max((len(row[column][0]) for row in rows), default=0) for column in range(4)]
+        lines = []
+        for row in rows:
+            cells = [
+                (text.ljust(width + 2 if width else 0), style)
+                for (text, style), width in zip(row[:4], widths, strict=True)
+            ]
+            lines.append(Text.assemble(*cells, row[4]))
+        overflow: OverflowMethod = "ellipsis" if self._console.encoding.startswith("utf") else "crop"
+        for line in lines:
+            line.truncate(self._console.width, overflow=overflow)
+        return Text("\n").join(lines)
+
+    def _row(self, job: Job) -> list[tuple[str, str]]:
+        """Return name, stage, elapsed, remaining and detail, each with its style."""
+        name = (job.network, "bold")
+        if job.network == self._current:
+            state = self._state
+            left = "" if state.remaining_s is None else f"{duration(state.remaining_s)} left"
+            detail = state.counts or state.note
+            return [name, (state.stage, "cyan"), (duration(state.elapsed_s), ""), (left, ""), (detail, "")]
+        total = duration(job.times.total_s)
+        match job.status:
+            case JobStatus.DONE:
+                return [name, ("done", "green"), (total, ""), ("", ""), (outcome_line(job), "")]
+            case JobStatus.FAILED:
+                return [name, ("FAILED", "red"), (total, ""), ("", ""), (outcome_line(job), "")]
+            case JobStatus.SKIPPED:
+                return [name, ("skipped", "yellow"), ("", ""), ("", ""), (outcome_line(job), "dim")]
+            case _:
+                return [name, ("waiting", "dim"), ("", ""), ("", ""), ("", "")]
+
+    def run_started(self, run: Run) -> None:
+        self._jobs = run.jobs
+        self._live.start()
+
+    def job_started(self, job: Job) -> None:
+        self._current, self._state, self._turn = job.network, Progress(), ""
+
+    def repetition(self, network: str, name: str) -> None:
+        self._turn = f"{name}: "
+
+    def stage(self, network: str, name: str) -> None:
+        self._state.enter(f"{self._turn}{name}")
+
+    def progress(self, network: str, done: int, total: int, unit: str) -> None:
+        self._state.count(done, total, unit)
+
+    def note(self, network: str, text: str) -> None:
+        if network:
+            self._state.note = text
+        else:
+            self._console.print(escape(text))
+
+    def job_ended(self, job: Job) -> None:
+        self._current = None
+        self._live.refresh()
+
+    def run_ended(self, run: Run, folder: Path) -> None:
+        self._current = None
+        self._live.stop()
+        for job in run.jobs:
+            if job.status in (JobStatus.FAILED, JobStatus.SKIPPED):
+                # The table cuts long lines; what to do must be readable in full.
+                self._console.print(f"{escape(job.network)}: {MARKS[job.status]}: {escape(outcome_line(job))}")
+        for line in closing_lines(run, folder):
+            self._console.print(escape(line))

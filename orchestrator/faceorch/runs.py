@@ -53,6 +53,7 @@ RuntimeChoice = Literal["auto", "docker", "venv"]
 
 # A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
 _NEEDED_BYTES = 256 * 2**20
+_STARTED_S = 0.5  # a container takes a fifth of a second to start
 _HALF_MADE, _HALF_MADE_S = ".faceorch-", 3600.0
 
 
@@ -380,12 +381,15 @@ def _execute(
     """Execute and write the report, also when the run was interrupted."""
     with _locked(record.path):
         observer.run_started(record.run)
-        # Nothing else happens here while the first runner starts.
-        threading.Thread(target=report.templates, name="templates", daemon=True).start()
+        # Once the first runner is at work there is nothing to do here but wait; before, this would hold it up.
+        compiling = threading.Timer(_STARTED_S, report.templates)
+        compiling.daemon = True
+        compiling.start()
         try:
             executor = Executor(record, observer, gate_inputs=gate_inputs, sampling_hz=sampling_hz, check=check)
             executor.execute(planned)
         finally:
+            compiling.cancel()
             if record.run.status is not RunStatus.RUNNING:
                 report.write_report(record)
                 observer.run_ended(record.run, record.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,12 @@ from faceorch.record import (
 )
 from faceorch.repeats import Ranking, Turn, rank, turns
 from faceorch.report import write_report
-from faceorch.runs import Request, resume_run, start_run
+from faceorch.runs import resume_run, start_run
 from faceorch.telemetry import timeline
 from faceorch.telemetry.samples import GpuSample
 from faceorch.telemetry.summary import Prices, throttled
 from tests.conftest import GREY_RUNNER, MakeNetwork
+from tests.unit.conftest import RequestFor
 
 
 def options(repeat: int, warmup: int = 0) -> Options:
@@ -177,26 +177,6 @@ class Quiet(Observer):
 
     def repetition(self, network: str, name: str) -> None:
         self.repetitions.append(f"{network}: {name}")
-
-
-@pytest.fixture
-def request_for(tmp_path: Path, portrait: Path, clip: Path) -> Callable[..., Request]:
-    def make(*names: str, **changes: Any) -> Request:
-        given: dict[str, Any] = {
-            "image": portrait,
-            "audio": clip,
-            "networks": names,
-            "runtime": "venv",
-            "out": tmp_path / "results",
-            "timeout_s": 60.0,
-            "pythons": {name: Path(sys.executable) for name in names},
-        }
-        return Request(**{**given, **changes})
-
-    return make
-
-
-RequestFor = Callable[..., Request]
 
 
 def test_a_repeated_run_records_every_repetition_and_keeps_one_video(

@@ -19,6 +19,7 @@ from faceorch.observe import Observer
 from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, json_schema
 from faceorch.runs import Request, resume_run, start_run
 from tests.conftest import GREY_RUNNER, MakeNetwork, write_tone
+from tests.unit.conftest import RequestFor
 
 
 class Listener(Observer):
@@ -59,30 +60,8 @@ def failing(line: str) -> str:
 
 
 @pytest.fixture
-def request_for(tmp_path: Path, portrait: Path, clip: Path) -> Callable[..., Request]:
-    """Return a function that makes a request for the named networks, all run with this Python."""
-
-    def make(*names: str, **changes: Any) -> Request:
-        defaults: dict[str, Any] = {
-            "image": portrait,
-            "audio": clip,
-            "networks": names,
-            "runtime": "venv",
-            "out": tmp_path / "results",
-            "timeout_s": 60.0,
-            "pythons": {name: Path(sys.executable) for name in names},
-        }
-        return Request(**{**defaults, **changes})
-
-    return make
-
-
-@pytest.fixture
 def listener() -> Listener:
     return Listener()
-
-
-RequestFor = Callable[..., Request]
 
 
 def test_a_run_leaves_videos_records_logs_and_reports(

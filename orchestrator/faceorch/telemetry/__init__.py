@@ -1,1 +1,1 @@
-"""What watches the machine: GPUs (nvml)."""
+"""What watches a job: GPUs, its container or its processes; and what the samples mean."""

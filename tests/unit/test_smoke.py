@@ -102,14 +102,15 @@ def test_stand_in_weights_carry_a_network_through_and_everything_is_marked(
     assert not (folder.path / "sized" / "weights").exists(), "stand-in weights do not stay"
 
 
-def test_full_asks_for_true_dimensions_and_keeps_the_default_settings(
+def test_full_means_true_dimensions_default_settings_and_the_whole_clip(
     sized: Callable[..., Network], run_smoke: Callable[..., RunFolder]
 ) -> None:
     manifest = sized().folder / "network.yaml"
     manifest.write_text(manifest.read_text("utf-8") + "smoke: {settings: {size: 32}}\n", "utf-8")
-    tiny, full = run_smoke("sized"), run_smoke("sized", full=True)
+    tiny, full = run_smoke("sized", seconds=None), run_smoke("sized", seconds=None, full=True)
     assert [f.run.job("sized").settings["size"] for f in (tiny, full)] == [32, 64]
     assert [f.run.job("sized").metrics["weight_bytes"].value for f in (tiny, full)] == [10, 1000]
+    assert [f.run.inputs.clip.duration_s for f in (tiny, full)] == [2.0, 15.0]
     assert full.run.synthetic == "full"
 
 

@@ -21,7 +21,7 @@ from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, Sett
 )
 @click.option("--full", is_flag=True, help="Stand-in weights of true dimensions: measures true time and memory.")
 @click.option(
-    "--seconds", type=click.FloatRange(1, 15), default=2.0, show_default=True, help="Length of the bundled clip."
+    "--seconds", type=click.FloatRange(1, 15), help="Length of the bundled clip.  [default: 2; with --full all its 15]"
 )
 @click.option(
     "--runtime", type=click.Choice(["auto", "docker", "venv"]), default="auto", show_default=True, help="As for run."
@@ -50,7 +50,7 @@ def command(
     networks: tuple[str, ...],
     device: str,
     full: bool,
-    seconds: float,
+    seconds: float | None,
     runtime: str,
     gpus: str,
     base: str | None,

@@ -29,6 +29,8 @@ from sadtalker_stream import Clock, cores, ordered
 
 from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
 
+# How many frames may be in work between two steps; the encoder's are the large ones.
+_AHEAD = 2 * cores()
 _ENCODER_AHEAD = 4
 
 
@@ -125,9 +127,12 @@ class SadTalker(Network):
         )
         composer = compose(portrait, subject, choice.full)
         with ExitStack() as stack:
+            artist = stack.enter_context(ThreadPoolExecutor(1, "artist"))
             pool = stack.enter_context(ThreadPoolExecutor(cores(), "frames"))
             encoder = stack.enter_context(ThreadPoolExecutor(1, "encoder"))
-            size, frames = finish(pictures, composer, enhancer, pool, job, clock)
+            # Drawn in a thread of its own: each of the two networks has gaps that the other one fills.
+            drawn = ordered(artist, lambda _: next(pictures), range(count), _AHEAD, clock, "render_wait_s")
+            size, frames = finish(drawn, composer, enhancer, pool, job, clock)
             video = stack.enter_context(job.video(*size, FPS))
             written = ordered(encoder, video.write, frames, _ENCODER_AHEAD, clock, "encoder_wait_s")
             for done, _ in enumerate(written, 1):
@@ -171,10 +176,9 @@ def finish(
     pictures: Iterator[Image], composer: Composer, enhancer: Enhancer | None, pool: Executor, job: Job, clock: Clock
 ) -> tuple[tuple[int, int], Iterator[Image]]:
     """Return the size of the video and its frames, made from the rendered squares as they are drawn."""
-    ahead = 2 * cores()
-    frames = ordered(pool, composer, pictures, ahead, clock, "paste_wait_s")
+    frames = ordered(pool, composer, pictures, _AHEAD, clock, "paste_wait_s")
     if enhancer is None:
         return composer.size, frames
     paste = PasteBack(composer)
     sharpened = enhancer.sharpen(frames, int(job.settings["batch_size"]), job.seed, clock)
-    return paste.size, ordered(pool, paste, sharpened, ahead, clock, "paste_back_wait_s")
+    return paste.size, ordered(pool, paste, sharpened, _AHEAD, clock, "paste_back_wait_s")

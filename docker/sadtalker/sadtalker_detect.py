@@ -32,9 +32,11 @@ class FaceDetector:
         self._mean = torch.tensor(_MEAN_BGR, device=device).view(1, 3, 1, 1)
 
     @torch.inference_mode()
-    def __call__(self, pictures_bgr: Sequence[Image]) -> list[Faces]:
-        """Return the faces of each picture, the surest first."""
-        stacked = torch.from_numpy(np.stack(pictures_bgr)).to(self._device)
+    def __call__(self, pictures: Sequence[Image], *, as_bgr: bool = True) -> list[Faces]:
+        """Return the faces of each picture (RGB), the surest first; the network sees them as BGR, or as they are."""
+        stacked = torch.from_numpy(np.stack(pictures)).to(self._device)
+        if as_bgr:
+            stacked = stacked.flip(-1)  # here and not in numpy: a twentieth of the time of a frame
         pixels = stacked.permute(0, 3, 1, 2).float() - self._mean
         height, width = pixels.shape[2:]
         boxes, scores, points = self._net(pixels)

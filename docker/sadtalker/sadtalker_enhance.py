@@ -53,7 +53,7 @@ class Enhancer:
 
     def _faces(self, results: list[Sharpened]) -> list[tuple[Sharpened, int, Matrix]]:
         found: list[tuple[Sharpened, int, Matrix]] = []
-        for result, faces in zip(results, self._detect([r.frame[..., ::-1] for r in results]), strict=True):
+        for result, faces in zip(results, self._detect([result.frame for result in results]), strict=True):
             kept = [face[5:15].reshape(5, 2) for face in faces]
             kept = [points for points in kept if np.linalg.norm(points[0] - points[1]) >= _LEAST_EYES]
             found += [(result, number, aligned(points)) for number, points in enumerate(kept)]

@@ -58,7 +58,7 @@ class FaceReader:
             points, face_width = None, 0.0
         else:
             # Upstream shows the detector this picture as RGB and the square below as BGR; its results are kept.
-            face = largest(self._detect([portrait])[0])
+            face = largest(self._detect([portrait], as_bgr=False)[0])
             if face is None:
                 raise NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")
             points = self._landmarks(portrait, face)
@@ -70,7 +70,7 @@ class FaceReader:
             box = face_box(portrait, points)
         left, top, right, bottom = box
         square = resize_plainly(portrait[top:bottom, left:right], self.side)
-        within = largest(self._detect([square[..., ::-1]])[0])
+        within = largest(self._detect([square])[0])
         if within is not None:
             points = self._landmarks(square, within)
             face_width = face_width or float(within[2] - within[0]) * width / self.side

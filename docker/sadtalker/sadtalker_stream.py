@@ -21,7 +21,7 @@ def cores() -> int:
 
 
 class Clock:
-    """Adds up where the main thread spends its time; `seconds` by name."""
+    """Adds up where the time of a thread goes; `seconds` by name, each name of one thread."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import wave
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -32,6 +33,14 @@ class Loaded:
         self.models: list[tuple[str, Any]] = []
         self.drawn: list[tuple[Any, ...]] = []
         self.held, self.most_held = 0, 0
+        self.lock = threading.Lock()
+        self.threads: dict[str, set[int]] = {"draw": set(), "sharpen": set()}
+
+    def hold(self, more: int) -> None:
+        """Count the pictures that are drawn and not yet written."""
+        with self.lock:
+            self.held += more
+            self.most_held = max(self.most_held, self.held)
 
 
 def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any]]:
@@ -67,8 +76,8 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
     def draw(self: Any, square: Any, source: Any, rows: Any, batch: int, clock: Any) -> Iterator[Any]:
         seen.drawn.append(("render", rows.shape, batch, rows[0, 70:].tolist()))
         for index in range(len(rows)):
-            seen.held += 1
-            seen.most_held = max(seen.most_held, seen.held)
+            seen.hold(1)
+            seen.threads["draw"].add(threading.get_ident())
             picture = np.full((SIDE, SIDE, 3), 20, np.uint8)
             picture[16:48, 16:48] = 40 + 4 * (index % 20)  # blending keeps differences within a face
             yield picture
@@ -78,6 +87,7 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
 
         seen.drawn.append(("sharpen", batch, seed))
         for index, frame in enumerate(frames):
+            seen.threads["sharpen"].add(threading.get_ident())
             yield Sharpened(index, frame)
 
     names = ("DETECTOR", "LANDMARKS", "PARSER", "RESTORER", "MAPPING_FULL", "MAPPING_CROP")
@@ -227,12 +237,22 @@ def test_frames_are_not_collected(
 
     def counting(self: Any, frame: Any) -> None:
         write(self, frame)
-        seen.held -= 1
+        seen.hold(-1)
 
     monkeypatch.setattr(VideoWriter, "write", counting)
     animate(made, asked)
     assert seen.held == 0
-    assert seen.most_held <= 4 * runner.cores() + runner._ENCODER_AHEAD + 2
+    assert seen.most_held <= 3 * runner._AHEAD + runner._ENCODER_AHEAD + 3
+
+
+def test_drawing_goes_on_while_faces_are_sharpened(network: Make, job: Callable[..., Job], seen: Loaded) -> None:
+    made, asked = network(), job("one")
+    made.check(asked)
+    made.setup(None, "cpu")
+    animate(made, asked)
+    assert seen.threads["sharpen"] == {threading.get_ident()}
+    assert len(seen.threads["draw"]) == 1
+    assert seen.threads["draw"] != seen.threads["sharpen"]
 
 
 def test_a_clip_shorter_than_a_frame_is_refused(network: Make, job: Callable[..., Job]) -> None:

@@ -19,6 +19,7 @@ from . import __version__ as runner_version
 from .errors import ErrorKind, RunnerError, classify
 from .events import EventKind, EventStream
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
+from .memory import let_blocks_grow
 from .network import Network, Progress, load_network
 from .tasks import EXIT_OWNER_DIED, run_task
 from .video import conform
@@ -58,6 +59,8 @@ class _Runner:
             threading.Thread(target=self._read_stdin, name="lifeline", daemon=True).start()
         try:
             self.events.emit(EventKind.STAGE, None, name="import")
+            if self.file.device == "cuda":
+                let_blocks_grow()
             network = load_network(self.file.code)
         except BaseException as error:
             _fail(self.events, None, error)

@@ -1,0 +1,89 @@
+"""How torch takes GPU memory: growing blocks where the driver can, and hands off everywhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faceorch_runner import memory
+
+NAMES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
+
+
+class Driver:
+    """Stands in for libcuda: answers one attribute."""
+
+    def __init__(self, able: int, refuses: str = "") -> None:
+        self._able, self._refuses = able, refuses
+
+    def _answer(self, name: str) -> int:
+        return 100 if name == self._refuses else 0
+
+    def cuInit(self, flags: int) -> int:  # noqa: N802
+        return self._answer("cuInit")
+
+    def cuDeviceGet(self, device: Any, index: int) -> int:  # noqa: N802
+        return self._answer("cuDeviceGet")
+
+    def cuDeviceGetAttribute(self, value: Any, attribute: int, device: Any) -> int:  # noqa: N802
+        assert attribute == 102
+        value._obj.value = self._able
+        return self._answer("cuDeviceGetAttribute")
+
+
+@pytest.fixture(autouse=True)
+def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "")  # so that what a test sets is undone
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(memory, "_WSL", Path("/no/such/node"))
+
+
+def found() -> dict[str, str]:
+    return {name: os.environ[name] for name in NAMES if name in os.environ}
+
+
+def use(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> None:
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: driver)
+
+
+def test_blocks_grow_where_the_driver_can_map_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Driver(1))
+    memory.let_blocks_grow()
+    assert found() == dict.fromkeys(NAMES, "expandable_segments:True")
+
+
+@pytest.mark.parametrize(
+    "driver", [Driver(0), Driver(1, "cuInit"), Driver(1, "cuDeviceGet"), Driver(1, "cuDeviceGetAttribute")]
+)
+def test_a_driver_that_cannot_is_left_alone(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> None:
+    use(monkeypatch, driver)
+    memory.let_blocks_grow()
+    assert not found()
+
+
+def test_no_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", missing)
+    memory.let_blocks_grow()
+    assert not found()
+
+
+def test_wsl_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Driver(1))
+    monkeypatch.setattr(memory, "_WSL", Path(os.devnull))
+    memory.let_blocks_grow()
+    assert not found()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    use(monkeypatch, Driver(1))
+    os.environ[name] = "max_split_size_mb:256"
+    memory.let_blocks_grow()
+    assert found() == {name: "max_split_size_mb:256"}

@@ -99,6 +99,8 @@ def test_stand_in_weights_carry_a_network_through_and_everything_is_marked(
         )
     assert "<strong>Synthetic.</strong> Made by <code>faceorch smoke</code>" in _read(folder, "report.html")
     assert "**Synthetic.** Made by `faceorch smoke`" in _read(folder, "report.md")
+    for name in ("report.html", "report.md"):
+        assert _read(folder, name).count(job.notes[-1]) == 1, f"{name} tells what was checked, and once"
     assert not (folder.path / "sized" / "weights").exists(), "stand-in weights do not stay"
 
 

@@ -61,6 +61,18 @@ def test_one_hash_from_two_places_is_fetched_from_whichever_answers(server: Serv
     assert heard.notes == [f"{gone}: HTTP 404 Not Found; trying another source"]
 
 
+def test_what_comes_twice_does_not_push_out_what_is_there(store: Store, tmp_path: Path) -> None:
+    """Two files with the same content may come at the same time; the first is being linked to while the second ends."""
+    digest = hashlib.sha256(DATA).hexdigest()
+    parts = [tmp_path / name for name in ("first", "second")]
+    for part in parts:
+        part.write_bytes(DATA)
+    inodes = [store.take(part, digest).stat().st_ino for part in parts]
+    assert inodes[0] == inodes[1]
+    assert not any(part.exists() for part in parts)
+    assert store.has(digest)
+
+
 def test_what_the_manifest_no_longer_names_goes(server: Server, store: Store, bring: Bring) -> None:
     """Some networks load every file that they find."""
     bring(entry(server.host("/f", DATA), path="models/old.onnx"))

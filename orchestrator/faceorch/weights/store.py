@@ -110,8 +110,11 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Hold one file or one network's folder; other processes wait, or are told when `wait` is False."""
-        lock = filelock.FileLock(self.root / "locks" / f"{name}.lock")
+        """Hold one file or one network's folder; others wait, or are told when `wait` is False.
+
+        Others are other threads and processes: the thread that holds it may hold it again.
+        """
+        lock = filelock.FileLock(self.root / "locks" / f"{name}.lock", is_singleton=True)
         try:
             lock.acquire(timeout=-1 if wait else 0)
         except filelock.Timeout:
@@ -192,11 +195,15 @@ class Store:
         return wrong is None
 
     def take(self, part: Path, sha256: str) -> Path:
-        """Move a whole, verified file into the store, by rename."""
-        part.chmod(0o444)
+        """Move a whole, verified file into the store, by rename; one with the same content that is there stays."""
         blob = self.blob(sha256)
-        os.replace(part, blob)
-        self._note(sha256, blob.stat())
+        with self.locked(sha256):
+            if self.unchanged(sha256):
+                part.unlink()  # not put in its place: somebody may be linking to that one
+            else:
+                part.chmod(0o444)
+                os.replace(part, blob)
+                self._note(sha256, blob.stat())
         return blob
 
     def _note(self, sha256: str, found: os.stat_result) -> None:

@@ -223,6 +223,24 @@ def test_a_broken_video_is_a_failure(
     assert job.reason.startswith(reason)
 
 
+def test_a_runner_on_the_host_does_not_see_what_chooses_other_kernels(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With another kernel for its sums, the baseline made other frames in its venv than in its container."""
+    source = """
+        import os
+        from faceorch_runner import BadInput, Network
+        class Telling(Network):
+            def animate(self, job, progress):
+                names = ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "PYTHONSTARTUP", "VIRTUAL_ENV", "KEPT")
+                raise BadInput("sees " + ", ".join(name for name in names if name in os.environ))
+    """
+    for name in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "PYTHONSTARTUP", "VIRTUAL_ENV", "KEPT"):
+        monkeypatch.setenv(name, "1")
+    make_network("telling", source)
+    assert start_run(request_for("telling"), listener).run.job("telling").reason == "sees KEPT"
+
+
 REFUSING = """
 from faceorch_runner import Network, NoFace
 class Refusing(Network):

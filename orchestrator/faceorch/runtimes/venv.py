@@ -31,6 +31,8 @@ from faceorch.telemetry.processes import ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target
 
 _MARKER = "faceorch.json"
+# What a shell may say to Python and to the libraries that do sums: another Python, other kernels, other rounding.
+_NOT_PASSED_ON = ("PYTHON", "VIRTUAL_ENV", "OPENBLAS_", "MKL_", "OMP_", "NPY_", "ATEN_", "ONEDNN_", "DNNL_", "OPENCV_")
 _STOP_STEPS = ((None, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
 
 
@@ -246,8 +248,8 @@ def _job_file(launch: Launch) -> dict[str, Any]:
 
 
 def _runner_env(launch: Launch) -> dict[str, str]:
-    """Return this host's environment without what would leak another Python into the runner."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON") and k != "VIRTUAL_ENV"}
+    """Return this host's environment without what would change the frames; a container does not see that either."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
     return {
         **kept,
         "PYTHONPATH": str(docker_folder() / "runner"),

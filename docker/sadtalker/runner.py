@@ -29,8 +29,8 @@ from sadtalker_stream import Clock, cores, ordered
 
 from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
 
-# How many frames may be in work between two steps; the encoder's are the large ones.
-_AHEAD = 2 * cores()
+# How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
+_AHEAD = min(2 * cores(), 32)
 _ENCODER_AHEAD = 4
 
 

@@ -127,11 +127,11 @@ class SadTalker(Network):
         )
         composer = compose(portrait, subject, choice.full)
         with ExitStack() as stack:
-            artist = stack.enter_context(ThreadPoolExecutor(1, "artist"))
+            drawing = stack.enter_context(ThreadPoolExecutor(1, "renderer"))
             pool = stack.enter_context(ThreadPoolExecutor(cores(), "frames"))
             encoder = stack.enter_context(ThreadPoolExecutor(1, "encoder"))
             # Drawn in a thread of its own: each of the two networks has gaps that the other one fills.
-            drawn = ordered(artist, lambda _: next(pictures), range(count), _AHEAD, clock, "render_wait_s")
+            drawn = ordered(drawing, lambda _: next(pictures), range(count), _AHEAD, clock, "render_wait_s")
             size, frames = finish(drawn, composer, enhancer, pool, job, clock)
             video = stack.enter_context(job.video(*size, FPS))
             written = ordered(encoder, video.write, frames, _ENCODER_AHEAD, clock, "encoder_wait_s")

@@ -36,7 +36,7 @@ class FaceDetector:
         """Return the faces of each picture (RGB), the surest first; the network sees them as BGR, or as they are."""
         stacked = torch.from_numpy(np.stack(pictures)).to(self._device)
         if as_bgr:
-            stacked = stacked.flip(-1)  # here and not in numpy: a twentieth of the time of a frame
+            stacked = stacked.flip(-1)  # not in numpy, which copies a picture backwards four times as slowly
         pixels = stacked.permute(0, 3, 1, 2).float() - self._mean
         height, width = pixels.shape[2:]
         boxes, scores, points = self._net(pixels)

@@ -49,23 +49,23 @@ class Renderer:
             name,
         )
         _settle(self._net)
-        # A queue of its own on the GPU, so that drawing and sharpening do not wait for one another.
-        self._queue = None
+        # A CUDA stream of its own, so that drawing and sharpening do not wait for one another.
+        self._stream = None
         if device == "cuda":
-            torch.cuda.synchronize()  # the weights were written in another queue
-            self._queue = torch.cuda.Stream()
+            torch.cuda.synchronize()  # the weights were written in another stream
+            self._stream = torch.cuda.Stream()
         self.width = int(kinds["mapping_params"]["coeff_nc"])
 
     def draw(self, square: Image, source: Array, rows: Array, batch: int, clock: Clock) -> Iterator[Image]:
         """Yield one picture (RGB) for each row of coefficients; only `batch` of them are held at a time."""
-        with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._queue):
+        with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
             portrait = torch.from_numpy(square).to(self._device).permute(2, 0, 1)[None].float() / 255.0
             features = self._features(portrait)
             canonical = self._keypoints(portrait)["value"]
             own = np.repeat(source[None, : self.width], 2 * RADIUS + 1, axis=0)
             at_rest = self._place(canonical, own[None])
         for start in range(0, len(rows), batch):
-            with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._queue):
+            with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
                 moved = self._place(canonical, around(rows, start, min(start + batch, len(rows))))
                 drawn = self._paint(features, at_rest, moved)
                 pictures = drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()

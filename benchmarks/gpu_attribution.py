@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "orchestrator"), str(ROOT / "docker" / "ru
 
 from tests.gpu.scenarios import SCENARIOS, Lab, Outcome, possible  # noqa: E402
 
-from faceorch.engine import connect  # noqa: E402
+from faceorch.engine.client import connect  # noqa: E402
 from faceorch.telemetry.nvml import read_gpus  # noqa: E402
 
 

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from faceorch.record import Job, RunFolder
+from faceorch.record.run import Job, RunFolder
 
 # By name, and by what it is divided to be read with ease.
 METRICS = {"vram_peak_bytes": 1e9, "energy_wh": 1.0, "cpu_s": 1.0, "memory_peak_bytes": 1e9}

@@ -24,9 +24,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "orchestrator"), str(ROOT / "docker" / "ru
 
 from benchmarks.overhead import short_clip  # noqa: E402
 
-from faceorch import runs  # noqa: E402
-from faceorch.execute import Executor  # noqa: E402
-from faceorch.observe import Observer  # noqa: E402
+from faceorch.runs import start as runs  # noqa: E402
+from faceorch.runs.events import Observer  # noqa: E402
+from faceorch.runs.execute import Executor  # noqa: E402
 from faceorch.telemetry.samples import Watched  # noqa: E402
 from faceorch.telemetry.watch import GPU_HZ, Watch  # noqa: E402
 

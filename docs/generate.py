@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from faceorch.cli.main import COMMANDS, cli
-from faceorch.compose import compose_file, dockerfile
 from faceorch.doctor import examine
-from faceorch.record import SCHEMA, json_schema
+from faceorch.images.compose import compose_file, dockerfile
+from faceorch.record.run import SCHEMA, json_schema
 
 DOCS = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from faceorch.networks import Network, read_manifest
+from faceorch.networks.discover import Network, read_manifest
 
 MakeNetwork = Callable[..., Network]
 

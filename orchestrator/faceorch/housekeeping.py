@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceorch.engine import remove_container
-from faceorch.images import LABEL, Image, is_current, ours
-from faceorch.networks import Network
+from faceorch.engine.client import remove_container
+from faceorch.images.recipe import LABEL, Image, is_current, ours
+from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.paths import home
 from faceorch.runtimes.venv import environment_folder

@@ -1,4 +1,4 @@
-"""Where faceorch keeps what outlives a run: environments, logs of bugs, records of running processes."""
+"""Where things are: the folders that ship with faceorch, and the one that outlives a run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ import os
 from pathlib import Path
 
 ENV_HOME = "FACEORCH_HOME"
+
+_PACKAGE = Path(__file__).parent
+
+
+def docker_folder() -> Path:
+    """Return the `docker/` folder: inside the installed package, or at the root of a checkout."""
+    return _shipped("docker")
+
+
+def assets_folder() -> Path:
+    """Return the folder of the bundled portrait and clip."""
+    return _shipped("assets")
+
+
+def _shipped(name: str) -> Path:
+    installed = _PACKAGE / name
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / name
 
 
 def home() -> Path:

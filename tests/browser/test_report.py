@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from faceorch.observe import Observer
-from faceorch.record import RunFolder
-from faceorch.runs import Request, start_run
+from faceorch.record.run import RunFolder
+from faceorch.runs.events import Observer
+from faceorch.runs.start import Request, start_run
 from tests.conftest import MakeNetwork
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

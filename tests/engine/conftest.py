@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faceorch import images
-from faceorch.builders import Builder, BuildOptions, build
-from faceorch.engine import connect
+from faceorch.engine.client import connect
 from faceorch.errors import EngineError
-from faceorch.networks import Network
+from faceorch.images import recipe as images
+from faceorch.images.builders import Builder, BuildOptions, build
+from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.runtimes import Launch, Ready
 from faceorch.runtimes.docker import DockerRuntime

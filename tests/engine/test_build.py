@@ -16,9 +16,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from faceorch import images
-from faceorch.builders import BUILD_NETWORK, Builder, find_builder
 from faceorch.cli.build import command
+from faceorch.images import recipe as images
+from faceorch.images.builders import BUILD_NETWORK, Builder, find_builder
 from tests.engine.conftest import REQUIRED, Probe
 
 COMMIT = "0" * 40
@@ -74,7 +74,7 @@ def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     chosen: Builder = request.param
     if chosen == "buildx" and find_builder() != "buildx":
         pytest.skip("the Docker CLI has no buildx plugin")
-    monkeypatch.setattr("faceorch.builders.find_builder", lambda: chosen)
+    monkeypatch.setattr("faceorch.images.builders.find_builder", lambda: chosen)
     return chosen
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faceorch import media
-from faceorch.engine import endpoint
+from faceorch.engine.client import endpoint
 from tests.engine.conftest import REQUIRED
 
 if TYPE_CHECKING:

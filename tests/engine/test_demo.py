@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from faceorch import images
-from faceorch.networks import docker_folder, load_networks
-from faceorch.record import JobStatus
+from faceorch.images import recipe as images
+from faceorch.networks.discover import load_networks
+from faceorch.paths import docker_folder
+from faceorch.record.run import JobStatus
 from tests.networks.conftest import ASSETS, Animate, animate, demo_clip, frames_of, own_home
 
 if TYPE_CHECKING:

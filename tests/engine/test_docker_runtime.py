@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from faceorch import images
-from faceorch.builders import Builder, find_builder
 from faceorch.errors import EngineError
+from faceorch.images import recipe as images
+from faceorch.images.builders import Builder, find_builder
 from faceorch.owner import Owner
 from faceorch.runtimes import Exit, Launch, NotReady, Stream
 from faceorch.runtimes.docker import DockerRuntime

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from faceorch import images
-from faceorch.bases import load_bases
 from faceorch.doctor.container import judge_container, probe_container
 from faceorch.doctor.findings import Severity
-from faceorch.engine import connect, endpoint
-from faceorch.engine_facts import EngineFacts, read_facts
+from faceorch.engine.client import connect, endpoint
+from faceorch.engine.facts import EngineFacts, read_facts
+from faceorch.engine.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
 from faceorch.errors import EngineError
+from faceorch.images import recipe as images
+from faceorch.networks.bases import load_bases
 from faceorch.runtimes import NotReady, Ready
 from faceorch.runtimes.docker import DockerRuntime
-from faceorch.runtimes.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
 from tests.conftest import MakeNetwork
 from tests.engine.conftest import REQUIRED, Probe, make_probe
 
@@ -58,7 +58,7 @@ def cdi_probe(
         told = f"{CDI_HOST} names no engine with CDI devices (.ci/engine-cdi starts one)"
         (pytest.fail if os.environ.get(REQUIRED) == "1" else pytest.skip)(told)
     monkeypatch.setenv("DOCKER_HOST", host)
-    monkeypatch.setattr("faceorch.engine_facts._SERVICE_PATH", ())
+    monkeypatch.setattr("faceorch.engine.facts._SERVICE_PATH", ())
     yield from make_probe(make_network, connect(), base_image, tmp_path, portrait, clip)
     left = connect().containers(all=True, filters={"label": f"{images.LABEL}.run"})
     assert left == []

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from faceorch import images
 from faceorch.cli.clean import command as clean
 from faceorch.cli.images import command as list_images
+from faceorch.images import recipe as images
 from faceorch.owner import Owner
 from tests.engine.conftest import Probe
 

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from faceorch.record import Job, JobStatus
+from faceorch.record.run import Job, JobStatus
+from faceorch.runs.living import Live
 from faceorch.runtimes import Exit, Stream
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.telemetry import summary
 from faceorch.telemetry.container import ContainerProbe
-from faceorch.telemetry.live import Live
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, Facts, ProcLookUp
 from faceorch.telemetry.watch import Watch

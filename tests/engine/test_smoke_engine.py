@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from faceorch.record import JobStatus
-from faceorch.smoke import SmokeRequest, smoke
+from faceorch.record.run import JobStatus
+from faceorch.runs.smoke import SmokeRequest, smoke
 from tests.engine.conftest import Probe
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry

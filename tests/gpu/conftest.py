@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.engine import connect
+from faceorch.engine.client import connect
 from faceorch.errors import EngineError
 from faceorch.telemetry.nvml import read_gpus
 from tests.gpu.scenarios import SCENARIOS, Lab, Outcome

@@ -26,10 +26,10 @@ from typing import Any
 import yaml
 
 import faceorch_runner
-from faceorch.engine import connect
-from faceorch.networks import Network, read_manifest
+from faceorch.engine.client import connect
+from faceorch.networks.discover import Network, read_manifest
 from faceorch.owner import Owner
-from faceorch.record import Gpu, GpuUse, Job, JobStatus, Measured
+from faceorch.record.run import Gpu, GpuUse, Job, JobStatus, Measured
 from faceorch.runtimes import Exit, Launch, Process, Ready, Runtime, Stream
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.venv import VenvRuntime

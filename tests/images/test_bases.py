@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faceorch.bases import Base, load_bases
-from faceorch.builders import BuildOptions, build
-from faceorch.engine import connect
-from faceorch.images import make_base_recipe, ours
+from faceorch.engine.client import connect
+from faceorch.images.builders import BuildOptions, build
+from faceorch.images.recipe import make_base_recipe, ours
+from faceorch.networks.bases import Base, load_bases
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceorch.errors import InputError
-from faceorch.networks import docker_folder
-from faceorch.record import RunFolder
+from faceorch.paths import docker_folder
+from faceorch.record.run import RunFolder
 from tests.networks.conftest import ASSETS, RATE, Animate, Frames, frames_of
 
 NAME = "baseline"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faceorch.runs import Request
+from faceorch.runs.start import Request
 
 RequestFor = Callable[..., Request]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from faceorch import builders
-from faceorch.assembly import Assembly, Item
-from faceorch.builders import BuildOptions, Failed
-from faceorch.images import Image, Recipe, make_base_recipe, make_recipe
+from faceorch.images import builders
+from faceorch.images.assembly import Assembly, Item
+from faceorch.images.builders import BuildOptions, Failed
+from faceorch.images.recipe import Image, Recipe, make_base_recipe, make_recipe
 from tests.conftest import MakeNetwork
 
 OPTIONS = BuildOptions(builder="classic")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.bases import Base, choose_base, load_bases, pick_base
 from faceorch.errors import CannotRun, ManifestError
-from faceorch.networks import load_networks
-from faceorch.record import Gpu
+from faceorch.networks.bases import Base, choose_base, load_bases, pick_base
+from faceorch.networks.discover import load_networks
+from faceorch.record.run import Gpu
 
 DIGEST = "x@sha256:" + "0" * 64
 

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from faceorch.cli import build
 from faceorch.errors import CannotRun
-from faceorch.images import Recipe
-from faceorch.networks import Network
-from faceorch.record import Gpu
+from faceorch.images.recipe import Recipe
+from faceorch.networks.discover import Network
+from faceorch.record.run import Gpu
 from faceorch.telemetry.nvml import Gpus
 from tests.conftest import MakeNetwork
 

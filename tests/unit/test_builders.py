@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.builders import REMEDIES, BuildOptions, explain
 from faceorch.errors import InputError
+from faceorch.images.builders import REMEDIES, BuildOptions, explain
 
 LOG = Path("/cache/build/grey.log")
 

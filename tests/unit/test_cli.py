@@ -211,7 +211,7 @@ class TestRun:
         self, make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path, own_home: Path
     ) -> None:
         code = (
-            "import sys; sys.argv = ['faceorch', 'networks']; import faceorch.networks as n\n"
+            "import sys; sys.argv = ['faceorch', 'networks']; import faceorch.networks.discover as n\n"
             "def broken(*a): raise KeyError('oops')\n"
             "n.load_networks = broken\nfrom faceorch.cli.main import main; main()"
         )

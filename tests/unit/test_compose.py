@@ -8,9 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from faceorch import compose
-from faceorch.images import _NOT_IN_CONTEXT
-from faceorch.networks import Network, docker_folder
+from faceorch.images import compose
+from faceorch.images.recipe import _NOT_IN_CONTEXT
+from faceorch.networks.discover import Network
+from faceorch.paths import docker_folder
 from faceorch.runtimes import docker as runtime
 from tests.conftest import MakeNetwork
 
@@ -78,6 +79,6 @@ def test_the_contexts_of_both_ways_to_build_leave_out_the_same() -> None:
 
 
 def test_both_files_are_in_the_tree() -> None:
-    root = Path(compose.__file__).parents[2]
+    root = Path(__file__).parents[2]
     assert (root / "compose.yaml").read_text("utf-8") == compose.compose_file()
     assert (root / "docker" / "compose.Dockerfile").read_text("utf-8") == compose.dockerfile()

@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 import pytest
 from rich.console import Console
 
-from faceorch.cli.display import duration
-from faceorch.cli.live import LiveTable
-from faceorch.record import (
+from faceorch.cli.show.plain import duration
+from faceorch.cli.show.table import LiveTable
+from faceorch.record.run import (
     ClipRecord,
     Host,
     Inputs,

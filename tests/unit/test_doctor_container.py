@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from faceorch.bases import load_bases
 from faceorch.doctor import in_container
 from faceorch.doctor.container import InContainer, choose_image, judge_container
 from faceorch.doctor.findings import Severity
-from faceorch.images import Image
-from faceorch.runtimes.gpu_access import INSTALL_TOOLKIT
+from faceorch.engine.gpu_access import INSTALL_TOOLKIT
+from faceorch.images.recipe import Image
+from faceorch.networks.bases import load_bases
 
 BASES = load_bases()
 GOOD = {"name": "NVIDIA H200", "right": True, "seconds": 1.2}

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from faceorch.bases import load_bases
 from faceorch.doctor.disks import judge_disks
 from faceorch.doctor.findings import Finding
 from faceorch.doctor.probes import Facts, Machine, NoEngine, Space, Toolkit
-from faceorch.engine_facts import EngineFacts
-from faceorch.images import Image
-from faceorch.networks import Network
-from faceorch.record import Gpu
+from faceorch.engine.facts import EngineFacts
+from faceorch.images.recipe import Image
+from faceorch.networks.bases import load_bases
+from faceorch.networks.discover import Network
+from faceorch.record.run import Gpu
 from faceorch.telemetry.nvml import Gpus
 from faceorch.weights.store import Store
 from tests.conftest import MakeNetwork

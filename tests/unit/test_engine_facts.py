@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from faceorch.engine_facts import CDI_FOLDERS, CdiSpecs, read_cdi, read_facts
+from faceorch.engine.facts import CDI_FOLDERS, CdiSpecs, read_cdi, read_facts
 
 LOCAL = "unix:///var/run/docker.sock"
 
@@ -98,7 +98,7 @@ def test_an_old_engine_that_says_little_is_described_too() -> None:
 
 
 def test_a_hook_on_the_path_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("faceorch.engine_facts._SERVICE_PATH", ())
+    monkeypatch.setattr("faceorch.engine.facts._SERVICE_PATH", ())
     monkeypatch.setenv("PATH", "")
     assert facts().hook is False
     hook = tmp_path / "nvidia-container-runtime-hook"

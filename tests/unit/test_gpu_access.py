@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from faceorch.engine_facts import CdiSpecs, EngineFacts
-from faceorch.errors import EngineError
-from faceorch.runtimes.gpu_access import (
+from faceorch.engine.facts import CdiSpecs, EngineFacts
+from faceorch.engine.gpu_access import (
     ENABLE_CDI,
     GENERATE_CDI,
     INSTALL_TOOLKIT,
@@ -18,6 +17,7 @@ from faceorch.runtimes.gpu_access import (
     Route,
     decide,
 )
+from faceorch.errors import EngineError
 
 CDI = CdiSpecs(devices=("0", "all"))
 STALE = CdiSpecs(devices=("0",), missing_files=("/usr/lib/libcuda.so.525",))

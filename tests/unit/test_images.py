@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from faceorch import images
-from faceorch.bases import load_bases
-from faceorch.networks import Network, docker_folder
+from faceorch.images import recipe as images
+from faceorch.networks.bases import load_bases
+from faceorch.networks.discover import Network
+from faceorch.paths import docker_folder
 from tests.conftest import MakeNetwork
 
 DIGEST = load_bases()["cpu"].image
@@ -97,7 +98,7 @@ def test_labels_say_where_an_image_comes_from(network: Network) -> None:
 
 
 def test_upstream_commits_are_on_the_label() -> None:
-    from faceorch.networks import load_networks
+    from faceorch.networks.discover import load_networks
 
     for network in load_networks([docker_folder()]).values():
         label = images.labels_of(images.make_recipe(network, network.manifest.needs.bases[0]), "classic").get(

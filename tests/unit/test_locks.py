@@ -10,8 +10,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from faceorch.bases import load_bases
-from faceorch.networks import docker_folder, load_networks
+from faceorch.networks.bases import load_bases
+from faceorch.networks.discover import load_networks
+from faceorch.paths import docker_folder
 
 DOCKER = docker_folder()
 DOCKERFILES = sorted([*DOCKER.glob("*/Dockerfile"), *DOCKER.glob("*.Dockerfile")])

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from faceorch.errors import CannotRun, InputError, ManifestError
-from faceorch.networks import Network, docker_folder, load_networks, pick, read_manifest
+from faceorch.networks.discover import Network, load_networks, pick, read_manifest
+from faceorch.paths import docker_folder
 from tests.conftest import MakeNetwork
 
 ROOT = Path(__file__).parents[2]

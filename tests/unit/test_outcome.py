@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faceorch.outcome import Failure, RunnerFailure, Transcript, explain_exit
-from faceorch.record import Job, JobStatus, OutcomeKind
+from faceorch.record.run import Job, JobStatus, OutcomeKind
+from faceorch.runs.outcome import Failure, RunnerFailure, Transcript, explain_exit
 from faceorch.runtimes import Exit
 from faceorch_runner import ErrorKind, Event, EventKind
 from tests.conftest import MakeNetwork

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from faceorch.cli.networks import command
 from faceorch.errors import ManifestError
-from faceorch.networks import Network, load_networks
-from faceorch.patches import patches_of
+from faceorch.networks.discover import Network, load_networks
+from faceorch.networks.patches import patches_of
 from faceorch_patch import (
     DeleteImport,
     DeleteStatement,

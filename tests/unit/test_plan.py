@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from faceorch.errors import CannotRun
-from faceorch.networks import Network, load_networks
-from faceorch.plan import Plan, Purpose, demand, make_plan, select_gpus
-from faceorch.record import Gpu, OutcomeKind
+from faceorch.networks.discover import Network, load_networks
+from faceorch.record.run import Gpu, OutcomeKind
+from faceorch.runs.plan import Plan, Purpose, demand, make_plan, select_gpus
 from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
 from tests.conftest import MakeNetwork

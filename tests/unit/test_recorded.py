@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from faceorch.record import Gpu, Job, JobStatus
+from faceorch.record.run import Gpu, Job, JobStatus
 from faceorch.telemetry import summary
 from faceorch.telemetry.attribution import Attribution, attribute
 from faceorch.telemetry.samples import Watched

@@ -12,9 +12,7 @@ import duckdb
 import jsonschema
 import pytest
 
-from faceorch import repeats
-from faceorch.observe import Observer
-from faceorch.record import (
+from faceorch.record.run import (
     ForeignProcess,
     GpuUse,
     Job,
@@ -28,9 +26,11 @@ from faceorch.record import (
     json_schema,
     now,
 )
-from faceorch.repeats import Ranking, Turn, rank, turns
 from faceorch.report import write_report
-from faceorch.runs import resume_run, start_run
+from faceorch.runs import repeats
+from faceorch.runs.events import Observer
+from faceorch.runs.repeats import Ranking, Turn, rank, turns
+from faceorch.runs.start import resume_run, start_run
 from faceorch.telemetry import timeline
 from faceorch.telemetry.samples import GpuSample
 from faceorch.telemetry.summary import Prices, throttled

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from faceorch import media
-from faceorch.networks import docker_folder
+from faceorch.paths import docker_folder
 from faceorch_runner import ErrorKind, Event, EventKind, EventParser, Job, JobFile, RunnerError, VideoWriter
 from faceorch_runner.errors import classify
 from faceorch_runner.events import EventStream

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 
 from faceorch.cli.main import cli
 from faceorch.errors import CannotRun, InputError, RunFolderError
-from faceorch.observe import Observer
-from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, json_schema
-from faceorch.runs import Request, resume_run, start_run
+from faceorch.record.run import Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, json_schema
+from faceorch.runs.events import Observer
+from faceorch.runs.start import Request, resume_run, start_run
 from tests.conftest import GREY_RUNNER, MakeNetwork, write_tone
 from tests.unit.conftest import RequestFor
 

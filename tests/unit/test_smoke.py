@@ -15,10 +15,10 @@ import pytest
 
 from faceorch import media
 from faceorch.errors import CannotRun, RunFolderError
-from faceorch.networks import Network
-from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder
-from faceorch.runs import resume_run
-from faceorch.smoke import SmokeRequest, check_video, smoke
+from faceorch.networks.discover import Network
+from faceorch.record.run import Job, JobStatus, OutcomeKind, Run, RunFolder
+from faceorch.runs.smoke import SmokeRequest, check_video, smoke
+from faceorch.runs.start import resume_run
 from tests.conftest import MakeNetwork
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
@@ -167,7 +167,7 @@ def test_weights_without_stand_ins_are_named(
 def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(
     sized: Callable[..., Network], run_smoke: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faceorch import smoke as module
+    from faceorch.runs import smoke as module
     from faceorch.telemetry.nvml import Gpus
 
     sized(gpu=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from faceorch.runs.living import Live
 from faceorch.runtimes import Running
-from faceorch.telemetry.live import Live
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import Facts
 from faceorch.telemetry.samples import Target
@@ -106,7 +106,7 @@ def test_of_each_gpu_it_shows_the_containers_share_and_the_others(monkeypatch: p
     # Process ids above what Linux gives out by default: this host's own /proc has none of them.
     far = 2**22 - 7
     nvml = FakeNvml(compute=[(7, 900), (far, 100)]).install(monkeypatch)
-    monkeypatch.setattr("faceorch.telemetry.live.ProcLookUp", lambda: lambda pid: None)
+    monkeypatch.setattr("faceorch.runs.living.ProcLookUp", lambda: lambda pid: None)
     with Live((OneContainer(),), read_gpus().gpus, no_gpu="", run=None) as live:  # type: ignore[arg-type]
         live.look()
         time.sleep(0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.record import Job, JobStatus
+from faceorch.record.run import Job, JobStatus
 from faceorch.telemetry import summary
 from faceorch.telemetry.container import CgroupProbe, usage
 from faceorch.telemetry.nvml import Nvml, Unavailable

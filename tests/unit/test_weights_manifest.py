@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from faceorch.errors import ManifestError
-from faceorch.networks import load_networks
+from faceorch.networks.discover import load_networks
 from faceorch.weights.manifest import Weights, load_weights
 from tests.conftest import MakeNetwork
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from faceorch.networks import Network
+from faceorch.networks.discover import Network
 from faceorch.weights.download import Patience
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.pull import PullObserver, PullOptions, Task, Wanted, pull
@@ -97,7 +97,7 @@ def bring(store: Store, make_network: MakeNetwork) -> Callable[..., Heard]:
 
 
 def pull_network(network: Network, store: Store, **options: Any) -> Heard:
-    from faceorch.networks import read_manifest
+    from faceorch.networks.discover import read_manifest
 
     network = Network(network.folder, read_manifest(network.folder / "network.yaml"))
     weights = load_weights(network)

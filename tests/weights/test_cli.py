@@ -157,7 +157,7 @@ def test_bars_on_a_terminal(server: Server, make_network: MakeNetwork, store: Pa
 
     from rich.console import Console
 
-    from faceorch.cli.pulling import _Bars
+    from faceorch.cli.show.pull import _Bars
     from faceorch.weights.pull import Task
 
     screen = io.StringIO()

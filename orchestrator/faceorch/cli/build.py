@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from faceorch.assembly import Assembly, Item
-    from faceorch.images import Recipe
+    from faceorch.images.assembly import Assembly, Item
+    from faceorch.images.recipe import Recipe
 
 
 @click.command()
@@ -72,10 +72,10 @@ def command(
     """
     from rich.console import Console
 
-    from faceorch import images
-    from faceorch.assembly import Assembly
-    from faceorch.builders import BuildOptions
-    from faceorch.engine import connect
+    from faceorch.engine.client import connect
+    from faceorch.images import recipe as images
+    from faceorch.images.assembly import Assembly
+    from faceorch.images.builders import BuildOptions
 
     console = Console(highlight=False, soft_wrap=True)
     recipes = _recipes(networks, base, base_image, console)
@@ -97,10 +97,10 @@ def command(
 
 
 def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, console: Console) -> list[Recipe]:
-    from faceorch import images
-    from faceorch.bases import choose_base, load_bases, pick_base
     from faceorch.errors import CannotRun
-    from faceorch.networks import load_networks, pick
+    from faceorch.images import recipe as images
+    from faceorch.networks.bases import choose_base, load_bases, pick_base
+    from faceorch.networks.discover import load_networks, pick
     from faceorch.telemetry.nvml import read_gpus
 
     known, bases = load_networks(), load_bases()
@@ -137,7 +137,7 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
 
 
 def _elapsed(item: Item) -> str:
-    from faceorch.cli.display import duration
+    from faceorch.cli.show.plain import duration
 
     if item.ended:
         return duration(item.elapsed_s)

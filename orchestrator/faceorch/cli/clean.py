@@ -30,7 +30,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     """
     from faceorch.errors import UserError
     from faceorch.housekeeping import leftovers
-    from faceorch.networks import load_networks
+    from faceorch.networks.discover import load_networks
     from faceorch.report.view import size
 
     found = leftovers(_engine(), load_networks())
@@ -55,7 +55,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
 
 def _engine() -> APIClient | None:
     """Return the engine's client; without an engine there are no images to look at, but there may be caches."""
-    from faceorch.engine import connect
+    from faceorch.engine.client import connect
     from faceorch.errors import EngineError
 
     try:

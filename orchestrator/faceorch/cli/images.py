@@ -24,9 +24,9 @@ def command(as_json: bool) -> None:
     Example:
       faceorch images
     """
-    from faceorch.engine import connect
+    from faceorch.engine.client import connect
     from faceorch.housekeeping import list_images
-    from faceorch.networks import load_networks
+    from faceorch.networks.discover import load_networks
 
     networks = load_networks()
     listed = list_images(connect(), networks)

@@ -10,8 +10,8 @@ import click
 from faceorch.cli.types import NetworkName
 
 if TYPE_CHECKING:
-    from faceorch.networks import Network
-    from faceorch.plan import Obstacle, Planned
+    from faceorch.networks.discover import Network
+    from faceorch.runs.plan import Obstacle, Planned
 
 
 @click.command()
@@ -34,9 +34,9 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
             raise click.UsageError("--patches lists those of one network: name it")
         _patches(name, as_json)
         return
-    from faceorch.networks import load_networks, pick
-    from faceorch.plan import make_plan
-    from faceorch.runs import make_runtimes
+    from faceorch.networks.discover import load_networks, pick
+    from faceorch.runs.plan import make_plan
+    from faceorch.runs.start import make_runtimes
     from faceorch.telemetry.nvml import read_gpus
 
     known = load_networks()
@@ -55,8 +55,8 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
 
 
 def _patches(name: str, as_json: bool) -> None:
-    from faceorch.networks import load_networks, pick
-    from faceorch.patches import patches_of
+    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.patches import patches_of
 
     network = pick(load_networks(), name)
     patches = patches_of(network)
@@ -74,7 +74,7 @@ def _patches(name: str, as_json: bool) -> None:
 
 
 def _state(state: Planned | Obstacle) -> str:
-    from faceorch.plan import Planned
+    from faceorch.runs.plan import Planned
 
     if isinstance(state, Planned):
         note = "" if state.ready.prepared else "; its environment is built at the first run"
@@ -85,7 +85,7 @@ def _state(state: Planned | Obstacle) -> str:
 def _as_json(network: Network, state: Planned | Obstacle) -> dict[str, Any]:
     import msgspec
 
-    from faceorch.plan import Planned
+    from faceorch.runs.plan import Planned
 
     ready = isinstance(state, Planned)
     return {
@@ -104,7 +104,7 @@ def _table(networks: list[Network], states: dict[str, Planned | Obstacle]) -> No
     from rich.console import Console
     from rich.markup import escape
 
-    from faceorch.plan import Planned
+    from faceorch.runs.plan import Planned
 
     console = Console(highlight=False, soft_wrap=True)
     for network in networks:

@@ -11,8 +11,8 @@ import click
 from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, Price, SettingName
 
 if TYPE_CHECKING:
-    from faceorch.networks import SettingValue
-    from faceorch.record import RunFolder
+    from faceorch.networks.discover import SettingValue
+    from faceorch.record.run import RunFolder
 
 EXIT_SOME_FAILED = 1
 
@@ -149,9 +149,9 @@ def command(
     # First of all: it takes as long as everything else that happens before the first runner starts.
     reading = None if image is None or audio is None else media.Reading(image, audio)
 
-    from faceorch.cli.display import make_observer
+    from faceorch.cli.show.plain import make_observer
     from faceorch.errors import one_line
-    from faceorch.runs import Request, resume_run, start_run
+    from faceorch.runs.start import Request, resume_run, start_run
     from faceorch.telemetry.summary import Prices
 
     given_pythons = {name: Path(path).expanduser() for name, path in pythons}
@@ -225,7 +225,7 @@ def _refuse_with_resume(ctx: click.Context) -> None:
 def parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:
     """Return network -> key -> value of every `--set`."""
     from faceorch.errors import InputError
-    from faceorch.networks import load_networks, pick
+    from faceorch.networks.discover import load_networks, pick
 
     known = load_networks() if given else {}
     parsed: dict[str, dict[str, SettingValue]] = {}

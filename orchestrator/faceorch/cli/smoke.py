@@ -75,9 +75,9 @@ def command(
       faceorch smoke baseline --device cpu
       faceorch smoke --full --device cuda
     """
-    from faceorch.cli.display import make_observer
     from faceorch.cli.run import finish, parse_settings
-    from faceorch.smoke import SmokeRequest, smoke
+    from faceorch.cli.show.plain import make_observer
+    from faceorch.runs.smoke import SmokeRequest, smoke
 
     request = SmokeRequest(
         networks=tuple(dict.fromkeys(networks)),

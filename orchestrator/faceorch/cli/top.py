@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from faceorch.telemetry.live import GpuNow, Live, Now, RunnerNow
+    from faceorch.runs.living import GpuNow, Live, Now, RunnerNow
 
 _PAUSE_S = 1.0
 
@@ -33,9 +33,9 @@ def command(run: str | None, once: bool, as_json: bool) -> None:
     """
     from rich.console import Console
 
+    from faceorch.runs.living import Live
     from faceorch.runtimes.docker import DockerRuntime
     from faceorch.runtimes.venv import VenvRuntime
-    from faceorch.telemetry.live import Live
     from faceorch.telemetry.nvml import read_gpus
 
     docker, venv = DockerRuntime(), VenvRuntime()
@@ -117,7 +117,7 @@ def _runner_cells(runner: RunnerNow) -> tuple[str, ...]:
 
     from rich.markup import escape
 
-    from faceorch.cli.display import duration
+    from faceorch.cli.show.plain import duration
     from faceorch.report.view import size
 
     up_s = (datetime.now(timezone.utc) - runner.started).total_seconds()

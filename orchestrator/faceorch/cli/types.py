@@ -56,7 +56,7 @@ class NetworkName(click.ParamType[str]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the networks whose names begin so."""
-        from faceorch.networks import load_networks
+        from faceorch.networks.discover import load_networks
 
         return [CompletionItem(name) for name in load_networks() if name.startswith(incomplete)]
 
@@ -68,7 +68,7 @@ class ImageName(NetworkName):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the images whose names begin so."""
-        from faceorch.bases import load_bases
+        from faceorch.networks.bases import load_bases
 
         bases = [CompletionItem(f"base-{name}") for name in load_bases() if f"base-{name}".startswith(incomplete)]
         return super().shell_complete(ctx, param, incomplete) + bases
@@ -81,7 +81,7 @@ class BaseName(click.ParamType[str]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the bases whose names begin so."""
-        from faceorch.bases import load_bases
+        from faceorch.networks.bases import load_bases
 
         return [CompletionItem(name) for name in load_bases() if name.startswith(incomplete)]
 
@@ -108,7 +108,7 @@ class SettingName(Assignment):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the settings whose names begin so."""
-        from faceorch.networks import load_networks
+        from faceorch.networks.discover import load_networks
 
         names = [f"{n.name}.{key}=" for n in load_networks().values() for key in n.manifest.settings]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -11,7 +11,7 @@ import click
 from faceorch.cli.types import NetworkName, SettingName
 
 if TYPE_CHECKING:
-    from faceorch.networks import Network
+    from faceorch.networks.discover import Network
     from faceorch.weights.manifest import Weights
     from faceorch.weights.store import Finding, Store
 
@@ -88,8 +88,8 @@ def pull(
       faceorch weights pull
       faceorch weights pull --from ~/old-weights --mirror https://hub.example.org
     """
-    from faceorch.cli.pulling import make_pull_observer
     from faceorch.cli.run import parse_settings
+    from faceorch.cli.show.pull import make_pull_observer
     from faceorch.weights.pull import PullOptions, Wanted
     from faceorch.weights.pull import pull as pull_weights
     from faceorch.weights.remote import parse_mirrors
@@ -184,7 +184,7 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
       faceorch weights rm baseline
       faceorch weights rm --all
     """
-    from faceorch.networks import load_networks, pick
+    from faceorch.networks.discover import load_networks, pick
     from faceorch.weights.check import gigabytes
     from faceorch.weights.store import Store
 
@@ -210,7 +210,7 @@ def path(network: str, folder: Path | None) -> None:
       ls "$(faceorch weights path baseline)"
     """
     from faceorch.errors import WeightsError
-    from faceorch.networks import load_networks, pick
+    from faceorch.networks.discover import load_networks, pick
     from faceorch.weights.check import Lacking, check_weights
     from faceorch.weights.store import Store
 
@@ -276,12 +276,12 @@ def convert(
     Example:
       faceorch weights convert baseline --drop-originals
     """
-    from faceorch.networks import load_networks, pick
-    from faceorch.plan import Purpose, demand, make_plan
-    from faceorch.runs import make_runtimes
+    from faceorch.networks.discover import load_networks, pick
+    from faceorch.runs.plan import Purpose, demand, make_plan
+    from faceorch.runs.repack import repack
+    from faceorch.runs.start import make_runtimes
     from faceorch.telemetry.nvml import Gpus
     from faceorch.weights.check import gigabytes
-    from faceorch.weights.repack import repack
     from faceorch.weights.store import Store
 
     chosen = pick(load_networks(), network)
@@ -301,7 +301,7 @@ def convert(
 def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
     """Return the named networks with their manifests, or all that have one."""
     from faceorch.errors import WeightsError
-    from faceorch.networks import load_networks, pick
+    from faceorch.networks.discover import load_networks, pick
     from faceorch.weights.manifest import load_weights
 
     known = load_networks()

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceorch import images
-from faceorch.bases import Base
 from faceorch.doctor.findings import Finding, Severity
-from faceorch.engine import remove_container
-from faceorch.engine_facts import EngineFacts
+from faceorch.engine.client import remove_container
+from faceorch.engine.facts import EngineFacts
+from faceorch.engine.gpu_access import INSTALL_TOOLKIT, Access
+from faceorch.engine.messages import explain
 from faceorch.errors import EngineError
+from faceorch.images import recipe as images
+from faceorch.networks.bases import Base
 from faceorch.owner import Owner
 from faceorch.runtimes.docker import gpu_requests, sandbox
-from faceorch.runtimes.engine_errors import explain
-from faceorch.runtimes.gpu_access import INSTALL_TOOLKIT, Access
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from faceorch.bases import Base
 from faceorch.doctor.findings import Finding, Severity, size
 from faceorch.doctor.judge_gpu import bases_used
 from faceorch.doctor.judge_host import judge_space
 from faceorch.doctor.probes import Facts
-from faceorch.doctor.problems import GB
-from faceorch.engine_facts import EngineFacts
-from faceorch.networks import Needs, Network
+from faceorch.engine.facts import EngineFacts
+from faceorch.needs import GB
+from faceorch.networks.bases import Base
+from faceorch.networks.discover import Needs, Network
 from faceorch.weights.manifest import File, load_weights
 from faceorch.weights.store import State, Store
 

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta, structs
 
 from faceorch import __version__
-from faceorch.bases import Base, load_bases
 from faceorch.doctor.container import CHECK as IN_CONTAINER
 from faceorch.doctor.container import choose_image, judge_container, probe_container
 from faceorch.doctor.disks import judge_disks
@@ -18,14 +17,15 @@ from faceorch.doctor.judge_engine import judge_access, judge_engine, judge_kind,
 from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
 from faceorch.doctor.judge_host import judge_memory, judge_system
 from faceorch.doctor.probes import Facts, probe
-from faceorch.engine import connect
-from faceorch.engine_facts import EngineFacts
+from faceorch.engine.client import connect
+from faceorch.engine.facts import EngineFacts
+from faceorch.engine.gpu_access import Access, decide
 from faceorch.errors import UserError
-from faceorch.networks import Needs, Network, load_networks
-from faceorch.plan import Planned, make_plan
-from faceorch.runs import make_runtimes
-from faceorch.runtimes.gpu_access import Access, decide
-from faceorch.schemas import published
+from faceorch.networks.bases import Base, load_bases
+from faceorch.networks.discover import Needs, Network, load_networks
+from faceorch.record.schemas import published
+from faceorch.runs.plan import Planned, make_plan
+from faceorch.runs.start import make_runtimes
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.store import Store
 

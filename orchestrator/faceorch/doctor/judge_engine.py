@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import Machine, NoEngine, Toolkit
-from faceorch.doctor.problems import API_MIN, engine_problem
-from faceorch.engine_facts import CDI_KIND, EngineFacts
-from faceorch.runtimes.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
-from faceorch.versions import version_key
+from faceorch.engine.facts import CDI_KIND, EngineFacts
+from faceorch.engine.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
+from faceorch.engine.versions import version_key
+from faceorch.needs import API_MIN, engine_problem
 
 # (fixed in, what the hole is), newest first: NVIDIA's security bulletins of July 2025 and of September 2024
 _TOOLKIT_HOLES = (

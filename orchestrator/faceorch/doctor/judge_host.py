@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from faceorch.doctor.findings import Finding, Severity, size
 from faceorch.doctor.probes import Machine, Space
-from faceorch.doctor.problems import ARCHITECTURE, GB, architecture_problem, ram_problem
-from faceorch.networks import Needs
+from faceorch.needs import ARCHITECTURE, GB, architecture_problem, ram_problem
+from faceorch.networks.discover import Needs
 
 
 def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from faceorch.record import Job, JobStatus, Measured, Run, Sampled, Spread
-from faceorch.repeats import rank, several
+from faceorch.record.run import Job, JobStatus, Measured, Run, Sampled, Spread
+from faceorch.runs.repeats import rank, several
 
 # How a figure came about, in the reader's words (docs/measuring.md has them in full).
 _METHODS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faceorch import media
-from faceorch.record import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
+from faceorch.record.run import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
 from faceorch.report import costs
 
 # Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).

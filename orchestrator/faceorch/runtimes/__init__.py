@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
-from faceorch.networks import Network
+from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import Target

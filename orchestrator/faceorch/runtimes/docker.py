@@ -16,18 +16,18 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from faceorch import images
-from faceorch.doctor.problems import architecture_problem, engine_problem
-from faceorch.engine import connect, endpoint, remove_container
-from faceorch.engine_facts import EngineFacts, read_facts
+from faceorch.engine.client import connect, endpoint, remove_container
+from faceorch.engine.facts import EngineFacts, read_facts
+from faceorch.engine.gpu_access import Access, decide
+from faceorch.engine.messages import explain
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
-from faceorch.networks import Network
+from faceorch.images import recipe as images
+from faceorch.needs import architecture_problem, engine_problem
+from faceorch.networks.discover import Network
 from faceorch.owner import Owner
-from faceorch.record import Engine, OutcomeKind
+from faceorch.record.run import Engine, OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
-from faceorch.runtimes.engine_errors import explain
-from faceorch.runtimes.gpu_access import Access, decide
 from faceorch.telemetry.container import CgroupProbe, ContainerProbe
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp

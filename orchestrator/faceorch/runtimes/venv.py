@@ -22,10 +22,10 @@ import psutil
 from faceorch import proc
 from faceorch.errors import VenvError
 from faceorch.files import write_atomically
-from faceorch.networks import Network, docker_folder
+from faceorch.networks.discover import Network
 from faceorch.owner import Owner
-from faceorch.paths import home
-from faceorch.record import OutcomeKind
+from faceorch.paths import docker_folder, home
+from faceorch.record.run import OutcomeKind
 from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
 from faceorch.telemetry.processes import ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from faceorch.record import Gpu
+from faceorch.record.run import Gpu
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import GpuProcess, GpuSample
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from faceorch.record import ForeignProcess, Gpu, GpuUse, Job, Measured, Sampled
+from faceorch.record.run import ForeignProcess, Gpu, GpuUse, Job, Measured, Sampled
 from faceorch.telemetry.attribution import Attribution, Energy, attribute, energy, growth
 from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceorch.networks import Network, SettingValue
-from faceorch.record import WeightFile
+from faceorch.networks.discover import Network, SettingValue
+from faceorch.record.run import WeightFile
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.store import Finding, State, Store
 

@@ -10,7 +10,7 @@ import yaml
 
 from faceorch.errors import OutputError, WeightsError
 from faceorch.files import write_atomically
-from faceorch.networks import Network
+from faceorch.networks.discover import Network
 from faceorch.weights.manifest import FILE_NAME, File, load_weights
 from faceorch.weights.remote import ask_hub, offline
 from faceorch.weights.store import Store

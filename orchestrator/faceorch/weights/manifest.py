@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from faceorch.errors import ManifestError
-from faceorch.networks import Network, SettingValue, read_yaml
+from faceorch.networks.discover import Network, SettingValue, read_yaml
 
 FILE_NAME = "weights.yaml"
 HUB = "https://huggingface.co"

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from faceorch.networks import docker_folder
+from faceorch.paths import docker_folder
 
 sys.path.insert(0, str(docker_folder() / "liveportrait"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faceorch.networks import load_networks
-from faceorch.patches import patches_of
+from faceorch.networks.discover import load_networks
+from faceorch.networks.patches import patches_of
 from faceorch_patch import Patch, PatchError
 
 NETWORK = load_networks()["liveportrait"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from liveportrait_face import Face
 
-from faceorch.networks import load_networks
+from faceorch.networks.discover import load_networks
 from faceorch_runner import BadInput, Job, Network, NoFace
 from faceorch_runner.network import load_network
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from faceorch.networks import docker_folder
+from faceorch.paths import docker_folder
 
 FOLDER = docker_folder() / "sadtalker"
 

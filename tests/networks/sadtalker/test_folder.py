@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from faceorch.networks import Network, SettingValue, docker_folder, load_networks
+from faceorch.networks.discover import Network, SettingValue, load_networks
+from faceorch.paths import docker_folder
 from faceorch.weights.manifest import load_weights
 from tests.networks.sadtalker.conftest import FOLDER
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from faceorch.media.video import probe_video
-from faceorch.networks import docker_folder, load_networks
+from faceorch.networks.discover import load_networks
+from faceorch.paths import docker_folder
 from faceorch_runner import BadInput, Job, MissingWeight, Network, Progress, VideoWriter
 from faceorch_runner.events import EventParser, EventStream
 from tests.networks.sadtalker.conftest import Load

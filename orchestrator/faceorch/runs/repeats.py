@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from faceorch.record import GpuUse, Job, JobStatus, Options, Repetition, Spread, Times, Video
+from faceorch.record.run import GpuUse, Job, JobStatus, Options, Repetition, Spread, Times, Video
 from faceorch.telemetry.summary import THERMAL
 
 # Fewer repetitions than this say nothing about their spread.

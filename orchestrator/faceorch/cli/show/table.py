@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from faceorch.cli.display import MARKS, Display, Progress, closing_lines, duration, outcome_line
-from faceorch.record import Job, JobStatus, Run
+from faceorch.cli.show.plain import MARKS, Display, Progress, closing_lines, duration, outcome_line
+from faceorch.record.run import Job, JobStatus, Run
 
 
 class LiveTable(Display):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceorch import __version__, proc
-from faceorch.bases import Base, load_bases, pick_base
-from faceorch.networks import Network, docker_folder
+from faceorch.networks.bases import Base, load_bases, pick_base
+from faceorch.networks.discover import Network
+from faceorch.paths import docker_folder
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -17,7 +17,7 @@ from msgspec import Meta, field
 
 from faceorch.errors import RunFolderError
 from faceorch.files import sha256_of, write_atomically
-from faceorch.schemas import published
+from faceorch.record.schemas import published
 
 SCHEMA = 1
 FILE_NAME = "run.json"

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from faceorch.bases import load_bases
-from faceorch.networks import Network, docker_folder, load_networks
+from faceorch.networks.bases import load_bases
+from faceorch.networks.discover import Network, load_networks
+from faceorch.paths import docker_folder
 from faceorch.runtimes.docker import FILES, PROCESSES, SHM_BYTES, TMP
 
 _GENERATED = "# Generated from docker/*/ by `make docs`; change those, not this.\n"

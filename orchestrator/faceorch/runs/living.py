@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 
-from faceorch.record import Gpu
+from faceorch.record.run import Gpu
 from faceorch.runtimes import Running, Runtime
 from faceorch.telemetry.attribution import attribute
 from faceorch.telemetry.nvml import Nvml, Unavailable

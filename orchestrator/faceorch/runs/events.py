@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from faceorch.record import Job
-from faceorch.record import Run as RunRecord
+from faceorch.record.run import Job
+from faceorch.record.run import Run as RunRecord
 
 
 class Observer(Protocol):

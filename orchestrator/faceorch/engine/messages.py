@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from faceorch.engine.gpu_access import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 from faceorch.errors import EngineError
-from faceorch.runtimes.gpu_access import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,11 @@ from typing import Literal
 
 import filelock
 
-from faceorch import __version__, host, media, report
+from faceorch import __version__, media, report
 from faceorch.errors import CannotRun, InputError, OutputError, RunFolderError, one_line
-from faceorch.execute import Check, Executor
 from faceorch.files import sha256_of, umask
-from faceorch.networks import Network, SettingValue, load_networks, pick
-from faceorch.observe import Observer
-from faceorch.plan import Obstacle, Plan, Planned, Purpose, demand, make_plan, select_gpus
-from faceorch.record import (
+from faceorch.networks.discover import Network, SettingValue, load_networks, pick
+from faceorch.record.run import (
     AppliedPatch,
     ClipRecord,
     Host,
@@ -40,6 +37,10 @@ from faceorch.record import (
     new_run_id,
     now,
 )
+from faceorch.runs import host
+from faceorch.runs.events import Observer
+from faceorch.runs.execute import Check, Executor
+from faceorch.runs.plan import Obstacle, Plan, Planned, Purpose, demand, make_plan, select_gpus
 from faceorch.runtimes import Runtime
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.venv import VenvRuntime
@@ -290,7 +291,7 @@ def _jobs(plan: Plan, request: Request) -> list[Job]:
 
 def _job(network: Network, request: Request, status: JobStatus) -> Job:
     settings = network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})})
-    from faceorch.patches import patches_of
+    from faceorch.networks.patches import patches_of
 
     return Job(
         network=network.name,

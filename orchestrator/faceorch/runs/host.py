@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from faceorch.record import Engine, Host
+from faceorch.record.run import Engine, Host
 from faceorch.telemetry.nvml import Gpus
 
 

@@ -9,11 +9,11 @@ from enum import Enum
 import psutil
 
 from faceorch import __version__
-from faceorch.bases import choose_base, load_bases, pick_base
-from faceorch.doctor.problems import Problem, driver_problem, kernel_problem, ram_problem, vram_problem
 from faceorch.errors import CannotRun
-from faceorch.networks import Network, SettingValue
-from faceorch.record import Gpu, OutcomeKind
+from faceorch.needs import Problem, driver_problem, kernel_problem, ram_problem, vram_problem
+from faceorch.networks.bases import choose_base, load_bases, pick_base
+from faceorch.networks.discover import Network, SettingValue
+from faceorch.record.run import Gpu, OutcomeKind
 from faceorch.runtimes import NotReady, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
 from faceorch.weights.check import NO_WEIGHTS, Lacking, Weighed, check_weights

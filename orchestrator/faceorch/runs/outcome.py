@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass, field
 
-from faceorch.networks import Network
-from faceorch.record import Job, Measured, OutcomeKind
+from faceorch.networks.discover import Network
+from faceorch.record.run import Job, Measured, OutcomeKind
 from faceorch.runtimes import Exit
 from faceorch_runner import ErrorKind, Event, EventKind
 

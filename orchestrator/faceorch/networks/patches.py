@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faceorch.errors import ManifestError
-from faceorch.networks import Network
+from faceorch.networks.discover import Network
 from faceorch_patch import Patch, load_patches
 
 

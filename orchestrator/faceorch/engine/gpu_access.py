@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from faceorch.engine_facts import CDI_KIND, EngineFacts
+from faceorch.engine.facts import CDI_KIND, EngineFacts
+from faceorch.engine.versions import version_key
 from faceorch.errors import EngineError
-from faceorch.versions import version_key
 
 INSTALL_TOOLKIT = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from faceorch import proc
-from faceorch.engine import endpoint, new_client
+from faceorch.engine.client import endpoint, new_client
 from faceorch.errors import BuildError, InputError
-from faceorch.images import Recipe, labels_of
+from faceorch.images.recipe import Recipe, labels_of
 
 if TYPE_CHECKING:
     import subprocess

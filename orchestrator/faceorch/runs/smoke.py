@@ -11,10 +11,11 @@ from typing import Literal
 
 from faceorch.errors import CannotRun
 from faceorch.media import BrokenVideo, VideoInfo
-from faceorch.networks import SettingValue, load_networks
-from faceorch.observe import Observer
-from faceorch.record import Job, Run, RunFolder
-from faceorch.runs import Request, RuntimeChoice, start_run
+from faceorch.networks.discover import SettingValue, load_networks
+from faceorch.paths import assets_folder
+from faceorch.record.run import Job, Run, RunFolder
+from faceorch.runs.events import Observer
+from faceorch.runs.start import Request, RuntimeChoice, start_run
 from faceorch.telemetry.nvml import read_gpus
 from faceorch_runner.video import SYNTHETIC_TITLE
 
@@ -56,10 +57,10 @@ def smoke(request: SmokeRequest, observer: Observer) -> RunFolder:
         raise CannotRun(f"--device cuda needs an NVIDIA GPU: {gpus.reason}", "--device cpu")
     with tempfile.TemporaryDirectory(prefix="faceorch-smoke-") as name:
         clip = Path(name) / "smoke.wav"
-        _cut(_assets() / "clip.wav", clip, request.seconds or (_WHOLE_S if request.full else _SHORT_S))
+        _cut(assets_folder() / "clip.wav", clip, request.seconds or (_WHOLE_S if request.full else _SHORT_S))
         return start_run(
             Request(
-                image=_assets() / "face.png",
+                image=assets_folder() / "face.png",
                 audio=clip,
                 networks=request.networks,
                 runtime=request.runtime,
@@ -78,12 +79,6 @@ def smoke(request: SmokeRequest, observer: Observer) -> RunFolder:
             observer,
             check_video,
         )
-
-
-def _assets() -> Path:
-    """Return the folder of the bundled portrait and clip: inside the package, or at the root of a checkout."""
-    installed = Path(__file__).parent / "assets"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "assets"
 
 
 def _cut(source: Path, target: Path, seconds: float) -> None:

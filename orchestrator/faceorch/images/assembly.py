@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceorch import builders
-from faceorch.builders import BuildOptions, Failed
-from faceorch.engine import new_client
+from faceorch.engine.client import new_client
 from faceorch.errors import BuildError, UserError
-from faceorch.images import Image, Recipe
+from faceorch.images import builders
+from faceorch.images.builders import BuildOptions, Failed
+from faceorch.images.recipe import Image, Recipe
 from faceorch.paths import home
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from faceorch.errors import WeightsError
 from faceorch.files import sha256_of
-from faceorch.joblog import JobLog
-from faceorch.outcome import Failure, Transcript, explain_exit
 from faceorch.owner import Owner
-from faceorch.plan import Planned
+from faceorch.runs.joblog import JobLog
+from faceorch.runs.outcome import Failure, Transcript, explain_exit
+from faceorch.runs.plan import Planned
 from faceorch.runtimes import Launch, Preparing
 from faceorch.weights.manifest import File, load_weights
 from faceorch.weights.store import Seen, State, Store

@@ -19,6 +19,7 @@ import yaml
 from msgspec import Meta
 
 from faceorch.errors import CannotRun, InputError, ManifestError
+from faceorch.paths import docker_folder
 
 MANIFEST = "network.yaml"
 ENV_FOLDERS = "FACEORCH_NETWORKS"
@@ -29,12 +30,6 @@ YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SettingValue = bool | int | float | str
 
 _Content = TypeVar("_Content", bound=msgspec.Struct)
-
-
-def docker_folder() -> Path:
-    """Return the `docker/` folder: inside the installed package, or at the root of a checkout."""
-    installed = Path(__file__).parent / "docker"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "docker"
 
 
 class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from faceorch.bases import Base, choose_base, load_bases, pick_base
 from faceorch.doctor.findings import size
-from faceorch.engine_facts import EngineFacts
-from faceorch.record import Gpu, OutcomeKind
-from faceorch.versions import version_key
+from faceorch.engine.facts import EngineFacts
+from faceorch.engine.versions import version_key
+from faceorch.networks.bases import Base, choose_base, load_bases, pick_base
+from faceorch.record.run import Gpu, OutcomeKind
 
 API_MIN = "1.40"  # device requests: Docker 19.03
 ARCHITECTURE = "x86_64"

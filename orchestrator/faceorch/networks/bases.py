@@ -13,8 +13,9 @@ import yaml
 from msgspec import Meta
 
 from faceorch.errors import CannotRun, ManifestError
-from faceorch.networks import YAML, docker_folder, near
-from faceorch.record import Gpu
+from faceorch.networks.discover import YAML, near
+from faceorch.paths import docker_folder
+from faceorch.record.run import Gpu
 
 _KERNEL = re.compile(r"sm_(\d+)(\d)")
 

@@ -15,8 +15,8 @@ from typing import Any
 import click
 import msgspec
 
-from faceorch.observe import Observer
-from faceorch.record import Job, JobStatus, Run, RunStatus
+from faceorch.record.run import Job, JobStatus, Run, RunStatus
+from faceorch.runs.events import Observer
 
 _PLAIN_STEP_S = 5.0
 MARKS = {JobStatus.DONE: "done", JobStatus.FAILED: "FAILED", JobStatus.SKIPPED: "skipped"}
@@ -36,7 +36,7 @@ def make_observer(*, as_json: bool, quiet: bool) -> Display:
         return _JsonLines()
     if quiet or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         return _Plain(quiet=quiet)
-    from faceorch.cli.live import LiveTable
+    from faceorch.cli.show.table import LiveTable
 
     return LiveTable()
 

@@ -13,15 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faceorch import media, repeats
+from faceorch import media
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import empty_folder
-from faceorch.joblog import JobLog
-from faceorch.observe import Observer
-from faceorch.outcome import Failure, Transcript, explain_exit
 from faceorch.owner import Owner
-from faceorch.plan import Planned
-from faceorch.record import (
+from faceorch.record.run import (
     Environment,
     Job,
     JobStatus,
@@ -34,7 +30,12 @@ from faceorch.record import (
     Video,
     now,
 )
-from faceorch.repeats import Turn
+from faceorch.runs import repeats
+from faceorch.runs.events import Observer
+from faceorch.runs.joblog import JobLog
+from faceorch.runs.outcome import Failure, Transcript, explain_exit
+from faceorch.runs.plan import Planned
+from faceorch.runs.repeats import Turn
 from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready
 from faceorch.telemetry import summary, timeline
 from faceorch.telemetry.samples import Watched

@@ -1,0 +1,1 @@
+"""How a command in progress is shown."""

@@ -1,0 +1,1 @@
+"""The container engine: where it is, what it says of itself, how GPUs reach its containers."""

@@ -1,0 +1,1 @@
+"""Images: recipes and their identity, builders, assembly, Compose."""

@@ -1,0 +1,1 @@
+"""What the folders below `docker/` say of networks: needs, settings, bases, patches."""

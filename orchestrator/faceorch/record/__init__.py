@@ -1,0 +1,1 @@
+"""What a run is on disk: its record, its folder, their JSON Schemas."""

@@ -137,7 +137,7 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
 
 
 def _elapsed(item: Item) -> str:
-    from faceorch.cli.show.plain import duration
+    from faceorch.words import duration
 
     if item.ended:
         return duration(item.elapsed_s)

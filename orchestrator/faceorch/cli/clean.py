@@ -31,7 +31,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     from faceorch.errors import UserError
     from faceorch.housekeeping import leftovers
     from faceorch.networks.discover import load_networks
-    from faceorch.report.view import size
+    from faceorch.words import size
 
     found = leftovers(_engine(), load_networks())
     if not found:

@@ -71,7 +71,7 @@ _RIGHT = ("size", "own", "age")
 
 
 def _table(listed: list[Listed]) -> None:
-    from faceorch.report.view import size
+    from faceorch.words import size
 
     rows = [("image", "base", "size", "own", "age", "state", "builder")]
     for one in listed:

@@ -36,13 +36,14 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
         return
     from faceorch.networks.discover import load_networks, pick
     from faceorch.runs.plan import make_plan
-    from faceorch.runs.start import make_runtimes
+    from faceorch.runtimes.choose import make_runtimes
     from faceorch.telemetry.nvml import read_gpus
+    from faceorch.weights.store import Store
 
     known = load_networks()
     chosen = list(known.values()) if name is None else [pick(known, name)]
     gpus = read_gpus()
-    plan = make_plan(chosen, runtimes=make_runtimes("auto", {}, {}), gpus=gpus, selected=gpus.gpus)
+    plan = make_plan(chosen, runtimes=make_runtimes("auto", {}, {}), gpus=gpus, selected=gpus.gpus, weights=Store())
     states: dict[str, Planned | Obstacle] = {planned.network.name: planned for planned in plan.planned}
     states.update({obstacle.network.name: obstacle for obstacle in plan.obstacles})
     if as_json:
@@ -79,7 +80,7 @@ def _state(state: Planned | Obstacle) -> str:
     if isinstance(state, Planned):
         note = "" if state.ready.prepared else "; its environment is built at the first run"
         return f"ready ({state.runtime.name}{note})"
-    return f"{state.reason} -> {state.remedy}"
+    return f"{state.reason.text} -> {state.reason.remedy}"
 
 
 def _as_json(network: Network, state: Planned | Obstacle) -> dict[str, Any]:
@@ -93,9 +94,7 @@ def _as_json(network: Network, state: Planned | Obstacle) -> dict[str, Any]:
         "ready": ready,
         "runtime": state.runtime.name if isinstance(state, Planned) else None,
         "prepared": state.ready.prepared if isinstance(state, Planned) else None,
-        "kind": None if isinstance(state, Planned) else state.kind.value,
-        "reason": None if isinstance(state, Planned) else state.reason,
-        "remedy": None if isinstance(state, Planned) else state.remedy,
+        "reason": None if isinstance(state, Planned) else msgspec.to_builtins(state.reason),
         **msgspec.to_builtins(network.manifest),
     }
 

@@ -17,7 +17,7 @@ def command(run: Path, open_: bool) -> None:
     Example:
       faceorch report results/20260131-120000-face-clip --open
     """
-    from faceorch.record.run import RunFolder
+    from faceorch.record.folder import RunFolder
     from faceorch.report import write_report
 
     page = write_report(RunFolder.load(run))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, SettingName
+from faceorch.cli import options
+from faceorch.cli.types import NetworkName
 
 
 @click.command()
@@ -23,45 +24,17 @@ from faceorch.cli.types import Assignment, BaseName, Duration, NetworkName, Sett
 @click.option(
     "--seconds", type=click.FloatRange(1, 15), help="Length of the bundled clip.  [default: 2; with --full all its 15]"
 )
-@click.option(
-    "--runtime", type=click.Choice(["auto", "docker", "venv"]), default="auto", show_default=True, help="As for run."
-)
-@click.option("--gpus", default="all", show_default=True, metavar="all|0,1|UUID", help="GPUs that may be used.")
-@click.option("--base", type=BaseName(), help="As for run: this base instead of the first that fits.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Same seed, same video.")
-@click.option(
-    "--set", "settings", multiple=True, type=SettingName(), metavar="NETWORK.KEY=VALUE", help="Change a setting."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder for run folders."
-)
-@click.option("--timeout", type=Duration(), default="2h", show_default=True, help="Limit per network: 90s, 5m, 1h30m.")
-@click.option(
-    "--python", "pythons", multiple=True, type=Assignment(), metavar="NETWORK=PATH", help="As for run: an interpreter."
-)
-@click.option(
-    "--use-image", "images", multiple=True, type=Assignment(), metavar="NETWORK=REF", help="As for run: an image."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
-@click.option("--quiet", "-q", is_flag=True, help="Print only the outcome.")
+@options.run_options()
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     networks: tuple[str, ...],
     device: str,
     full: bool,
     seconds: float | None,
-    runtime: str,
-    gpus: str,
-    base: str | None,
-    seed: int,
-    settings: tuple[tuple[str, str], ...],
     out: Path,
-    timeout: float,
-    pythons: tuple[tuple[str, str], ...],
-    images: tuple[tuple[str, str], ...],
-    as_json: bool,
-    quiet: bool,
+    **given: Any,
 ) -> None:
     """Run the whole path of NETWORKS (default: all that can run) with stand-in weights, and check their videos.
 
@@ -75,26 +48,24 @@ def command(
       faceorch smoke baseline --device cpu
       faceorch smoke --full --device cuda
     """
-    from faceorch.cli.run import finish, parse_settings
-    from faceorch.cli.show.plain import make_observer
-    from faceorch.runs.smoke import SmokeRequest, smoke
+    from faceorch.cli.run import finish
+    from faceorch.cli.show import make_display
+    from faceorch.record.request import StandIn
+    from faceorch.smoke import smoke
 
-    request = SmokeRequest(
-        networks=tuple(dict.fromkeys(networks)),
-        device=device,  # type: ignore[arg-type]  # click.Choice allows exactly these words
-        full=full,
-        seconds=seconds,
-        runtime=runtime,  # type: ignore[arg-type]
-        gpus=gpus,
-        base=base,
-        seed=seed,
-        settings=parse_settings(settings),
-        out=out,
-        timeout_s=timeout,
-        pythons={name: Path(path).expanduser() for name, path in pythons},
-        images=dict(images),
-        command=("faceorch", *sys.argv[1:]),
-    )
-    with (observer := make_observer(as_json=as_json, quiet=quiet)):
-        folder = smoke(request, observer)
+    with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
+        folder = smoke(
+            StandIn(size="full" if full else "tiny", device=device, seconds=seconds),  # type: ignore[arg-type]
+            out,
+            display,
+            networks=tuple(dict.fromkeys(networks)),
+            runtime=given["runtime"],
+            gpus=given["gpus"],
+            base=given["base"],
+            seed=given["seed"],
+            settings=options.parse_settings(given["settings"]),
+            timeout_s=given["timeout"],
+            pythons=options.interpreters(given["pythons"]),
+            use_images=dict(given["use_images"]),
+        )
     finish(ctx, folder)

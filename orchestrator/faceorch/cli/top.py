@@ -117,8 +117,7 @@ def _runner_cells(runner: RunnerNow) -> tuple[str, ...]:
 
     from rich.markup import escape
 
-    from faceorch.cli.show.plain import duration
-    from faceorch.report.view import size
+    from faceorch.words import duration, size
 
     up_s = (datetime.now(timezone.utc) - runner.started).total_seconds()
     cores = "n/a" if runner.cpu_cores is None else f"{runner.cpu_cores:.2f}"
@@ -137,7 +136,7 @@ def _runner_cells(runner: RunnerNow) -> tuple[str, ...]:
 def _gpu_cells(now: GpuNow) -> tuple[str, ...]:
     from rich.markup import escape
 
-    from faceorch.report.view import size
+    from faceorch.words import size
 
     sample = now.sample
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from faceorch.cli.options import parse_settings
 from faceorch.cli.types import NetworkName, SettingName
 
 if TYPE_CHECKING:
@@ -88,7 +89,6 @@ def pull(
       faceorch weights pull
       faceorch weights pull --from ~/old-weights --mirror https://hub.example.org
     """
-    from faceorch.cli.run import parse_settings
     from faceorch.cli.show.pull import make_pull_observer
     from faceorch.weights.pull import PullOptions, Wanted
     from faceorch.weights.pull import pull as pull_weights
@@ -185,8 +185,8 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
       faceorch weights rm --all
     """
     from faceorch.networks.discover import load_networks, pick
-    from faceorch.weights.check import gigabytes
     from faceorch.weights.store import Store
+    from faceorch.words import size
 
     if not (networks or everything or unused):
         raise click.UsageError("name the networks, or give --all or --unused")
@@ -196,7 +196,7 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
     for name in known if everything else [pick(known, name).name for name in networks]:
         store.remove(name)
     count, freed = store.collect(partial=everything or unused)
-    click.echo(f"removed {count} file{'' if count == 1 else 's'}, {gigabytes(freed)}")
+    click.echo(f"removed {count} file{'' if count == 1 else 's'}, {size(freed)}")
 
 
 @command.command()
@@ -211,13 +211,14 @@ def path(network: str, folder: Path | None) -> None:
     """
     from faceorch.errors import WeightsError
     from faceorch.networks.discover import load_networks, pick
-    from faceorch.weights.check import Lacking, check_weights
+    from faceorch.record.reason import Reason
+    from faceorch.weights.check import check_weights
     from faceorch.weights.store import Store
 
     chosen = pick(load_networks(), network)
     found = check_weights(chosen, chosen.settings({}), Store(folder))
-    if isinstance(found, Lacking):
-        raise WeightsError(f"{network}: {found.reason}", found.remedy)
+    if isinstance(found, Reason):
+        raise WeightsError(f"{network}: {found.text}", found.remedy)
     if found.folder is None:
         raise WeightsError(f"{network} needs no weights")
     click.echo(found.folder)
@@ -277,24 +278,24 @@ def convert(
       faceorch weights convert baseline --drop-originals
     """
     from faceorch.networks.discover import load_networks, pick
-    from faceorch.runs.plan import Purpose, demand, make_plan
+    from faceorch.runs.plan import demand, make_plan
     from faceorch.runs.repack import repack
-    from faceorch.runs.start import make_runtimes
+    from faceorch.runtimes.choose import make_runtimes
     from faceorch.telemetry.nvml import Gpus
-    from faceorch.weights.check import gigabytes
     from faceorch.weights.store import Store
+    from faceorch.words import size
 
     chosen = pick(load_networks(), network)
-    pythons = {} if python is None else {network: Path(python).expanduser()}
+    pythons = {} if python is None else {network: str(Path(python).expanduser().absolute())}
     runtimes = make_runtimes(runtime, pythons, {} if image is None else {network: image})  # type: ignore[arg-type]
-    plan = make_plan([chosen], runtimes=runtimes, gpus=Gpus((), None), selected=(), purpose=Purpose.CONVERT)
+    plan = make_plan([chosen], runtimes=runtimes, gpus=Gpus((), None), selected=(), weights=None)
     demand(plan, [network])
     store = Store(folder)
     store.make_folders()
     done = repack(plan.planned[0], store, drop=drop_originals, line=lambda text: click.echo(f"{network}: {text}"))
     for made in done:
         assert made.file.convert is not None
-        click.echo(f"{made.file.convert.path}: {gigabytes(made.before)} -> {gigabytes(made.after)}")
+        click.echo(f"{made.file.convert.path}: {size(made.before)} -> {size(made.after)}")
     click.echo(f"{len(done)} converted" if done else "nothing left to convert")
 
 
@@ -320,18 +321,18 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
 
 
 def _list(network: Network, found: list[Finding], store: Store) -> None:
-    from faceorch.weights.check import gigabytes
     from faceorch.weights.store import State
+    from faceorch.words import size
 
     there = sum(f.size for f in found if f.state is State.READY)
     total = sum(f.size for f in found)
-    click.echo(f"{network.name}: {gigabytes(there)} of {gigabytes(total)}; {store.view(network.name)}")
+    click.echo(f"{network.name}: {size(there)} of {size(total)}; {store.view(network.name)}")
     for finding in found:
         file = finding.file
         terms = {True: "", False: "; not for commercial use", None: "; commercial use unclear"}[file.commercial]
         when = f"; only with {file.when.setting}={'|'.join(map(str, file.when.values))}" if file.when else ""
         about = "" if file.exact_size is not None or finding.state is State.READY else "about "
-        click.echo(f"  {finding.state.value:8} {about + gigabytes(finding.size):>14}  {file.path}")
+        click.echo(f"  {finding.state.value:8} {about + size(finding.size):>14}  {file.path}")
         click.echo(f"           {file.why} ({file.licence}{terms}{when})")
         if file.sha256 is None:
             seen = store.seen(file)

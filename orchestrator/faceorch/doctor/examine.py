@@ -25,7 +25,7 @@ from faceorch.networks.bases import Base, load_bases
 from faceorch.networks.discover import Needs, Network, load_networks
 from faceorch.record.schemas import published
 from faceorch.runs.plan import Planned, make_plan
-from faceorch.runs.start import make_runtimes
+from faceorch.runtimes.choose import make_runtimes
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.store import Store
 
@@ -155,10 +155,14 @@ def _in_container(
 def _states(facts: Facts, networks: Mapping[str, Network]) -> tuple[NetworkState, ...]:
     """Ask the plan of a run what it would do with each network."""
     runtimes = make_runtimes("auto", {}, {})
-    plan = make_plan(list(networks.values()), runtimes=runtimes, gpus=facts.gpus, selected=facts.gpus.gpus)
+    plan = make_plan(
+        list(networks.values()), runtimes=runtimes, gpus=facts.gpus, selected=facts.gpus.gpus, weights=Store()
+    )
     states = [_ready(planned) for planned in plan.planned]
     states += [
-        NetworkState(name=o.network.name, ready=False, kind=o.kind.value, reason=o.reason, remedy=o.remedy)
+        NetworkState(
+            name=o.network.name, ready=False, kind=o.reason.kind.value, reason=o.reason.text, remedy=o.reason.remedy
+        )
         for o in plan.obstacles
     ]
     return tuple(sorted(states, key=lambda state: (not state.ready, state.name)))

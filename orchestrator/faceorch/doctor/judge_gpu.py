@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from faceorch.doctor.findings import Finding, Severity, size
 from faceorch.doctor.probes import GpuUse
 from faceorch.engine.versions import version_key
-from faceorch.needs import GB, Problem, driver_problem, held, kernel_problem, vram_problem
+from faceorch.needs import GB, driver_problem, held, kernel_problem, vram_problem
 from faceorch.networks.bases import Base, choose_base
 from faceorch.networks.discover import Needs
+from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
 from faceorch.telemetry.nvml import Gpus, GpuUser
 
@@ -162,7 +163,7 @@ def architecture(gpu: Gpu) -> str:
     return f"sm_{gpu.compute_capability.replace('.', '')}"
 
 
-def _error(check: str, problem: Problem, running: str = "") -> Finding:
+def _error(check: str, problem: Reason, running: str = "") -> Finding:
     return Finding(
         check=check,
         severity=Severity.ERROR,

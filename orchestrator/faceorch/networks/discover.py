@@ -241,6 +241,11 @@ class Network:
         needed += [self.lock(base).name for base in self.manifest.needs.bases]
         return tuple(name for name in needed if not (self.folder / name).is_file())
 
+    @property
+    def stand_in(self) -> Path:
+        """Path of the module that makes its stand-in weights, which a network without weights lacks."""
+        return self.folder / "synthetic.py"
+
     def lock(self, base: str) -> Path:
         """Return the path of the hash-locked requirements for `base`."""
         return self.folder / f"requirements.{base}.lock"

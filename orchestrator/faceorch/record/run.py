@@ -1,85 +1,33 @@
-"""The run folder and `run.json`: every fact of a run, written by rename as it becomes known.
+"""The record: every fact of a run, the content of `run.json`.
 
-`docs/run-folder.md` describes the folder, `docs/schema/run-1.json` is the JSON Schema that is generated from here.
+`docs/run-folder.md` describes it, `docs/schema/run-2.json` is the JSON Schema that is generated from here.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from datetime import datetime, timezone
-from enum import Enum
-from pathlib import Path
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, field
 
-from faceorch.errors import RunFolderError
-from faceorch.files import sha256_of, write_atomically
-from faceorch.record.schemas import published
+from faceorch.record.kinds import JobStatus, RunStatus
+from faceorch.record.reason import Reason
+from faceorch.record.request import Request
 
-SCHEMA = 1
-FILE_NAME = "run.json"
-SCHEMA_ID = "urn:faceorch:run:1"
+SCHEMA = 2
 
 
-class RunStatus(str, Enum):
-    """State of a whole run."""
-
-    RUNNING = "running"
-    DONE = "done"
-    INTERRUPTED = "interrupted"
-
-
-class JobStatus(str, Enum):
-    """State of one job; a run that has ended holds only the last three."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-
-
-class OutcomeKind(str, Enum):
-    """Why a job failed or was skipped. The first eight come from the runner (docs/contract.md)."""
-
-    BAD_INPUT = "bad_input"
-    NO_FACE = "no_face"
-    MISSING_WEIGHT = "missing_weight"
-    GPU_OUT_OF_MEMORY = "gpu_out_of_memory"
-    OUT_OF_MEMORY = "out_of_memory"
-    UNSUPPORTED_GPU = "unsupported_gpu"
-    TIMEOUT = "timeout"
-    CRASH = "crash"
-    BROKEN_VIDEO = "broken_video"
-    KILLED = "killed"
-    START_FAILED = "start_failed"
-    DISK_FULL = "disk_full"
-    INTERRUPTED = "interrupted"
-    NOT_AVAILABLE = "not_available"
-    NOT_SELECTED = "not_selected"
-    NOT_BUILT = "not_built"
-    NO_ENGINE = "no_engine"
-    NO_GPU = "no_gpu"
-    NO_PYTHON = "no_python"
-    UNSUPPORTED_DRIVER = "unsupported_driver"
-    NO_GPU_ACCESS = "no_gpu_access"
-    TOO_LITTLE_MEMORY = "too_little_memory"
-
-
-class _Record(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One object of run.json."""
 
 
 Bytes = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
-Price = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
-class Measured(_Record):
+class Measured(_Record, frozen=True):
     """A number and how it was measured; `value` is null when it could not be, and `note` then says why."""
 
     value: float | None
@@ -94,7 +42,7 @@ class Measured(_Record):
     note: str = ""
 
 
-class Sampled(_Record, kw_only=True):
+class Sampled(_Record, frozen=True):
     """How a quantity was spread over a job's time; every number is null when it could not be measured."""
 
     unit: str
@@ -109,7 +57,7 @@ class Sampled(_Record, kw_only=True):
     animate_mean: Annotated[float | None, Meta(description="mean from the job's begin to its finished file")] = None
 
 
-class PortraitRecord(_Record):
+class PortraitRecord(_Record, frozen=True):
     """The normalised portrait that every network saw."""
 
     file: Annotated[str, Meta(description="path relative to the run folder")]
@@ -121,7 +69,7 @@ class PortraitRecord(_Record):
     notes: list[str] = []
 
 
-class ClipRecord(_Record):
+class ClipRecord(_Record, frozen=True):
     """The normalised clip that every network heard."""
 
     file: str
@@ -133,14 +81,14 @@ class ClipRecord(_Record):
     notes: list[str] = []
 
 
-class Inputs(_Record):
+class Inputs(_Record, frozen=True):
     """What went in."""
 
     portrait: PortraitRecord
     clip: ClipRecord
 
 
-class Gpu(_Record):
+class Gpu(_Record, frozen=True):
     """One GPU of the host."""
 
     index: int
@@ -150,7 +98,7 @@ class Gpu(_Record):
     compute_capability: str
 
 
-class Engine(_Record):
+class Engine(_Record, frozen=True):
     """The container engine."""
 
     name: str
@@ -158,7 +106,7 @@ class Engine(_Record):
     api: str
 
 
-class Host(_Record):
+class Host(_Record, frozen=True):
     """The machine that ran the jobs."""
 
     os: str
@@ -172,7 +120,7 @@ class Host(_Record):
     engine: Engine | None = None
 
 
-class ForeignProcess(_Record, kw_only=True):
+class ForeignProcess(_Record, frozen=True):
     """A process on a job's GPU that was not the job's."""
 
     pid: int
@@ -180,45 +128,22 @@ class ForeignProcess(_Record, kw_only=True):
     before: Annotated[bool, Meta(description="it was there before the job began")]
 
 
-class GpuUse(_Record, kw_only=True):
+class GpuUse(_Record, frozen=True):
     """What a job did on one GPU."""
 
     uuid: str
     index: int
     name: str
     exclusive: Annotated[bool | None, Meta(description="nobody else used it meanwhile; null: nobody can tell")]
-    note: Annotated[str, Meta(description="why it was not exclusive, or why nobody can tell")] = ""
-    foreign: list[ForeignProcess] = []
     vram_peak_bytes: Measured
     energy_wh: Measured
+    note: Annotated[str, Meta(description="why it was not exclusive, or why nobody can tell")] = ""
+    foreign: list[ForeignProcess] = []
     sampled: dict[str, Sampled] = {}
     throttled: Annotated[dict[str, float], Meta(description="reason -> share of the samples of animate, 0 to 1")] = {}
 
 
-class Options(_Record):
-    """What the user asked for, in full: enough to do it again."""
-
-    networks: Annotated[list[str], Meta(description="named networks; empty: every one that can run")]
-    runtime: Literal["auto", "docker", "venv"]
-    gpus: str
-    seed: int
-    timeout_s: Seconds | None
-    base: Annotated[str | None, Meta(description="--base; null: the first of a network's own that covers the GPUs")] = (
-        None
-    )
-    settings: Annotated[dict[str, dict[str, Any]], Meta(description="network -> setting -> value, as given")] = {}
-    pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
-    images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
-    repeat: Annotated[int, Meta(ge=1, description="repetitions that count")] = 1
-    warmup: Annotated[int, Meta(ge=0, description="repetitions before them that do not count")] = 0
-    price_per_kwh: Price | None = None
-    price_per_gpu_hour: Price | None = None
-    currency: Annotated[str, Meta(description="of the prices, as given")] = ""
-    timeline: Literal["parquet", "csv"] = "parquet"
-    weights: Annotated[str | None, Meta(description="--weights DIR")] = None
-
-
-class Environment(_Record):
+class Environment(_Record, frozen=True):
     """What the runner ran in."""
 
     runtime: Literal["docker", "venv"]
@@ -233,7 +158,7 @@ class Environment(_Record):
     note: str = ""
 
 
-class Upstream(_Record):
+class Upstream(_Record, frozen=True):
     """Code of others that the environment holds."""
 
     url: str
@@ -241,7 +166,7 @@ class Upstream(_Record):
     licence: str
 
 
-class WeightFile(_Record):
+class WeightFile(_Record, frozen=True):
     """One weight file that a job used, verified."""
 
     path: Annotated[str, Meta(description="below the network's weights folder")]
@@ -251,7 +176,7 @@ class WeightFile(_Record):
     commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
 
 
-class AppliedPatch(_Record):
+class AppliedPatch(_Record, frozen=True):
     """A change that the image makes to upstream's code."""
 
     name: str
@@ -259,7 +184,7 @@ class AppliedPatch(_Record):
     reason: str
 
 
-class Times(_Record):
+class Times(_Record, frozen=True):
     """Where the wall-clock time of one job went, in seconds; null where it was not reached.
 
     `start_s` from the request to the runner's first word, `import_s` loading code, `check_s` looking at the inputs,
@@ -281,7 +206,7 @@ class Times(_Record):
     stages: Annotated[dict[str, Seconds], Meta(description="the network's own stages within animate_s")] = {}
 
 
-class Video(_Record):
+class Video(_Record, frozen=True):
     """A finished video, probed by the host."""
 
     file: str
@@ -297,22 +222,22 @@ class Video(_Record):
     sha256: Sha256
 
 
-class Repetition(_Record, kw_only=True):
+class Repetition(_Record, frozen=True):
     """One of several times that a job was done from beginning to end."""
 
     number: Annotated[int, Meta(ge=1, description="among the warm-ups, or among those that count")]
     warmup: bool
     started: datetime
     times: Times
+    video_sha256: Sha256
     compute_s_per_video_s: float | None = None
     metrics: dict[str, Measured] = {}
     sampled: dict[str, Sampled] = {}
     gpus: list[GpuUse] = []
-    video_sha256: Sha256
     notes: list[str] = []
 
 
-class Spread(_Record, kw_only=True):
+class Spread(_Record, frozen=True):
     """One figure over the repetitions that count."""
 
     unit: str
@@ -324,7 +249,7 @@ class Spread(_Record, kw_only=True):
     outliers: Annotated[list[int], Meta(description="numbers of the repetitions that lie apart")] = []
 
 
-class Job(_Record):
+class Job(_Record, frozen=True):
     """One network's part of the run.
 
     Of several repetitions, `times`, `metrics`, `sampled` and `gpus` are those of one: the one nearest to the median.
@@ -333,9 +258,7 @@ class Job(_Record):
     network: str
     title: str
     status: JobStatus
-    kind: Annotated[OutcomeKind | None, Meta(description="why it failed or was skipped")] = None
-    reason: Annotated[str | None, Meta(description="one line; present when failed or skipped")] = None
-    remedy: Annotated[str | None, Meta(description="one line; present when failed or skipped")] = None
+    reason: Annotated[Reason | None, Meta(description="why it failed or was skipped; null otherwise")] = None
     seed: int = 0
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
     environment: Environment | None = None
@@ -345,7 +268,7 @@ class Job(_Record):
     caveats: Annotated[
         list[str], Meta(description="what the settings mean for the video, as the network's manifest says")
     ] = []
-    attempt: int = 0
+    resumed: Annotated[int, Meta(ge=0, description="how often it was taken up again")] = 0
     started: datetime | None = None
     finished: datetime | None = None
     exit_code: int | None = None
@@ -364,98 +287,29 @@ class Job(_Record):
     log_tail: Annotated[list[str], Meta(description="last lines of the log of a failed job")] = []
 
 
-class Run(_Record, kw_only=True):
+class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """One `faceorch run`: the content of run.json."""
 
-    schema: Literal[1] = 1
+    schema: Literal[2] = 2
     faceorch: Annotated[str, Meta(description="version")]
     id: str
     status: RunStatus
     created: datetime
     updated: datetime
-    command: Annotated[list[str], Meta(description="the command line that started it")] = []
-    synthetic: Annotated[
-        Literal["tiny", "full"] | None,
-        Meta(description="made by `faceorch smoke` with stand-in weights of these dimensions; null for real weights"),
-    ] = None
-    options: Options
+    request: Request
     host: Host
     inputs: Inputs
     jobs: list[Job]
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was made with stand-in weights, by `faceorch smoke`."""
+        return self.request.stand_in is not None
 
     def job(self, network: str) -> Job:
         """Return the job of `network`."""
         return next(job for job in self.jobs if job.network == network)
 
-
-def now() -> datetime:
-    """Return the current time in UTC."""
-    return datetime.now(timezone.utc)
-
-
-class RunFolder:
-    """A run's folder on disk."""
-
-    def __init__(self, path: Path, run: Run) -> None:
-        self.path, self.run = path, run
-
-    @property
-    def inputs(self) -> Path:
-        """Folder of the normalised inputs."""
-        return self.path / "inputs"
-
-    def job_folder(self, network: str) -> Path:
-        """Folder of one network's log, events and scratch files."""
-        return self.path / network
-
-    def video(self, network: str) -> Path:
-        """Final path of one network's video."""
-        return self.path / f"{network}.mp4"
-
-    def holds(self, video: Video) -> bool:
-        """Say whether a video is still there as it was recorded."""
-        try:
-            return sha256_of(self.path / video.file) == video.sha256
-        except OSError:
-            return False
-
-    def save(self) -> None:
-        """Write run.json by rename."""
-        self.run.updated = now()
-        text = msgspec.json.format(msgspec.json.encode(self.run), indent=2)
-        write_atomically(self.path / FILE_NAME, text + b"\n")
-
-    @classmethod
-    def load(cls, path: Path) -> RunFolder:
-        """Open an existing run folder (or its run.json); `RunFolderError` when it holds no readable run."""
-        folder = path.parent if path.name == FILE_NAME else path
-        file = folder / FILE_NAME
-        try:
-            raw = json.loads(file.read_text("utf-8"))
-        except OSError as error:
-            raise RunFolderError(f"{folder} is no run folder: {error.strerror}: {FILE_NAME}", _WHERE) from error
-        except ValueError as error:
-            raise RunFolderError(f"{file} is not JSON: {error}", _WHERE) from error
-        found = raw.get("schema") if isinstance(raw, dict) else None
-        if found != SCHEMA:
-            raise RunFolderError(
-                f"{file} has schema {found!r}, this faceorch reads {SCHEMA}", "use the faceorch that wrote it"
-            )
-        try:
-            return cls(folder, msgspec.convert(raw, Run))
-        except msgspec.ValidationError as error:
-            raise RunFolderError(f"{file} is damaged: {error}", _WHERE) from error
-
-
-_WHERE = "name a folder that `faceorch run` made, such as results/20260131-120000-face-clip"
-
-
-def new_run_id(portrait: Path, clip: Path, when: datetime) -> str:
-    """Return a folder name that sorts by time and can be recognised: `<time>-<slug>`."""
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{portrait.stem}-{clip.stem}".lower()).strip("-")[:40].strip("-")
-    return f"{when.astimezone():%Y%m%d-%H%M%S}-{slug or 'run'}"
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of run.json."""
-    return published(Run, SCHEMA_ID)
+    def put(self, job: Job) -> None:
+        """Put `job` in the place of what was known of its network's job before."""
+        self.jobs = [job if known.network == job.network else known for known in self.jobs]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceorch.files import write_atomically
-from faceorch.record.run import RunFolder
+from faceorch.record.folder import RunFolder
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from faceorch.record.run import Job, JobStatus, Measured, Run, Sampled, Spread
-from faceorch.runs.repeats import rank, several
+from faceorch.record.kinds import JobStatus
+from faceorch.record.request import Request
+from faceorch.record.run import Job, Measured, Run, Sampled, Spread
+from faceorch.record.spread import rank
 
 # How a figure came about, in the reader's words (docs/measuring.md has them in full).
 _METHODS = {
@@ -67,8 +69,8 @@ def costs(run: Run, *, seconds: Show, size: Show, number: Show) -> Table:
         _Column("GPU busy", lambda job: _gpu_busy(job), lambda value: _with(number(value), " %", value)),
         _Column("energy", lambda job: job.metrics.get("energy_wh"), lambda value: _with(number(value), " Wh", value)),
         _Column("Wh per s of video", lambda job: job.metrics.get("energy_wh_per_video_s"), number),
-        _Column("cost of energy", lambda job: job.metrics.get("energy_cost"), number),
-        _Column("cost of GPU time", lambda job: job.metrics.get("gpu_time_cost"), number),
+        _Column("cost of energy", lambda job: _energy_cost(job, run.request), number),
+        _Column("cost of GPU time", lambda job: _gpu_time_cost(job, run.request), number),
         _Column("CPU time", lambda job: job.metrics.get("cpu_s"), seconds),
         _Column("peak memory", lambda job: job.metrics.get("memory_peak_bytes"), size),
     ]
@@ -82,8 +84,8 @@ def costs(run: Run, *, seconds: Show, size: Show, number: Show) -> Table:
                 cells.append(Cell("n/a", table.number("n/a: not measured")))
                 continue
             text = column.show(measured.value)
-            if measured.value is not None and column.heading.startswith("cost") and run.options.currency:
-                text = f"{text} {run.options.currency}"
+            if measured.value is not None and column.heading.startswith("cost") and run.request.currency:
+                text = f"{text} {run.request.currency}"
             cells.append(Cell(text, table.number(_footnote(measured))))
         table.rows.append((job.title, cells))
     return table
@@ -110,6 +112,39 @@ def _gpu_busy(job: Job) -> Measured | None:
         return Measured(value=None, unit="%", method="unavailable", note=reason)
     value = sum(_mean(s) or 0.0 for s in known) / len(known)
     return Measured(value=value, unit="%", method="device", note="mean while it animated: some kernel was running")
+
+
+def _energy_cost(job: Job, request: Request) -> Measured | None:
+    """Return what the GPUs' energy cost; None when no price is known."""
+    used, price = job.metrics.get("energy_wh"), request.price_per_kwh
+    if price is None or used is None:
+        return None
+    note = used.note if used.value is None else f"{price:g} per kWh of the GPU; the rest of the machine is not counted"
+    value = None if used.value is None else used.value / 1000 * price
+    return Measured(value=value, unit=request.currency, method=used.method, note=note)
+
+
+def _gpu_time_cost(job: Job, request: Request) -> Measured | None:
+    """Return what renting the job's GPUs from its start to its stop would cost; None when no price is known."""
+    price, used = request.price_per_gpu_hour, job.metrics.get("vram_peak_bytes")
+    if price is None:
+        return None
+    took_s = running_s(job)
+    if not job.gpus or took_s is None:
+        note = used.note if used is not None else "not measured"
+        return Measured(value=None, unit=request.currency, method="unavailable", note=note)
+    note = f"{price:g} per hour of each GPU, from start to stop"
+    value = took_s / 3600 * len(job.gpus) * price
+    return Measured(value=value, unit=request.currency, method="wall_clock", note=note)
+
+
+def running_s(job: Job) -> float | None:
+    """Return how long a job's runner was there, without what was done once before; None when it never started."""
+    times = job.times
+    if times.total_s is None:
+        return None
+    once_s = 0.0 if job.repetitions else (times.prepare_s or 0.0) + (times.synthetic_s or 0.0)
+    return times.total_s - once_s
 
 
 def _mean(sampled: Sampled) -> float | None:
@@ -162,7 +197,7 @@ def _range(title: str, figure: str, spread: Spread, show: Show) -> Range:
 
 def ranking(run: Run) -> list[str]:
     """Return what the repetitions say about who is faster, in sentences; nothing for a run without repetitions."""
-    if not several(run.options):
+    if not run.request.several:
         return []
     lines = []
     for key, figure in (("animate_s", "Animating"), ("total_s", "End to end")):

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from faceorch import media
-from faceorch.record.run import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
+from faceorch.record.folder import RunFolder
+from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
+from faceorch.record.run import Job
 from faceorch.report import costs
+from faceorch.words import NOT_AVAILABLE, duration, size
 
 # Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).
 EMBED_BYTES = 50 * 2**20
-NOT_AVAILABLE = "n/a"
 
 # The order in which time passes, and how the parts are called on the page.
 _PARTS = (
@@ -57,7 +59,8 @@ def content(folder: RunFolder) -> dict[str, Any]:
     skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
     unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
     embed = sum(job.video.bytes for job in done if job.video) <= EMBED_BYTES
-    again = _again(folder)
+    # The kept inputs are those that every network saw; a smoke run has its own.
+    again = run.request.to_command(portrait=run.inputs.portrait.file, clip=run.inputs.clip.file)
     longest_s = max((job.times.total_s or 0 for job in done + failed), default=0)
     return {
         "run": run,
@@ -70,12 +73,12 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "embedded": embed,
         "portrait": _file_url(folder.path / run.inputs.portrait.file, "image/png"),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
-        "legend": [part for part in _PARTS if run.synthetic is not None or part[0] != "synthetic_s"],
+        "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
         "again": again,
-        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}" if run.synthetic is None else again,
-        "costs": costs.costs(run, seconds=seconds, size=size, number=number),
-        "ranges": costs.ranges(run, seconds=seconds, size=size, number=number),
+        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}" if not run.synthetic else again,
+        "costs": costs.costs(run, seconds=duration, size=size, number=number),
+        "ranges": costs.ranges(run, seconds=duration, size=size, number=number),
         "ranking": costs.ranking(run),
         "remarks": costs.remarks(run),
     }
@@ -90,7 +93,7 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
         f"{len(done)} of {total} network{'' if total == 1 else 's'} {made} of {Path(run.inputs.portrait.source).name} "
         f"speaking {Path(clip.source).name} ({clip.duration_s:.1f} s)"
     )
-    cannot = [job for job in skipped if job.kind is not OutcomeKind.INTERRUPTED]
+    cannot = [job for job in skipped if job.reason is None or job.reason.kind is not OutcomeKind.INTERRUPTED]
     rest = [
         f"{len(failed)} failed" if failed else "",
         f"{len(cannot)} could not run here" if cannot else "",
@@ -99,31 +102,6 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
         else "",
     ]
     return "; ".join([first, *(part for part in rest if part)]) + "."
-
-
-def _again(folder: RunFolder) -> str:
-    """Return the command that repeats the run from the kept inputs."""
-    run = folder.run
-    if run.synthetic is not None:
-        return shlex.join(run.command or ["faceorch", "smoke", *(["--full"] if run.synthetic == "full" else [])])
-    options = run.options
-    words = ["faceorch", "run", "--image", run.inputs.portrait.file, "--audio", run.inputs.clip.file]
-    for name in options.networks:
-        words += ["--network", name]
-    words += ["--runtime", options.runtime] if options.runtime != "auto" else []
-    words += ["--gpus", options.gpus] if options.gpus != "all" else []
-    words += ["--base", options.base] if options.base is not None else []
-    words += ["--seed", str(options.seed)]
-    words += ["--repeat", str(options.repeat)] if options.repeat > 1 else []
-    words += ["--warmup", str(options.warmup)] if options.warmup else []
-    for name, settings in options.settings.items():
-        for key, value in settings.items():
-            words += ["--set", f"{name}.{key}={value}"]
-    words += ["--weights", options.weights] if options.weights is not None else []
-    for option, given in (("--python", options.pythons), ("--use-image", options.images)):
-        for name, value in given.items():
-            words += [option, f"{name}={value}"]
-    return shlex.join(words)
 
 
 def _shown(folder: Path, job: Job, embed: bool) -> Shown:
@@ -152,25 +130,6 @@ def _parts(job: Job, longest_s: float) -> list[Part]:
     return [Part(name, key, s, 100 * s / longest_s) for key, name, s in times if s is not None and s > 0]
 
 
-def seconds(value: float | None) -> str:
-    """Return seconds as text, `n/a` when unknown."""
-    if value is None:
-        return NOT_AVAILABLE
-    if value >= 600:
-        return f"{value / 60:.1f} min"
-    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
-
-
-def size(value: float | None) -> str:
-    """Return bytes as text in binary units, `n/a` when unknown."""
-    if value is None:
-        return NOT_AVAILABLE
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if value >= factor:
-            return f"{value / factor:.1f} {unit}"
-    return f"{value:.0f} B"
-
-
 def number(value: float | None) -> str:
     """Return a number as text, `n/a` when unknown."""
     return NOT_AVAILABLE if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
@@ -182,4 +141,4 @@ def md(value: object) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in text)
 
 
-FILTERS = {"seconds": seconds, "size": size, "number": number, "md": md}
+FILTERS = {"seconds": duration, "size": size, "number": number, "md": md}

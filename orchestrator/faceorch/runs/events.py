@@ -1,37 +1,85 @@
-"""What a run tells while it goes on; the CLI shows it in one of several ways."""
+"""What a run tells while it goes on: one stream of typed events, for any number of listeners.
+
+What `--json` prints is these events themselves, one JSON object a line, told apart by their field `event`.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
 
-from faceorch.record.run import Job
-from faceorch.record.run import Run as RunRecord
+import msgspec
+
+from faceorch.record.run import Job, Run
 
 
-class Observer(Protocol):
-    """Hears everything that happens in a run, in order, in one thread."""
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """One thing that happened."""
 
-    def run_started(self, run: RunRecord) -> None:
-        """The run folder exists; skipped jobs are known."""
 
-    def job_started(self, job: Job) -> None:
-        """A job begins."""
+class RunStarted(_Event, frozen=True, tag="run_started"):
+    """The run folder exists; jobs that cannot run are known."""
 
-    def repetition(self, network: str, name: str) -> None:
-        """One of several repetitions of the current job begins, such as `repetition 2 of 5`."""
+    run: Run
 
-    def stage(self, network: str, name: str) -> None:
-        """A stage of the current job begins."""
 
-    def progress(self, network: str, done: int, total: int, unit: str) -> None:
-        """Part of the current stage is done."""
+class JobStarted(_Event, frozen=True, tag="job_started"):
+    """A job begins."""
 
-    def note(self, network: str, text: str) -> None:
-        """One line about what is going on, such as a package being installed."""
+    network: str
 
-    def job_ended(self, job: Job) -> None:
-        """A job has its outcome."""
 
-    def run_ended(self, run: RunRecord, folder: Path) -> None:
-        """The run is over (done or interrupted) and its report is written."""
+class RepetitionStarted(_Event, frozen=True, tag="repetition"):
+    """One of several repetitions of the current job begins; `name` is such as `repetition 2 of 5`."""
+
+    network: str
+    name: str
+
+
+class StageStarted(_Event, frozen=True, tag="stage"):
+    """A stage of the current job begins."""
+
+    network: str
+    name: str
+
+
+class Progressed(_Event, frozen=True, tag="progress"):
+    """Part of the current stage is done."""
+
+    network: str
+    done: int
+    total: int
+    unit: str
+
+
+class Noted(_Event, frozen=True, tag="note"):
+    """One line about what is going on, such as a package being installed; `network` is null for the run as a whole."""
+
+    network: str | None
+    text: str
+
+
+class JobEnded(_Event, frozen=True, tag="job_ended"):
+    """A job has its outcome."""
+
+    job: Job
+
+
+class RunEnded(_Event, frozen=True, tag="run_ended"):
+    """The run is over (done or interrupted), and its report is written."""
+
+    folder: str
+    run: Run
+
+
+Event = RunStarted | JobStarted | RepetitionStarted | StageStarted | Progressed | Noted | JobEnded | RunEnded
+Listener = Callable[[Event], None]
+
+
+def tell(*listeners: Listener) -> Listener:
+    """Return one listener that passes every event on to all of `listeners`, in their order."""
+
+    def pass_on(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return pass_on

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
-from faceorch.record.run import Engine, Host
+from faceorch.record.run import Host
+from faceorch.runtimes import Runtime
+from faceorch.runtimes.docker import DockerRuntime
 from faceorch.telemetry.nvml import Gpus
 
 
-def describe(gpus: Gpus, engine: Engine | None) -> Host:
-    """Return what the record says about this machine."""
+def describe(gpus: Gpus, runtimes: Mapping[str, Runtime]) -> Host:
+    """Return what the record says about this machine, and about the engine that `runtimes` use."""
+    docker = runtimes.get("docker")
     return Host(
         os=_os(),
         kernel=f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -23,7 +27,7 @@ def describe(gpus: Gpus, engine: Engine | None) -> Host:
         python=platform.python_version(),
         driver=gpus.driver,
         gpus=list(gpus.gpus),
-        engine=engine,
+        engine=docker.facts if isinstance(docker, DockerRuntime) else None,
     )
 
 

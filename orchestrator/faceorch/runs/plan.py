@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import psutil
 
 from faceorch import __version__
-from faceorch.errors import CannotRun
-from faceorch.needs import Problem, driver_problem, kernel_problem, ram_problem, vram_problem
+from faceorch.errors import CannotRun, InputError
+from faceorch.needs import driver_problem, kernel_problem, ram_problem, vram_problem
 from faceorch.networks.bases import choose_base, load_bases, pick_base
-from faceorch.networks.discover import Network, SettingValue
-from faceorch.record.run import Gpu, OutcomeKind
-from faceorch.runtimes import NotReady, Ready, Runtime
+from faceorch.networks.discover import Network
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.record.request import SettingValue
+from faceorch.record.run import Gpu
+from faceorch.runtimes import Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
-from faceorch.weights.check import NO_WEIGHTS, Lacking, Weighed, check_weights
+from faceorch.weights.check import check_weights
 from faceorch.weights.manifest import load_weights
+from faceorch.weights.source import NO_WEIGHTS, Source, StandIn
 from faceorch.weights.store import Store
-
-
-class Purpose(Enum):
-    """What a plan is for: the others bring no weights, or their own, and need no GPU."""
-
-    RUN = "run"
-    SMOKE = "smoke"
-    CONVERT = "convert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +32,15 @@ class Planned:
     runtime: Runtime
     ready: Ready
     gpus: tuple[str, ...] = ()
-    weights: Weighed = NO_WEIGHTS
+    weights: Source = NO_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """A network that cannot run here: why, and what to do."""
+    """A network that cannot run here, and why."""
 
     network: Network
-    kind: OutcomeKind
-    reason: str
-    remedy: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +60,24 @@ def make_plan(
     base: str | None = None,
     memory_bytes: int | None = None,
     settings: Mapping[str, Mapping[str, SettingValue]] | None = None,
-    store: Store | None = None,
-    purpose: Purpose = Purpose.RUN,
+    weights: Store | StandIn | None,
 ) -> Plan:
     """Decide for each network. `runtimes` are tried in order: the first in which a network is ready is taken.
 
     `gpus` is what the host has, `selected` what the user allows; `base` overrides the choice of base.
-    `memory_bytes` is the host's memory, this machine's when None. `settings` (by network) decide which weights are
-    needed from the `store`. A smoke run makes its own weights, and may run a GPU network on the CPU.
+    `memory_bytes` is the host's memory, this machine's when None. `weights` are those of a store, of which `settings`
+    (by network) decide which are needed; or stand-ins, or none at all: then a GPU network may run on the CPU.
     """
     if memory_bytes is None:
         memory_bytes = psutil.virtual_memory().total
     if base is not None:
         pick_base(load_bases(), base)
-    store = store or Store()
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected, base, memory_bytes, purpose)
-        if isinstance(decided, Planned) and purpose is Purpose.RUN:
-            values = network.settings((settings or {}).get(network.name, {}))
-            decided = _weigh(decided, values, store)
+        decided = _decide(network, runtimes, gpus, selected, base, memory_bytes, weights)
+        if isinstance(decided, Planned):
+            decided = _weigh(decided, network.settings((settings or {}).get(network.name, {})), weights)
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -104,32 +94,27 @@ def _decide(
     selected: Sequence[Gpu],
     wanted: str | None,
     memory_bytes: int,
-    purpose: Purpose,
+    weights: Store | StandIn | None,
 ) -> Planned | Obstacle:
-    needs = network.manifest.needs
+    needs, real = network.manifest.needs, isinstance(weights, Store)
     if network.missing_files:
-        return Obstacle(
-            network,
-            OutcomeKind.NOT_AVAILABLE,
-            f"its image is not part of faceorch {__version__} yet{_unfinished(network)}",
-            "update faceorch when it is released (pip install --upgrade faceorch)",
-        )
-    standin = network.folder / "synthetic.py"
-    if purpose is Purpose.SMOKE and load_weights(network) is not None and not standin.is_file():
-        reason = f"it has no stand-in weights: {standin} missing"
-        return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, "update faceorch when it is released")
-    if needs.gpu and not selected and purpose is Purpose.RUN:
-        reason = gpus.reason or "the run was limited to --gpus none"
-        return Obstacle(
-            network, OutcomeKind.NO_GPU, f"needs an NVIDIA GPU: {reason}", "run it on a host with an NVIDIA GPU"
-        )
+        found = f"its image is not part of faceorch {__version__} yet{_unfinished(network)}"
+        remedy = "update faceorch when it is released (pip install --upgrade faceorch)"
+        return _obstacle(network, OutcomeKind.NOT_AVAILABLE, found, remedy)
+    standin = network.stand_in
+    if isinstance(weights, StandIn) and load_weights(network) is not None and not standin.is_file():
+        found, remedy = f"it has no stand-in weights: {standin} missing", "update faceorch when it is released"
+        return _obstacle(network, OutcomeKind.NOT_AVAILABLE, found, remedy)
+    if needs.gpu and not selected and real:
+        found = f"needs an NVIDIA GPU: {gpus.reason or 'the run was limited to --gpus none'}"
+        return _obstacle(network, OutcomeKind.NO_GPU, found, "run it on a host with an NVIDIA GPU")
     base = _base(network, selected if needs.gpu else (), wanted)
     if isinstance(base, Obstacle):
         return base
-    problem = _host_problem(network, base, gpus, selected, memory_bytes, purpose)
+    problem = _host_problem(network, base, gpus, selected, memory_bytes, real=real)
     if problem is not None:
-        return _obstacle(network, problem)
-    not_ready: list[NotReady] = []
+        return Obstacle(network, problem)
+    not_ready: list[Reason] = []
     for runtime in runtimes.values():
         ready = runtime.ready(network, base, gpu=needs.gpu and bool(selected))
         if isinstance(ready, Ready):
@@ -137,16 +122,20 @@ def _decide(
         not_ready.append(ready)
     # When nothing is ready, the preferred runtime of those that the network can use at all says what to do.
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
-    best = (usable or not_ready)[0]
-    return Obstacle(network, OutcomeKind(best.kind), best.reason, best.remedy)
+    return Obstacle(network, (usable or not_ready)[0])
 
 
-def _weigh(planned: Planned, settings: Mapping[str, SettingValue], store: Store) -> Planned | Obstacle:
-    """Add the weights, or say which are not there."""
-    found = check_weights(planned.network, settings, store)
-    if isinstance(found, Lacking):
-        return Obstacle(planned.network, OutcomeKind.MISSING_WEIGHT, found.reason, found.remedy)
-    return replace(planned, weights=found)
+def _weigh(
+    planned: Planned, settings: Mapping[str, SettingValue], weights: Store | StandIn | None
+) -> Planned | Obstacle:
+    """Add where its weights come from, or return what is wrong with them."""
+    network = planned.network
+    if isinstance(weights, StandIn):
+        return replace(planned, weights=weights if network.stand_in.is_file() else NO_WEIGHTS)
+    if weights is None:
+        return planned
+    found = check_weights(network, settings, weights)
+    return Obstacle(network, found) if isinstance(found, Reason) else replace(planned, weights=found)
 
 
 def _base(network: Network, gpus: Sequence[Gpu], wanted: str | None) -> str | Obstacle:
@@ -154,31 +143,31 @@ def _base(network: Network, gpus: Sequence[Gpu], wanted: str | None) -> str | Ob
     names = network.manifest.needs.bases
     if wanted is not None and wanted not in names:
         reason, remedy = f"it has no locks for the base {wanted}", f"its bases: {', '.join(names)}"
-        return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, remedy)
+        return _obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, remedy)
     tried = names if wanted is None else [wanted]
     problem = kernel_problem(tried, gpus, forced=wanted is not None)
     if problem is not None:
-        return _obstacle(network, problem)
+        return Obstacle(network, problem)
     chosen = choose_base(tried, gpus)
     assert chosen is not None  # or there would be a problem
     return chosen.name
 
 
 def _host_problem(
-    network: Network, base: str, gpus: Gpus, selected: Sequence[Gpu], memory_bytes: int, purpose: Purpose
-) -> Problem | None:
+    network: Network, base: str, gpus: Gpus, selected: Sequence[Gpu], memory_bytes: int, *, real: bool
+) -> Reason | None:
     """Return what of this host keeps `network` from running on `base`."""
     needs = network.manifest.needs
-    if purpose is not Purpose.RUN:  # stand-ins need neither the memory of the true models nor, on the CPU, a driver
+    if not real:  # stand-ins need neither the memory of the true models nor, on the CPU, a driver
         return driver_problem(gpus.driver, load_bases()[base]) if needs.gpu and selected else None
-    found: list[Problem | None] = [ram_problem(memory_bytes, needs.ram_gb)]
+    found: list[Reason | None] = [ram_problem(memory_bytes, needs.ram_gb)]
     if needs.gpu:
         found = [driver_problem(gpus.driver, load_bases()[base]), vram_problem(selected, needs.vram_gb), *found]
     return next((problem for problem in found if problem is not None), None)
 
 
-def _obstacle(network: Network, problem: Problem) -> Obstacle:
-    return Obstacle(network, problem.kind, problem.reason, problem.remedy)
+def _obstacle(network: Network, kind: OutcomeKind, found: str, remedy: str) -> Obstacle:
+    return Obstacle(network, Reason(kind=kind, found=found, remedy=remedy))
 
 
 def _unfinished(network: Network) -> str:
@@ -191,10 +180,30 @@ def demand(plan: Plan, named: Sequence[str]) -> None:
     """Raise `CannotRun` when a named network cannot run, or when nothing can."""
     missing = [o for o in plan.obstacles if o.network.name in named]
     if missing:
-        raise CannotRun("; ".join(f"{o.network.name} cannot run here: {o.reason}" for o in missing), missing[0].remedy)
+        reasons = "; ".join(f"{o.network.name} cannot run here: {o.reason.text}" for o in missing)
+        raise CannotRun(reasons, missing[0].reason.remedy)
     if not plan.planned:
-        reasons = "; ".join(f"{o.network.name}: {o.reason}" for o in plan.obstacles)
-        raise CannotRun(f"no network can run here: {reasons}", plan.obstacles[0].remedy if plan.obstacles else "")
+        reasons = "; ".join(f"{o.network.name}: {o.reason.text}" for o in plan.obstacles)
+        raise CannotRun(
+            f"no network can run here: {reasons}", plan.obstacles[0].reason.remedy if plan.obstacles else ""
+        )
+
+
+def without_too_short(plan: Plan, clip_s: float, named: Sequence[str]) -> Plan:
+    """Turn networks that need a longer clip into obstacles; refuse when the user named one of them."""
+    fitting: list[Planned] = []
+    obstacles = list(plan.obstacles)
+    for planned in plan.planned:
+        needed_s = planned.network.manifest.needs.shortest_clip_s
+        if clip_s >= needed_s:
+            fitting.append(planned)
+            continue
+        reason = f"the clip lasts {clip_s:.2f} s, {planned.network.name} needs {needed_s:g} s"
+        if planned.network.name in named:
+            raise InputError(reason, "use a longer clip")
+        why = Reason(kind=OutcomeKind.BAD_INPUT, found=reason, remedy="use a longer clip")
+        obstacles.append(Obstacle(planned.network, why))
+    return Plan(tuple(fitting), tuple(obstacles))
 
 
 def select_gpus(wanted: str, gpus: Gpus) -> tuple[Gpu, ...]:

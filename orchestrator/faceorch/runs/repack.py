@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from pathlib import Path
 from faceorch.errors import WeightsError
 from faceorch.files import sha256_of
 from faceorch.owner import Owner
+from faceorch.runs.attempt import attempt
+from faceorch.runs.events import Event
 from faceorch.runs.joblog import JobLog
-from faceorch.runs.outcome import Failure, Transcript, explain_exit
 from faceorch.runs.plan import Planned
 from faceorch.runtimes import Launch, Preparing
 from faceorch.weights.manifest import File, load_weights
@@ -88,24 +88,19 @@ def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Ca
         weights=store.view(plan.network.name),
         task={"op": "convert", "files": task},
     )
-    transcript = Transcript(time.monotonic())
     with JobLog(out.parent, 1) as log:
-        with plan.runtime.start(launch) as process:
-            while (piece := process.output.get()) is not None:
-                for event in log.feed(*piece):
-                    transcript.add(event, time.monotonic())
-            ended = process.wait()
+        made = attempt(plan.runtime, launch, log=log, tell=_ignore)
         log.flush()
         for text in log.tail():
             line(text)
-    if transcript.error is not None:
-        failure: Failure | None = Failure.from_runner(transcript.error, plan.network)
-    elif transcript.done:
-        failure = None
-    else:
-        failure = explain_exit(ended, plan.network, in_container=plan.runtime.name == "docker")
-    if failure is not None:
-        raise WeightsError(f"{plan.network.name} cannot be converted: {failure.reason}", failure.remedy)
+    if made.interrupted:
+        raise KeyboardInterrupt
+    if made.failure is not None:
+        raise WeightsError(f"{plan.network.name} cannot be converted: {made.failure.text}", made.failure.remedy)
+
+
+def _ignore(event: Event) -> None:
+    """Take no notice: its lines are shown when it has ended."""
 
 
 def _keep(network: str, store: Store, file: File, out: Path) -> Repacked:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
+from faceorch.record.reason import Reason
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import Target
 from faceorch.telemetry.watch import Probe
@@ -30,15 +31,6 @@ class Ready:
     python: str | None = None
     prepared: bool = True
     note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotReady:
-    """A network cannot run in a runtime: why, and what to do."""
-
-    kind: str
-    reason: str
-    remedy: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +130,8 @@ class Runtime(Protocol):
     def elsewhere(self) -> str:
         """Why this machine's GPUs say nothing about the runners; empty when they run on this machine."""
 
-    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
-        """Say whether `network` could run here on `base` now (or after `prepare`), without changing anything.
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
+        """Return whether `network` could run here on `base` now (or after `prepare`), without changing anything.
 
         `gpu`: it will be given GPUs.
         """

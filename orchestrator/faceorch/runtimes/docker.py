@@ -26,8 +26,10 @@ from faceorch.images import recipe as images
 from faceorch.needs import architecture_problem, engine_problem
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
-from faceorch.record.run import Engine, OutcomeKind
-from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.record.run import Engine
+from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready, Running, Stream
 from faceorch.telemetry.container import CgroupProbe, ContainerProbe
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
@@ -55,17 +57,17 @@ class DockerRuntime:
         self._given = dict(given or {})
 
     @cached_property
-    def _engine(self) -> APIClient | NotReady:
+    def _engine(self) -> APIClient | Reason:
         try:
             return connect()
         except EngineError as error:
-            return NotReady(kind=OutcomeKind.NO_ENGINE, reason=error.message, remedy=error.remedy)
+            return Reason(kind=OutcomeKind.NO_ENGINE, found=error.message, remedy=error.remedy)
 
     @cached_property
     def _api(self) -> APIClient:
         engine = self._engine
-        if isinstance(engine, NotReady):
-            raise EngineError(engine.reason, engine.remedy)
+        if isinstance(engine, Reason):
+            raise EngineError(engine.text, engine.remedy)
         return engine
 
     @cached_property
@@ -89,21 +91,21 @@ class DockerRuntime:
     @property
     def facts(self) -> Engine | None:
         """What the record says about the engine; None when there is none."""
-        if isinstance(self._engine, NotReady):
+        if isinstance(self._engine, Reason):
             return None
         return Engine(name=self._facts.name, version=self._facts.version, api=self._facts.api)
 
-    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
         """Say whether the engine is there, can give GPUs where they are wanted, and has a current image on `base`."""
-        if isinstance(self._engine, NotReady):
+        if isinstance(self._engine, Reason):
             return self._engine
         problem = engine_problem(self._facts)
         if gpu:
             problem = problem or architecture_problem(self._facts.architecture)
         if problem is not None:
-            return NotReady(kind=problem.kind, reason=problem.reason, remedy=problem.remedy)
+            return problem
         if gpu and self._access.route is None:
-            return NotReady(kind=OutcomeKind.NO_GPU_ACCESS, reason=self._access.reason, remedy=self._access.remedy)
+            return Reason(kind=OutcomeKind.NO_GPU_ACCESS, found=self._access.reason, remedy=self._access.remedy)
         if network.name in self._given:
             return self._ready_given(network.name)
         own = [image for image in self._images if image.network == network.name and image.base == base]
@@ -114,18 +116,18 @@ class DockerRuntime:
         remedy = f"faceorch build {network.name}"
         if len(network.manifest.needs.bases) > 1:
             reason, remedy = f"{reason} (base {base})", f"{remedy} --base {base}"
-        return NotReady(kind=OutcomeKind.NOT_BUILT, reason=reason, remedy=remedy)
+        return Reason(kind=OutcomeKind.NOT_BUILT, found=reason, remedy=remedy)
 
-    def _ready_given(self, name: str) -> Ready | NotReady:
+    def _ready_given(self, name: str) -> Ready | Reason:
         import docker.errors
 
         reference = self._given[name]
         try:
             found = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
         except docker.errors.APIError:  # also for what is no reference at all
-            return NotReady(
+            return Reason(
                 kind=OutcomeKind.NOT_BUILT,
-                reason=f"the engine has no image {reference}",
+                found=f"the engine has no image {reference}",
                 remedy=f"docker pull {reference}, or mend --use-image",
             )
         return Ready(identity=str(found["Id"]), name=reference, given=True, note="image given by the user")
@@ -195,7 +197,7 @@ class DockerRuntime:
 
     def running(self) -> list[Running]:
         """Return the containers of ours that run now, the oldest first."""
-        if isinstance(self._engine, NotReady):
+        if isinstance(self._engine, Reason):
             return []
         found = []
         for entry in self._api.containers(filters={"label": f"{images.LABEL}.run"}):
@@ -216,7 +218,7 @@ class DockerRuntime:
 
     def sweep(self) -> list[str]:
         """Remove the containers of dead owners, and only those that carry our labels."""
-        if isinstance(self._engine, NotReady):
+        if isinstance(self._engine, Reason):
             return []
 
         removed = []

@@ -25,8 +25,9 @@ from faceorch.files import write_atomically
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.paths import docker_folder, home
-from faceorch.record.run import OutcomeKind
-from faceorch.runtimes import Exit, Launch, NotReady, Preparing, Process, Ready, Running, Stream
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready, Running, Stream
 from faceorch.telemetry.processes import ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target
 
@@ -45,14 +46,14 @@ class VenvRuntime:
     def __init__(self, given: Mapping[str, Path] | None = None) -> None:
         self._given = dict(given or {})
 
-    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
         """Say whether `network` can run on this host, in an environment that may still have to be built."""
         if network.name in self._given:
             return _given(self._given[network.name])
         if "venv" not in network.manifest.needs.runtimes:
-            return NotReady(
+            return Reason(
                 kind=OutcomeKind.NO_ENGINE,
-                reason=f"{network.manifest.title} runs only in a container",
+                found=f"{network.manifest.title} runs only in a container",
                 remedy="install Docker, then: faceorch build " + network.name,
             )
         identity, folder = _identity(network, base), environment_folder(network, base)
@@ -137,17 +138,17 @@ class VenvRuntime:
         return removed
 
 
-def _given(python: Path) -> Ready | NotReady:
+def _given(python: Path) -> Ready | Reason:
     if not (python.is_file() and os.access(python, os.X_OK)):
-        return NotReady(
+        return Reason(
             kind=OutcomeKind.NO_PYTHON,
-            reason=f"{python} is not a Python interpreter",
+            found=f"{python} is not a Python interpreter",
             remedy="give the path of the interpreter itself, such as env/bin/python",
         )
     found = proc.run([str(python), "-c", "import platform; print(platform.python_version())"])
     if found.code != 0 or not found.tail:
         last = found.tail[-1] if found.tail else "no output"
-        return NotReady(kind=OutcomeKind.NO_PYTHON, reason=f"{python} does not start: {last}", remedy="mend it")
+        return Reason(kind=OutcomeKind.NO_PYTHON, found=f"{python} does not start: {last}", remedy="mend it")
     # Not resolved: the interpreter of a virtual environment is a link, and resolving it leaves the environment.
     path = str(python.absolute())
     return Ready(identity=path, name=path, given=True, python=found.tail[-1], note="environment given by the user")

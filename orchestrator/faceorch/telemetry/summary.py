@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from faceorch.record.run import ForeignProcess, Gpu, GpuUse, Job, Measured, Sampled
+from msgspec import structs
+
+from faceorch.record.run import ForeignProcess, Gpu, GpuUse, Measured, Sampled
 from faceorch.telemetry.attribution import Attribution, Energy, attribute, energy, growth
 from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 
@@ -32,12 +34,13 @@ _DEVICE = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prices:
-    """What a kilowatt-hour and an hour of one GPU cost; None where the user did not say."""
+class Figures:
+    """What a job used, for its record."""
 
-    per_kwh: float | None = None
-    per_gpu_hour: float | None = None
-    currency: str = ""
+    metrics: dict[str, Measured]
+    sampled: dict[str, Sampled]
+    gpus: list[GpuUse]
+    notes: list[str]
 
 
 def attributions(seen: Watched) -> dict[str, Attribution]:
@@ -55,21 +58,34 @@ def attributions(seen: Watched) -> dict[str, Attribution]:
     }
 
 
-def fill(job: Job, seen: Watched, shares: Mapping[str, Attribution], gpus: Sequence[Gpu], prices: Prices) -> None:
-    """Write everything that was seen into `job`, whose times, video and runner's metrics are already there."""
+def summarise(
+    seen: Watched,
+    shares: Mapping[str, Attribution],
+    gpus: Sequence[Gpu],
+    *,
+    reported: Mapping[str, Measured],
+    video_s: float | None,
+) -> Figures:
+    """Return the figures of a job: `reported` are the runner's own, `video_s` is the length of its video, if any."""
     window = animate_window(seen)
     known = {gpu.uuid: gpu for gpu in gpus}
-    job.gpus = [_gpu_use(seen, uuid, share, known, window) for uuid, share in shares.items()]
-    if len(job.gpus) == 1:
-        job.gpus[0].vram_peak_bytes = _or_allocator(job.gpus[0].vram_peak_bytes, job)
-    metrics = job.metrics
-    metrics["vram_peak_bytes"] = _or_allocator(_vram_peak(seen, shares), job)
-    metrics["energy_wh"] = _total([use.energy_wh for use in job.gpus], "Wh", seen.no_gpu or "no sample was taken")
-    metrics["energy_wh_per_video_s"] = _per_video_second(metrics["energy_wh"], job)
-    metrics.update(_costs(job, prices, seen))
-    metrics.update(_usage_totals(seen))
-    job.sampled = _usage_sampled(seen, window)
-    job.notes += [f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures]
+    used = [_gpu_use(seen, uuid, share, known, window) for uuid, share in shares.items()]
+    if len(used) == 1:
+        peak = _or_allocator(used[0].vram_peak_bytes, reported)
+        used = [structs.replace(used[0], vram_peak_bytes=peak)]
+    total = _total([use.energy_wh for use in used], "Wh", seen.no_gpu or "no sample was taken")
+    return Figures(
+        metrics={
+            **reported,
+            "vram_peak_bytes": _or_allocator(_vram_peak(seen, shares), reported),
+            "energy_wh": total,
+            "energy_wh_per_video_s": _per_video_second(total, video_s),
+            **_usage_totals(seen),
+        },
+        sampled=_usage_sampled(seen, window),
+        gpus=used,
+        notes=[f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures],
+    )
 
 
 def animate_window(seen: Watched) -> tuple[float, float] | None:
@@ -136,9 +152,9 @@ def _vram_peak(seen: Watched, shares: Mapping[str, Attribution]) -> Measured:
     return Measured(value=max(moments.values()), unit="bytes", method=worst.method, note=worst.note)
 
 
-def _or_allocator(peak: Measured, job: Job) -> Measured:
+def _or_allocator(peak: Measured, reported: Mapping[str, Measured]) -> Measured:
     """Fall back on what the runner's own allocator says, which leaves out what CUDA itself takes."""
-    inside = job.metrics.get("torch_peak_reserved_bytes")
+    inside = reported.get("torch_peak_reserved_bytes")
     if peak.value is not None or inside is None or not inside.value:
         return peak
     note = f"torch's reserved memory, without CUDA's own: {peak.note}"
@@ -156,45 +172,13 @@ def _total(parts: Sequence[Measured], unit: str, nothing: str) -> Measured:
     return Measured(value=value, unit=unit, method=worst.method, note=worst.note)
 
 
-def _per_video_second(total: Measured, job: Job) -> Measured:
+def _per_video_second(total: Measured, video_s: float | None) -> Measured:
     unit = "Wh/s"
     if total.value is None:
         return _nothing(unit, total.note)
-    if job.video is None or not job.video.duration_s:
+    if not video_s:
         return _nothing(unit, "there is no video")
-    return Measured(value=total.value / job.video.duration_s, unit=unit, method=total.method, note=total.note)
-
-
-def _costs(job: Job, prices: Prices, seen: Watched) -> dict[str, Measured]:
-    """Return what the job cost, for each price that is known."""
-    costs: dict[str, Measured] = {}
-    unit = prices.currency or "of the price"
-    used = job.metrics["energy_wh"]
-    if prices.per_kwh is not None:
-        costs["energy_cost"] = (
-            _nothing(unit, used.note)
-            if used.value is None
-            else Measured(
-                value=used.value / 1000 * prices.per_kwh,
-                unit=unit,
-                method=used.method,
-                note=f"{prices.per_kwh:g} per kWh of the GPU; the rest of the machine is not counted",
-            )
-        )
-    if prices.per_gpu_hour is not None:
-        count = len(job.gpus)
-        seconds = seen.ended_s - seen.begun_s
-        costs["gpu_time_cost"] = (
-            Measured(
-                value=seconds / 3600 * count * prices.per_gpu_hour,
-                unit=unit,
-                method="wall_clock",
-                note=f"{prices.per_gpu_hour:g} per hour of each GPU, from start to stop",
-            )
-            if count
-            else _nothing(unit, seen.no_gpu or "no sample was taken")
-        )
-    return costs
+    return Measured(value=total.value / video_s, unit=unit, method=total.method, note=total.note)
 
 
 def _usage_totals(seen: Watched) -> dict[str, Measured]:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from faceorch.errors import OutputError, WeightsError
 from faceorch.weights.adopt import Folder
-from faceorch.weights.check import gigabytes
 from faceorch.weights.download import Download, Got, Patience, Stopped, StoreFull, disk_error
 from faceorch.weights.identify import describe_wrong
 from faceorch.weights.manifest import File
 from faceorch.weights.remote import Stated, ask_hub, make_remote, offline
 from faceorch.weights.store import Seen, State, Store
+from faceorch.words import size
 
 if TYPE_CHECKING:
     import requests
@@ -146,7 +146,7 @@ def _check_space(tasks: Sequence[Task], store: Store) -> None:
     free = shutil.disk_usage(store.root).free
     if missing and needed + _SPARE_BYTES > free:
         raise WeightsError(
-            f"{store.root} has {gigabytes(free)} free, {gigabytes(needed + _SPARE_BYTES)} needed "
+            f"{store.root} has {size(free)} free, {size(needed + _SPARE_BYTES)} needed "
             f"for {len(missing)} file{'' if len(missing) == 1 else 's'}",
             "free some (faceorch weights rm), choose another --dir, or name fewer networks",
         )

@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import TransferSpeedColumn as Rate
 
-from faceorch.weights.check import gigabytes
 from faceorch.weights.pull import PullObserver, Task
+from faceorch.words import size
 
 _PLAIN_STEP_S = 10.0
 
@@ -40,7 +40,7 @@ def make_pull_observer(*, as_json: bool, quiet: bool) -> PullDisplay:
 def _wanted(tasks: Sequence[Task]) -> str:
     missing = [task for task in tasks if not task.ready]
     there = f"{len(tasks) - len(missing)} of {len(tasks)} files are there"
-    return f"{there}; {gigabytes(sum(t.file.size for t in missing))} to bring" if missing else there
+    return f"{there}; {size(sum(t.file.size for t in missing))} to bring" if missing else there
 
 
 class _Plain(PullDisplay):
@@ -68,7 +68,7 @@ class _Plain(PullDisplay):
             self._said_s = now_s
             rate = self._done / (now_s - self._begun_s)
             left = f", {max(0, self._total - self._done) / rate:.0f} s left" if rate > 0 else ""
-            self._say(f"{gigabytes(self._done)} of {gigabytes(self._total)}, {rate / 1e6:.1f} MB/s{left}")
+            self._say(f"{size(self._done)} of {size(self._total)}, {rate / 1e6:.1f} MB/s{left}")
 
     def note(self, task: Task, text: str) -> None:
         self._say(f"{task.name}: {text}")

@@ -10,8 +10,22 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from faceorch.cli.show.plain import MARKS, Display, Progress, closing_lines, duration, outcome_line
-from faceorch.record.run import Job, JobStatus, Run
+from faceorch.cli.show import Display
+from faceorch.cli.show.lines import MARKS, Progress, closing_lines, outcome_line
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import Job, Run
+from faceorch.runs.events import (
+    Event,
+    JobEnded,
+    JobStarted,
+    Noted,
+    Progressed,
+    RepetitionStarted,
+    RunEnded,
+    RunStarted,
+    StageStarted,
+)
+from faceorch.words import duration
 
 
 class LiveTable(Display):
@@ -20,7 +34,7 @@ class LiveTable(Display):
     def __init__(self, console: Console | None = None) -> None:
         # NO_COLOR is honoured by rich.
         self._console = console = console or Console(highlight=False, soft_wrap=True)
-        self._jobs: list[Job] = []
+        self._run: Run | None = None
         self._current: str | None = None
         self._turn = ""
         self._state = Progress()
@@ -37,7 +51,7 @@ class LiveTable(Display):
 
     def _lines(self) -> Text:
         """Return one line per network; what does not fit is cut at its end, never at its beginning."""
-        rows = [self._row(job) for job in self._jobs]
+        rows = [self._row(job) for job in (self._run.jobs if self._run is not None else ())]
         widths = [max((len(row[column][0]) for row in rows), default=0) for column in range(4)]
         lines = []
         for row in rows:
@@ -70,33 +84,31 @@ class LiveTable(Display):
             case _:
                 return [name, ("waiting", "dim"), ("", ""), ("", ""), ("", "")]
 
-    def run_started(self, run: Run) -> None:
-        self._jobs = run.jobs
-        self._live.start()
+    def __call__(self, event: Event) -> None:
+        """Show `event` in the table, or above it."""
+        match event:
+            case RunStarted():
+                self._run = event.run
+                self._live.start()
+            case JobStarted():
+                self._current, self._state, self._turn = event.network, Progress(), ""
+            case RepetitionStarted():
+                self._turn = f"{event.name}: "
+            case StageStarted():
+                self._state.enter(f"{self._turn}{event.name}")
+            case Progressed():
+                self._state.count(event.done, event.total, event.unit)
+            case Noted() if event.network:
+                self._state.note = event.text
+            case Noted():
+                self._console.print(escape(event.text))
+            case JobEnded():
+                self._current = None
+                self._live.refresh()
+            case RunEnded():
+                self._end(event.run, Path(event.folder))
 
-    def job_started(self, job: Job) -> None:
-        self._current, self._state, self._turn = job.network, Progress(), ""
-
-    def repetition(self, network: str, name: str) -> None:
-        self._turn = f"{name}: "
-
-    def stage(self, network: str, name: str) -> None:
-        self._state.enter(f"{self._turn}{name}")
-
-    def progress(self, network: str, done: int, total: int, unit: str) -> None:
-        self._state.count(done, total, unit)
-
-    def note(self, network: str, text: str) -> None:
-        if network:
-            self._state.note = text
-        else:
-            self._console.print(escape(text))
-
-    def job_ended(self, job: Job) -> None:
-        self._current = None
-        self._live.refresh()
-
-    def run_ended(self, run: Run, folder: Path) -> None:
+    def _end(self, run: Run, folder: Path) -> None:
         self._current = None
         self._live.stop()
         for job in run.jobs:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import wave
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+from faceorch.comparison import compare
 from faceorch.errors import CannotRun
 from faceorch.media import BrokenVideo, VideoInfo
-from faceorch.networks.discover import SettingValue, load_networks
+from faceorch.networks.discover import load_networks
 from faceorch.paths import assets_folder
-from faceorch.record.run import Job, Run, RunFolder
-from faceorch.runs.events import Observer
-from faceorch.runs.start import Request, RuntimeChoice, start_run
+from faceorch.record.folder import RunFolder
+from faceorch.record.request import Request, StandIn
+from faceorch.record.run import Job, Run
+from faceorch.runs.events import Listener
 from faceorch.telemetry.nvml import read_gpus
 from faceorch_runner.video import SYNTHETIC_TITLE
 
@@ -28,57 +29,26 @@ _LEAST_PEAK = 0.01
 _SHORT_S, _WHOLE_S = 2.0, 15.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SmokeRequest:
-    """What the user asked for; `device` is auto (a GPU where there is one), cpu or cuda.
+def smoke(stand_in: StandIn, out: Path, tell: Listener, **options: Any) -> RunFolder:
+    """Run networks on stand-in weights, the bundled portrait and its clip; return the finished run folder.
 
-    Without `seconds`, the clip is two seconds long, or the whole 15 when `full` weights make it a measurement.
+    `options` are those of a `Request`. Without `seconds`, the clip is two seconds long, or the whole 15 when full
+    weights make it a measurement.
     """
-
-    networks: tuple[str, ...] = ()
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    full: bool = False
-    seconds: float | None = None
-    runtime: RuntimeChoice = "auto"
-    gpus: str = "all"
-    base: str | None = None
-    seed: int = 0
-    settings: Mapping[str, Mapping[str, SettingValue]] = field(default_factory=dict)
-    out: Path = Path("results")
-    timeout_s: float | None = None
-    pythons: Mapping[str, Path] = field(default_factory=dict)
-    images: Mapping[str, str] = field(default_factory=dict)
-    command: tuple[str, ...] = ()
-
-
-def smoke(request: SmokeRequest, observer: Observer) -> RunFolder:
-    """Run the networks on stand-in weights and the bundled portrait; return the finished run folder."""
-    if request.device == "cuda" and not (gpus := read_gpus()).gpus:
+    if stand_in.device == "cuda" and not (gpus := read_gpus()).gpus:
         raise CannotRun(f"--device cuda needs an NVIDIA GPU: {gpus.reason}", "--device cpu")
     with tempfile.TemporaryDirectory(prefix="faceorch-smoke-") as name:
         clip = Path(name) / "smoke.wav"
-        _cut(assets_folder() / "clip.wav", clip, request.seconds or (_WHOLE_S if request.full else _SHORT_S))
-        return start_run(
-            Request(
-                image=assets_folder() / "face.png",
-                audio=clip,
-                networks=request.networks,
-                runtime=request.runtime,
-                gpus="none" if request.device == "cpu" else request.gpus,
-                base=request.base,
-                seed=request.seed,
-                settings=request.settings,
-                out=request.out,
-                timeout_s=request.timeout_s,
-                pythons=request.pythons,
-                images=request.images,
-                check_face=False,
-                command=request.command,
-                synthetic="full" if request.full else "tiny",
-            ),
-            observer,
-            check_video,
+        whole_s = _WHOLE_S if stand_in.size == "full" else _SHORT_S
+        _cut(assets_folder() / "clip.wav", clip, stand_in.seconds or whole_s)
+        request = Request(
+            portrait=os.fspath(assets_folder() / "face.png"),
+            clip=os.fspath(clip),
+            check_face=False,
+            stand_in=stand_in,
+            **options,
         )
+        return compare(request, out, tell, check=check_video)
 
 
 def _cut(source: Path, target: Path, seconds: float) -> None:

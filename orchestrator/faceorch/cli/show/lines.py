@@ -1,0 +1,80 @@
+"""What every display says alike: how far a job is, how it ended, and how to go on after the run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from pathlib import Path
+
+from faceorch.record.kinds import JobStatus, RunStatus
+from faceorch.record.run import Job, Run
+from faceorch.words import duration
+
+MARKS = {JobStatus.DONE: "done", JobStatus.FAILED: "FAILED", JobStatus.SKIPPED: "skipped"}
+
+
+class Progress:
+    """Where the current job is, and how long the current stage may still take."""
+
+    def __init__(self) -> None:
+        self.begun_s = time.monotonic()
+        self.stage = "start"
+        self.note = ""
+        self.done = self.total = 0
+        self.unit = ""
+        self._counting_since_s = self.begun_s
+        self._first = 0
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage."""
+        self.stage, self.note, self.done, self.total = stage, "", 0, 0
+        self._first, self._counting_since_s = 0, time.monotonic()
+
+    def count(self, done: int, total: int, unit: str) -> None:
+        """Take how much of the stage is done."""
+        if self.total == 0:  # the first count: what came before it was preparation of this stage
+            self._first, self._counting_since_s = done, time.monotonic()
+        self.done, self.total, self.unit = done, total, unit
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the job began."""
+        return time.monotonic() - self.begun_s
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left in this stage at the pace so far; None while nobody knows."""
+        finished = self.done - self._first
+        if finished <= 0 or self.total <= 0:
+            return None
+        return (time.monotonic() - self._counting_since_s) / finished * max(0, self.total - self.done)
+
+    @property
+    def counts(self) -> str:
+        """How much is done, in words."""
+        return f"{self.done}/{self.total} {self.unit}" if self.total else ""
+
+
+def outcome_line(job: Job) -> str:
+    """Return one line on how a job ended."""
+    if job.status is JobStatus.DONE and job.video is not None:
+        pace = "" if job.compute_s_per_video_s is None else f", {job.compute_s_per_video_s:.2f} s per second of video"
+        size = f"{job.video.width}x{job.video.height}, {job.video.fps:g} fps"
+        return f"{job.video.file} ({size}) in {duration(job.times.total_s)}{pace}"
+    if job.reason is None:
+        return "not finished"
+    return f"{job.reason.text} -> {job.reason.remedy}" if job.reason.remedy else job.reason.text
+
+
+def closing_lines(run: Run, folder: Path) -> list[str]:
+    """Return what to mind, where the videos and the report are, and how to go on."""
+    path = os.path.relpath(folder)
+    lines = [f"{job.network}: mind: {note}" for job in run.jobs for note in job.notes if not run.synthetic]
+    lines += [f"videos: {path}", f"report: {path}/report.html"]
+    if run.synthetic:
+        lines += [f"{job.network}: {note}" for job in run.jobs for note in job.notes if note.startswith("checked: ")]
+        lines.append("synthetic: these videos show that the code runs, not what the networks can do")
+    elif run.status is RunStatus.INTERRUPTED:
+        lines.append(f"interrupted; finish it with: faceorch run --resume {shlex.quote(path)}")
+    return lines

@@ -1,0 +1,62 @@
+"""A whole comparison, as whoever asks for one wants it: the run executed, and its report written."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from faceorch import media, report
+from faceorch.record.folder import RunFolder
+from faceorch.record.kinds import RunStatus
+from faceorch.record.request import Request
+from faceorch.runs.events import Listener, RunEnded
+from faceorch.runs.execute import execute
+from faceorch.runs.job import Check
+from faceorch.runs.resume import resume_run
+from faceorch.runs.start import Started, start_run
+
+_STARTED_S = 0.5  # a container takes a fifth of a second to start
+
+
+def compare(
+    request: Request, out: Path, tell: Listener, *, check: Check | None = None, reading: media.Reading | None = None
+) -> RunFolder:
+    """Do everything that `request` asks for, in a new folder below `out`; return the finished run folder.
+
+    `check` sees every finished video; `reading` is that of the request's inputs, when it has been begun already.
+    Raises `UserError` for whatever the user can mend, before anything is started or left behind; on
+    `KeyboardInterrupt` the folder is complete and says how to go on.
+    """
+    return _finish(start_run(request, out, reading), tell, check)
+
+
+def resume(
+    path: Path,
+    tell: Listener,
+    *,
+    timeout_s: float | None = None,
+    pythons: Mapping[str, str] | None = None,
+    use_images: Mapping[str, str] | None = None,
+) -> RunFolder:
+    """Do what is missing in an earlier run; return its finished folder."""
+    started = resume_run(path, tell, timeout_s=timeout_s, pythons=pythons, use_images=use_images)
+    return _finish(started, tell, None)
+
+
+def _finish(started: Started, tell: Listener, check: Check | None) -> RunFolder:
+    """Execute, and write the report, also when the run was interrupted."""
+    folder = started.folder
+    # Once the first runner is at work there is nothing to do here but wait; before, this would hold it up.
+    compiling = threading.Timer(_STARTED_S, report.templates)
+    compiling.daemon = True
+    compiling.start()
+    try:
+        execute(started, tell, check)
+    finally:
+        compiling.cancel()
+        if folder.run.status is not RunStatus.RUNNING:
+            report.write_report(folder)
+            tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
+    return folder

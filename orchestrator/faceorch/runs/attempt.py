@@ -1,0 +1,200 @@
+"""One start of a runner, from the request to its end, as a value: the same for jobs, stand-in weights and repacking."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from faceorch.errors import UserError
+from faceorch.media import BrokenVideo
+from faceorch.record.folder import now
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.record.run import Video
+from faceorch.runs.events import Listener, Progressed, StageStarted
+from faceorch.runs.joblog import JobLog
+from faceorch.runs.outcome import explain_error, explain_exit, explain_timeout
+from faceorch.runs.transcript import Transcript
+from faceorch.runtimes import Exit, Launch, Process, Runtime
+from faceorch.telemetry.attribution import Attribution
+from faceorch.telemetry.samples import Watched
+from faceorch.telemetry.summary import attributions
+from faceorch.telemetry.watch import Watch
+from faceorch_runner import Event, EventKind
+
+_DRAIN = b'{"op":"drain"}\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a runner made, taken out of its folder and checked; `notes` are remarks about it."""
+
+    video: Video
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """How one start of a runner went.
+
+    `ended_s` is the `time.monotonic()` at which its output had ended, `total_s` the seconds from the request to start
+    it until it was gone. `failure` is None when it has done what it was asked for; `interrupted`: the user ended it.
+    """
+
+    started: datetime
+    transcript: Transcript
+    ended_s: float
+    total_s: float | None = None
+    exit: Exit | None = None
+    seen: Watched | None = None
+    shares: Mapping[str, Attribution] = field(default_factory=dict)
+    video: Video | None = None
+    notes: tuple[str, ...] = ()
+    failure: Reason | None = None
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int | None:
+        """The runner's exit code; None when nobody knows."""
+        return None if self.exit is None else self.exit.code
+
+
+def attempt(
+    runtime: Runtime,
+    launch: Launch,
+    *,
+    log: JobLog,
+    tell: Listener,
+    timeout_s: float | None = None,
+    watch: Watch | None = None,
+    collect: Callable[[], Collected] | None = None,
+) -> Attempt:
+    """Start a runner, follow it to its end, and return how it went; nothing of it is left running on any path.
+
+    `watch` looks at it meanwhile; `collect` takes what it made once it has said that it is done.
+    """
+    started = now()
+    following = _Following(launch, log, tell, watch, timeout_s)
+    failure: Reason | None = None
+    interrupted = False
+    made: Collected | None = None
+    try:
+        following.run(runtime)
+        log.flush()
+        failure = following.failure(in_container=runtime.name == "docker")
+        if failure is None and collect is not None:
+            made = collect()
+    except KeyboardInterrupt:
+        interrupted = True
+    except BrokenVideo as error:
+        found = f"its video cannot be used: {error}"
+        failure = Reason(kind=OutcomeKind.BROKEN_VIDEO, found=found, remedy="see its log")
+    except UserError as error:
+        log.write_line(f"faceorch: {error.message}")
+        failure = Reason(kind=OutcomeKind.START_FAILED, found=error.message, remedy=error.remedy)
+    seen = None if watch is None else watch.seen
+    return Attempt(
+        started=started,
+        transcript=following.transcript,
+        ended_s=following.ended_s,
+        total_s=following.total_s,
+        exit=following.exit,
+        seen=seen,
+        shares={} if seen is None else attributions(seen),
+        video=None if made is None else made.video,
+        notes=(*following.notes(failure), *(made.notes if made is not None else ())),
+        failure=failure,
+        interrupted=interrupted,
+    )
+
+
+class _Following:
+    """Follows one runner."""
+
+    def __init__(
+        self, launch: Launch, log: JobLog, tell: Listener, watch: Watch | None, timeout_s: float | None
+    ) -> None:
+        self._launch, self._log, self._tell, self._watch = launch, log, tell, watch
+        self._timeout_s, self._timed_out = timeout_s, False
+        self.transcript = Transcript(time.monotonic())
+        self.ended_s = self.transcript.begun_s
+        self.total_s: float | None = None
+        self.exit: Exit | None = None
+
+    def run(self, runtime: Runtime) -> None:
+        """Start it and take in what it says, until it is gone."""
+        watch = self._watch
+        with watch if watch is not None else contextlib.nullcontext():
+            self.transcript = Transcript(time.monotonic())
+            self.ended_s = self.transcript.begun_s
+            with (
+                runtime.start(self._launch) as process,
+                watch.following(process) if watch is not None else contextlib.nullcontext(),
+            ):
+                process.send(_DRAIN)
+                self._listen(process)
+            self.total_s = time.monotonic() - self.transcript.begun_s
+
+    def _listen(self, process: Process) -> None:
+        """Follow its output to its end, or end it when its time is over."""
+        deadline_s = None if self._timeout_s is None else time.monotonic() + self._timeout_s
+        while True:
+            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+            try:
+                piece = process.output.get(timeout=left_s)
+            except queue.Empty:
+                self._timed_out, deadline_s = True, None
+                process.stop()
+                continue
+            if piece is None:
+                break
+            for event in self._log.feed(*piece):
+                self._hear(event)
+        self.exit = process.wait()
+        self.ended_s = time.monotonic()
+
+    def _hear(self, event: Event) -> None:
+        heard_s = time.monotonic()
+        self.transcript.add(event, heard_s)
+        network, data = self._launch.network.name, event.data
+        if self._watch is not None and event.kind in (EventKind.STAGE, EventKind.DONE, EventKind.ERROR):
+            self._watch.mark(str(data.get("name", "")) if event.kind is EventKind.STAGE else "", heard_s)
+        if event.kind is EventKind.STAGE:
+            self._tell(StageStarted(network=network, name=str(data.get("name", "?"))))
+        elif event.kind is EventKind.PROGRESS:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                done, total = int(data["done"]), int(data["total"])
+                self._tell(Progressed(network=network, done=done, total=total, unit=str(data.get("unit", ""))))
+
+    def failure(self, *, in_container: bool) -> Reason | None:
+        """Return why it has not done what it was asked for, None when it has."""
+        network, said = self._launch.network, self.transcript
+        if self._timed_out:
+            return explain_timeout(self._timeout_s or 0, said.stage)
+        if said.error is not None:
+            return explain_error(said.error, network)
+        if said.done or self.exit is None:
+            return None
+        return explain_exit(self.exit, network, in_container=in_container)
+
+    def notes(self, failure: Reason | None) -> tuple[str, ...]:
+        """Return what is remarkable about an end that is not a failure."""
+        if failure is not None or self.exit is None or not self.exit.code:
+            return ()
+        return (f"the runner ended with exit code {self.exit.code} after its work was done",)
+
+
+def named(made: Attempt, name: str) -> Attempt:
+    """Return the attempt with its failure told as that of the repetition `name`."""
+    if made.failure is None:
+        return made
+    reason = Reason(
+        kind=made.failure.kind,
+        found=f"{made.failure.text} ({name})",
+        remedy=made.failure.remedy,
+    )
+    return replace(made, failure=reason)

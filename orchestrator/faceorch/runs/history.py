@@ -1,0 +1,156 @@
+"""Everything that has happened to one job, and the record's job that follows from it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from msgspec import structs
+
+from faceorch.record.kinds import JobStatus
+from faceorch.record.reason import Reason
+from faceorch.record.run import Environment, Gpu, Job, Repetition, Times, Video, WeightFile
+from faceorch.record.spread import middle, spreads
+from faceorch.runs.attempt import Attempt
+from faceorch.runs.repeats import Turn, gpu_remarks, remarks
+from faceorch.telemetry.summary import summarise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """What has happened to a job so far.
+
+    `asked` is the job as it was planned. `repetitions` are those that are done, also by an earlier faceorch, `video` is
+    that of the first of them that counts. `last` is the latest attempt, which is no repetition when it failed.
+    """
+
+    asked: Job
+    started: datetime
+    environment: Environment
+    weights: tuple[WeightFile, ...] = ()
+    several: bool = False
+    prepare_s: float | None = None
+    synthetic_s: float | None = None
+    repetitions: tuple[Repetition, ...] = ()
+    video: Video | None = None
+    last: Attempt | None = None
+    turn: Turn | None = None
+    exit_code: int | None = None
+    timeline: str | None = None
+    log: str | None = None
+    log_tail: tuple[str, ...] = ()
+    finished: datetime | None = None
+    reason: Reason | None = None
+
+
+def planned(job: Job) -> Job:
+    """Return a job as it was planned, without anything that has happened to it."""
+    return Job(
+        network=job.network,
+        title=job.title,
+        status=JobStatus.PENDING,
+        seed=job.seed,
+        settings=job.settings,
+        upstream=job.upstream,
+        patches=job.patches,
+        caveats=job.caveats,
+        resumed=job.resumed,
+    )
+
+
+def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bool) -> Repetition:
+    """Return what an attempt that made a video has come to."""
+    assert made.video is not None
+    video_s = made.video.duration_s
+    times = made.transcript.times(made.ended_s, made.total_s)
+    notes = list(made.notes)
+    metrics, sampled, used = made.transcript.metrics, {}, []
+    if made.seen is not None:
+        found = summarise(made.seen, made.shares, gpus, reported=metrics, video_s=video_s)
+        metrics, sampled, used = found.metrics, found.sampled, found.gpus
+        notes += found.notes
+    return Repetition(
+        number=turn.number,
+        warmup=turn.warmup,
+        started=made.started,
+        times=times,
+        compute_s_per_video_s=None if times.animate_s is None or not video_s else times.animate_s / video_s,
+        metrics=metrics,
+        sampled=sampled,
+        gpus=used,
+        video_sha256=made.video.sha256,
+        notes=notes + gpu_remarks(used, prefix=f"{turn}: " if several else ""),
+    )
+
+
+def job_of(history: History, gpus: Sequence[Gpu]) -> Job:
+    """Return the record's job: its figures are those of the repetition in the middle, or of a failed attempt."""
+    job = structs.replace(
+        history.asked,
+        status=_status(history),
+        reason=history.reason,
+        environment=history.environment,
+        weights=list(history.weights),
+        started=history.started,
+        finished=history.finished,
+        exit_code=history.exit_code,
+        timeline=history.timeline,
+        repetitions=list(history.repetitions) if history.several else [],
+        video=history.video,
+        log=history.log,
+        log_tail=list(history.log_tail),
+    )
+    counted = [repetition for repetition in history.repetitions if not repetition.warmup]
+    last = history.last
+    if last is not None and (last.failure is not None or last.interrupted):
+        job = _with_attempt(job, last, history, gpus)
+    elif counted:
+        job = _with_repetitions(job, counted, history)
+    return structs.replace(job, times=_with_preparation(job.times, history))
+
+
+def _status(history: History) -> JobStatus:
+    if history.finished is None:
+        return JobStatus.RUNNING
+    return JobStatus.DONE if history.reason is None else JobStatus.FAILED
+
+
+def _with_repetitions(job: Job, counted: Sequence[Repetition], history: History) -> Job:
+    shown = middle(counted)
+    ranges = spreads(counted) if history.several else {}
+    return structs.replace(
+        job,
+        started=shown.started if history.several else job.started,
+        times=shown.times,
+        compute_s_per_video_s=shown.compute_s_per_video_s,
+        metrics=shown.metrics,
+        sampled=shown.sampled,
+        gpus=shown.gpus,
+        repetition=shown.number if history.several else None,
+        spreads=ranges,
+        notes=remarks(counted, ranges),
+    )
+
+
+def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]) -> Job:
+    metrics = last.transcript.metrics
+    job = structs.replace(job, times=last.transcript.times(last.ended_s, last.total_s), metrics=metrics)
+    if last.seen is None:
+        return job
+    found = summarise(last.seen, last.shares, gpus, reported=metrics, video_s=None)
+    prefix = f"{history.turn}: " if history.several else ""
+    return structs.replace(
+        job,
+        metrics=found.metrics,
+        sampled=found.sampled,
+        gpus=found.gpus,
+        notes=[*last.notes, *found.notes, *gpu_remarks(found.gpus, prefix=prefix)],
+    )
+
+
+def _with_preparation(times: Times, history: History) -> Times:
+    """Add what was done once, before all repetitions; a repetition's own total stays what it was."""
+    once_s = (history.prepare_s or 0.0) + (history.synthetic_s or 0.0)
+    total_s = times.total_s if times.total_s is None or history.several else times.total_s + once_s
+    return structs.replace(times, prepare_s=history.prepare_s, synthetic_s=history.synthetic_s, total_s=total_s)

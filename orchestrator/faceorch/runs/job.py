@@ -1,0 +1,273 @@
+"""One job: its environment, its weights, and its video as often as it was asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from faceorch import media
+from faceorch.errors import InputError, OutputError, UserError
+from faceorch.files import empty_folder
+from faceorch.owner import Owner
+from faceorch.record.folder import RunFolder
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.record.run import Environment, Job, Repetition, Run, Video
+from faceorch.runs.attempt import Attempt, Collected, attempt, named
+from faceorch.runs.events import Listener, Noted, RepetitionStarted, StageStarted
+from faceorch.runs.history import History, repetition_of
+from faceorch.runs.joblog import JobLog
+from faceorch.runs.plan import Planned
+from faceorch.runs.repeats import Turn, turns
+from faceorch.runtimes import Launch, Preparing, Ready
+from faceorch.telemetry import timeline
+from faceorch.telemetry.watch import Watch
+from faceorch.weights.source import StandIn, Stored
+from faceorch_runner import ErrorKind
+
+# The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
+_RUNNER_GRACE_S = 30.0
+_DURATION_TOLERANCE_S = 0.5
+
+
+# Looks at a finished video more closely: returns what it found in one line, or raises `BrokenVideo`.
+Check = Callable[[Path, media.VideoInfo, Run, Job], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRun:
+    """Does one planned job of the run in `folder`.
+
+    `record` writes down what has happened so far; `watch` is what looks at the runner. With `gate`, inputs that the
+    runner refuses before it starts are the user's error and not a result.
+    """
+
+    folder: RunFolder
+    plan: Planned
+    tell: Listener
+    log: JobLog
+    owner: Owner
+    record: Callable[[History], object]
+    watch: type[Watch]
+    check: Check | None
+    gate: bool
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.plan.network.name
+
+    @property
+    def work(self) -> Path:
+        """The job's folder."""
+        return self.folder.job_folder(self.name)
+
+    def run(self, history: History) -> History:
+        """Return the history of the whole job; what is finished in between is recorded at once."""
+        rows = self._kept_rows(history.repetitions)
+        weights_made = self.work / "weights"
+        try:
+            history, ready = self._prepare(history)
+            history, weights = self._weights(history, ready, weights_made)
+            if history.reason is None:
+                history = self._repeat(history, ready, weights, rows)
+            return history
+        except (InputError, OutputError):
+            raise
+        except UserError as error:
+            self.log.write_line(f"faceorch: {error.message}")
+            reason = Reason(kind=OutcomeKind.START_FAILED, found=error.message, remedy=error.remedy)
+            return replace(history, reason=reason)
+        finally:
+            if isinstance(self.plan.weights, StandIn):
+                shutil.rmtree(weights_made, ignore_errors=True)
+
+    def _kept_rows(self, repetitions: tuple[Repetition, ...]) -> list[timeline.Row]:
+        """Return the samples of the repetitions that an earlier faceorch has done."""
+        numbers = {repetition.number for repetition in repetitions}
+        path = self.work / timeline.file_name(self.folder.run.request.timeline)
+        if not numbers:
+            return []
+        try:
+            return [row for row in timeline.read(path) if row["repetition"] in numbers and not row["warmup"]]
+        except timeline.Damaged as error:
+            self.log.write_line(
+                f"faceorch: {error}; the samples of the repetitions before are lost, their figures are kept"
+            )
+            return []
+
+    def _prepare(self, history: History) -> tuple[History, Ready]:
+        plan = self.plan
+        if plan.ready.prepared:
+            return history, plan.ready
+        self.tell(StageStarted(network=self.name, name="prepare"))
+        begun_s = time.monotonic()
+
+        def line(text: str) -> None:
+            self.tell(Noted(network=self.name, text=text))
+
+        ready = plan.runtime.prepare(plan.network, plan.ready, Preparing(self.work / "prepare.log", line))
+        took_s = time.monotonic() - begun_s
+        return replace(history, prepare_s=took_s, environment=environment_of(plan, ready)), ready
+
+    def _weights(self, history: History, ready: Ready, folder: Path) -> tuple[History, Path | None]:
+        """Return the folder of the network's weights, after making stand-ins where those are wanted."""
+        source = self.plan.weights
+        if isinstance(source, Stored):
+            return history, source.folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        with empty_folder(self.work / "out") as out:
+            launch = Launch(
+                network=self.plan.network,
+                environment=ready,
+                owner=self.owner,
+                run=self.folder.run.id,
+                out=out,
+                job_file=self.work / "synthetic.json",
+                weights=folder,
+                weights_writable=True,
+                task={"op": "synthetic", "full": source.full},
+            )
+            made = attempt(
+                self.plan.runtime, launch, log=self.log, tell=self.tell, timeout_s=self.folder.run.request.timeout_s
+            )
+        history = replace(history, synthetic_s=made.total_s, exit_code=made.exit_code)
+        self._stop_if_interrupted(made, history)
+        return replace(history, reason=made.failure), folder
+
+    def _repeat(self, history: History, ready: Ready, weights: Path | None, rows: list[timeline.Row]) -> History:
+        request, gpus = self.folder.run.request, self.folder.run.host.gpus
+        for turn in turns(request, history.repetitions):
+            if request.several:
+                self.log.write_line(f"--- {turn} ---")
+                self.tell(RepetitionStarted(network=self.name, name=str(turn)))
+            first = not turn.warmup and not any(not done.warmup for done in history.repetitions)
+            made = self._once(ready, weights, keep=first)
+            if request.several:
+                made = named(made, str(turn))
+            history = replace(
+                history,
+                last=made,
+                turn=turn,
+                exit_code=made.exit_code,
+                timeline=self._write_timeline(made, turn, rows),
+                reason=made.failure,
+            )
+            self._stop_if_interrupted(made, history)
+            if made.failure is not None:
+                self._refuse_inputs(made)
+                return history
+            done = repetition_of(made, turn, gpus, several=request.several)
+            history = replace(history, repetitions=(*history.repetitions, done))
+            history = replace(history, video=made.video if first else history.video)
+            if request.several:
+                self.record(history)
+        return history
+
+    def _once(self, ready: Ready, weights: Path | None, *, keep: bool) -> Attempt:
+        """Do the job once; its video gets its final name when it is the one to `keep`."""
+        plan, run = self.plan, self.folder.run
+        job = run.job(self.name)
+        timeout_s = run.request.timeout_s
+        self.tell(StageStarted(network=self.name, name="start"))
+        no_gpu = plan.runtime.elsewhere if plan.gpus else f"{self.name} uses no GPU"
+        with empty_folder(self.work / "out") as out:
+            launch = Launch(
+                network=plan.network,
+                environment=ready,
+                owner=self.owner,
+                run=run.id,
+                job={
+                    "id": self.name,
+                    "seed": job.seed,
+                    "settings": job.settings,
+                    "timeout_s": None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
+                    **({"synthetic": True} if run.synthetic else {}),
+                },
+                portrait=self.folder.path / run.inputs.portrait.file,
+                audio=self.folder.path / run.inputs.clip.file,
+                out=out,
+                job_file=self.work / "job.json",
+                weights=weights,
+                gpus=plan.gpus,
+            )
+            return attempt(
+                plan.runtime,
+                launch,
+                log=self.log,
+                tell=self.tell,
+                timeout_s=timeout_s,
+                watch=self.watch(plan.gpus, no_gpu=no_gpu, hz=run.request.sampling_hz),
+                collect=lambda: self._collect(out, keep=keep),
+            )
+
+    def _collect(self, out: Path, *, keep: bool) -> Collected:
+        """Check the finished video and give it its final name; only one of several repetitions is kept."""
+        run, notes = self.folder.run, []
+        made = out / f"{self.name}.mp4"
+        info = media.probe_video(made)
+        if self.check is not None:
+            notes.append(self.check(made, info, run, run.job(self.name)))
+        clip_s = run.inputs.clip.duration_s
+        if abs(info.duration_s - clip_s) > _DURATION_TOLERANCE_S:
+            notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
+        final = self.folder.video(self.name)
+        if keep:
+            os.replace(made, final)
+        return Collected(
+            Video(
+                file=final.name,
+                width=info.width,
+                height=info.height,
+                fps=info.fps,
+                frames=info.frames,
+                duration_s=info.duration_s,
+                codec=info.codec,
+                pixel_format=info.pixel_format,
+                audio_codec=info.audio_codec,
+                bytes=info.bytes,
+                sha256=info.sha256,
+            ),
+            tuple(notes),
+        )
+
+    def _write_timeline(self, made: Attempt, turn: Turn, rows: list[timeline.Row]) -> str | None:
+        """Write down everything that was seen, also of an attempt that failed; return where, below the run folder."""
+        if made.seen is not None:
+            indices = {gpu.uuid: gpu.index for gpu in self.folder.run.host.gpus}
+            rows += timeline.rows(made.seen, made.shares, indices, repetition=turn.number, warmup=turn.warmup)
+        if not rows:
+            return None
+        return f"{self.name}/{timeline.write(self.work, rows, self.folder.run.request.timeline).name}"
+
+    def _refuse_inputs(self, made: Attempt) -> None:
+        """Raise when the first network of all refuses the inputs before it has started."""
+        said = made.transcript
+        refused = said.error is not None and said.error.kind in (ErrorKind.NO_FACE, ErrorKind.BAD_INPUT)
+        if self.gate and refused and said.stage == "check" and said.error is not None:
+            remedy = "use a portrait with one clear face; --no-face-check tries all the same"
+            raise InputError(said.error.message, remedy)
+
+    def _stop_if_interrupted(self, made: Attempt, history: History) -> None:
+        if made.interrupted:
+            self.record(history)
+            raise KeyboardInterrupt
+
+
+def environment_of(plan: Planned, ready: Ready) -> Environment:
+    """Return what the record says of the environment of a planned job."""
+    return Environment(
+        runtime="docker" if plan.runtime.name == "docker" else "venv",
+        identity=ready.identity,
+        name=ready.name,
+        given=ready.given,
+        base=ready.base,
+        builder=ready.builder,
+        python=ready.python,
+        note=ready.note,
+    )

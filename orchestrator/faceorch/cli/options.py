@@ -67,21 +67,8 @@ def run_options(*shared: _Option) -> _Option:
     """Return a decorator that adds the options which `run` and `smoke` share; `shared` come before the last two."""
 
     def decorate(command: _Command) -> _Command:
-        given = (runtime, gpus, base, seed, settings, out, timeout, pythons, use_images)
-        options: tuple[_Option, ...] = (*given, *shared, as_json, quiet)
-            runtime,
-            gpus,
-            base,
-            seed,
-            settings,
-            out,
-            timeout,
-            pythons,
-            use_images,
-            *shared,
-            as_json,
-            quiet,
-        )
+        first = (runtime, gpus, base, seed, settings, out, timeout, pythons, use_images)
+        options: tuple[_Option, ...] = (*first, *shared, as_json, quiet)
         for option in reversed(options):
             command = option(command)
         return command

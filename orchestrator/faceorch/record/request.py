@@ -23,7 +23,9 @@ class StandIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     size: Annotated[Literal["tiny", "full"], Meta(description="full: the dimensions of the real weights")]
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    seconds: Annotated[float | None, Meta(gt=0, description="--seconds; null: as long as `size` asks for")] = None
+    seconds: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="--seconds; null: as long as `size` asks for")
+    ] = None
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     settings: Annotated[
         dict[str, dict[str, SettingValue]], Meta(description="network -> setting -> value, as given")
     ] = {}
-    timeout_s: Annotated[float | None, Meta(gt=0, description="limit of each job; null: none")] = None
+    timeout_s: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="limit of each job; null: none")] = None
     check_face: Annotated[bool, Meta(description="false: --no-face-check")] = True
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     use_images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}

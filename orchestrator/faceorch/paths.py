@@ -15,6 +15,11 @@ def docker_folder() -> Path:
     return _shipped("docker")
 
 
+def kit_folder() -> Path:
+    """Return the folder of faceorch_kit, the package of what networks share."""
+    return docker_folder() / "kit" / "faceorch_kit"
+
+
 def assets_folder() -> Path:
     """Return the folder of the bundled portrait and clip."""
     return _shipped("assets")

@@ -6,20 +6,22 @@ import dataclasses
 import json
 import re
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faceorch.runs.smoke import SmokeRequest, check_video, smoke
 
 from faceorch import media
+from faceorch.comparison import resume_run
 from faceorch.errors import CannotRun, RunFolderError
 from faceorch.networks.discover import Network
-from faceorch.record.run import Job, JobStatus, OutcomeKind, Run, RunFolder
-from faceorch.runs.smoke import SmokeRequest, check_video, smoke
-from faceorch.runs.start import resume_run
-from tests.conftest import MakeNetwork
+from faceorch.record.folder import RunFolder
+from faceorch.record.kinds import JobStatus, OutcomeKind
+from faceorch.record.run import Job, Run
+from faceorch.smoke import SmokeRequest, check_video, smoke
+from tests.conftest import MakeNetwork, write_code
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
 
@@ -54,7 +56,7 @@ def sized(make_network: MakeNetwork) -> Callable[..., Network]:
     def make(*, standin: str = STANDIN, lost: str = "", **needs: object) -> Network:
         network = make_network("sized", RUNNER.replace("LOST", lost), **needs)
         (network.folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [entry()]}), "utf-8")
-        (network.folder / "synthetic.py").write_text(textwrap.dedent(standin), "utf-8")
+        write_code(network.code, synthetic=standin)
         return network
 
     return make
@@ -157,7 +159,7 @@ def test_a_video_that_lost_its_tail_fails_the_check(
 def test_weights_without_stand_ins_are_named(
     sized: Callable[..., Network], run_smoke: Callable[..., RunFolder]
 ) -> None:
-    missing = sized().folder / "synthetic.py"
+    missing = sized().code / "synthetic.py"
     missing.unlink()
     with pytest.raises(CannotRun) as caught:
         run_smoke("sized")
@@ -167,7 +169,7 @@ def test_weights_without_stand_ins_are_named(
 def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(
     sized: Callable[..., Network], run_smoke: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faceorch.runs import smoke as module
+    from faceorch.runs.start import smoke as module
     from faceorch.telemetry.nvml import Gpus
 
     sized(gpu=True)

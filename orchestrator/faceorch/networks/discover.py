@@ -19,6 +19,7 @@ import yaml
 from msgspec import Meta
 
 from faceorch.errors import CannotRun, InputError, ManifestError
+from faceorch.networks.kit import kit_parts
 from faceorch.paths import docker_folder
 
 MANIFEST = "network.yaml"
@@ -152,6 +153,11 @@ class UpstreamCode(_Model, frozen=True):
     commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
     licence: str
 
+    @property
+    def pinned(self) -> str:
+        """Address and commit, as `clone-upstream` takes them and as they stand on an image's label."""
+        return f"{self.url}@{self.commit}"
+
 
 class Expected(_Model, frozen=True):
     """What published figures let one expect, for people who choose before they run; None is unknown."""
@@ -203,6 +209,7 @@ class Manifest(_Model, frozen=True, kw_only=True):
     homepage: str | None = None
     paper: str | None = None
     upstream: tuple[UpstreamCode, ...] = ()
+    uses: Annotated[tuple[str, ...], Meta(description="parts of faceorch_kit that its code imports")] = ()
     expected: Expected | None = None
     needs: Needs
     settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
@@ -234,17 +241,26 @@ class Network:
         """Name of the network: that of its folder."""
         return self.folder.name
 
+    @property
+    def code(self) -> Path:
+        """Its own package: what the runner loads, and what goes into its image as /opt/faceorch/network."""
+        return self.folder / "code"
+
     @cached_property
     def missing_files(self) -> tuple[str, ...]:
         """Files without which it cannot run in any runtime; empty for a finished network."""
-        needed = ["runner.py", *(["Dockerfile"] if "docker" in self.manifest.needs.runtimes else [])]
+        needed = [
+            "code/__init__.py",
+            "code/runner.py",
+            *(["Dockerfile"] if "docker" in self.manifest.needs.runtimes else []),
+        ]
         needed += [self.lock(base).name for base in self.manifest.needs.bases]
         return tuple(name for name in needed if not (self.folder / name).is_file())
 
     @property
     def stand_in(self) -> Path:
         """Path of the module that makes its stand-in weights, which a network without weights lacks."""
-        return self.folder / "synthetic.py"
+        return self.code / "synthetic.py"
 
     def lock(self, base: str) -> Path:
         """Return the path of the hash-locked requirements for `base`."""
@@ -306,7 +322,14 @@ def pick(networks: Mapping[str, Network], name: str) -> Network:
 
 def read_manifest(path: Path) -> Manifest:
     """Read one network.yaml strictly."""
-    return read_yaml(path, Manifest, _known_keys())
+    manifest = read_yaml(path, Manifest, _known_keys())
+    parts = kit_parts(kit_folder())
+    for name in manifest.uses:
+        if name not in parts:
+            raise ManifestError(
+                f"{path}: uses: faceorch_kit has no part {name!r}{near(name, parts)}", f"its parts: {', '.join(parts)}"
+            )
+    return manifest
 
 
 def read_yaml(path: Path, kind: type[_Content], known: set[str]) -> _Content:

@@ -172,7 +172,7 @@ def _obstacle(network: Network, kind: OutcomeKind, found: str, remedy: str) -> O
 
 def _unfinished(network: Network) -> str:
     """Name what is missing of a network that somebody has begun; say nothing of one that is a manifest alone."""
-    begun = any((network.folder / name).is_file() for name in ("runner.py", "Dockerfile"))
+    begun = any((network.folder / name).is_file() for name in ("code/runner.py", "Dockerfile"))
     return f": {', '.join(network.missing_files)} missing" if begun else ""
 
 

@@ -1,0 +1,111 @@
+"""The square around a face in which LivePortrait works: landmarks and crops by upstream's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from faceorch_runner import MissingWeight, NoFace
+
+from .face import Image, Points
+
+SIDE = 512  # of the crop, and of the pictures that the decoder paints
+LANDMARKS = "liveportrait/landmark.onnx"
+INSIGHTFACE = "insightface"
+_DETECTORS = ("models/buffalo_l/det_10g.onnx", "models/buffalo_l/2d106det.onnx")
+Content = TypeVar("Content")
+# Upstream's own values for a portrait: the crop is 2.3 faces wide, and a little above the face's middle.
+_SCALE, _UP = 2.3, -0.125
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """`picture` (512, 512, 3), the matrix `back` (3, 3) from it to the portrait, and `marks` (203, 2) there."""
+
+    picture: Image
+    back: Points
+    marks: Points
+
+    def eyes_open(self) -> tuple[float, float]:
+        """Return height by width of the opening of each eye: about 0.3 to 0.4 when open, 0 when shut."""
+        from src.utils.retargeting_utils import calc_eye_close_ratio
+
+        left, right = calc_eye_close_ratio(self.marks[None])[0]
+        return float(left), float(right)
+
+
+class Cropper:
+    """Crops faces that mediapipe has found; needs LivePortrait's own landmark model only."""
+
+    def __init__(self, weights: Path) -> None:
+        from src.utils.human_landmark_runner import LandmarkRunner
+
+        self._marks: Any = whole(
+            present(weights / LANDMARKS), lambda file: LandmarkRunner(ckpt_path=str(file), onnx_provider="cpu")
+        )
+
+    def crop(self, image: Image, points: Points) -> Crop:
+        """Return the crop around a face; `points` (68, 2) say where it is."""
+        from src.utils.crop import crop_image
+
+        # The second pass starts from the model's own points, which no longer depend on who found the face.
+        marks = self._marks.run(image, self._marks.run(image, points))
+        found = crop_image(image, marks, dsize=SIDE, scale=_SCALE, vy_ratio=_UP)
+        return Crop(found["img_crop"], found["M_c2o"], marks)
+
+
+class InsightfaceCropper:
+    """Upstream's whole cropper, with the insightface detectors; for non-commercial use only."""
+
+    def __init__(self, weights: Path) -> None:
+        # insightface fetches its models from the network when their folder is missing.
+        for name in _DETECTORS:
+            present(weights / INSIGHTFACE / name)
+        from src.config.crop_config import CropConfig
+        from src.utils.cropper import Cropper as UpstreamCropper
+
+        self._config = CropConfig(
+            insightface_root=str(weights / INSIGHTFACE), landmark_ckpt_path=str(present(weights / LANDMARKS))
+        )
+        # On the CPU: onnxruntime's GPU builds want another cuDNN than torch brings, and one portrait takes no time.
+        self._cropper: Any = whole(
+            weights / INSIGHTFACE, lambda _: UpstreamCropper(crop_cfg=self._config, flag_force_cpu=True)
+        )
+
+    def crop(self, image: Image, name: str) -> Crop:
+        """Return the crop around the largest face of the portrait called `name`; `NoFace` when there is none."""
+        found = self._cropper.crop_source_image(image, self._config)
+        if found is None:
+            height, width = image.shape[:2]
+            raise NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")
+        return Crop(found["img_crop"], found["M_c2o"], found["lmk_crop"])
+
+
+def present(path: Path) -> Path:
+    """Return `path`; `MissingWeight` when no file is there."""
+    if not path.is_file():
+        raise MissingWeight(f"{path} is missing: fetch the network's weights")
+    return path
+
+
+def whole(path: Path, read: Callable[[Path], Content]) -> Content:
+    """Return what `read` makes of a weight file; `MissingWeight` when it is damaged."""
+    try:
+        return read(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # each of four libraries has errors of its own for a damaged file
+        if "out of memory" in str(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise MissingWeight(f"{path.name} cannot be read, fetch it again: {reason}") from error
+
+
+def shrink(picture: Image, side: int) -> Image:
+    """Return the square picture with `side` pixels a side, as the networks take it."""
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,167 @@
+"""Upstream's networks with their weights: LivePortrait's renderer and JoyVASA's motion model."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from src.config import base_config
+from src.modules.appearance_feature_extractor import AppearanceFeatureExtractor
+from src.modules.dit_talking_head import DitTalkingHead
+from src.modules.motion_extractor import MotionExtractor
+from src.modules.spade_generator import SPADEDecoder
+from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
+from src.modules.warping_network import WarpingNetwork
+
+from faceorch_runner import MissingWeight
+
+from .crop import present, whole
+from .keypoints import VALUES, Template
+
+BASE = "liveportrait/base_models"
+STITCHING = "liveportrait/retargeting_models/stitching_retargeting_module.pth"
+MOTION = "JoyVASA/motion_generator/motion_generator_hubert_chinese.pt"
+TEMPLATE = "JoyVASA/motion_template/motion_template.pkl"
+HUBERT = "chinese-hubert-base/config.json"
+SIZES = "models.yaml"  # of upstream, or of the weights folder when it brings its own (synthetic.py does)
+
+# The folder of HuBERT's config.json, for upstream's code as patches.py leaves it.
+HUBERT_VARIABLE = "JOYVASA_HUBERT"
+# A table that the motion model computes by itself; upstream leaves it out too.
+_COMPUTED = "denoising_net.TE.pe"
+BASE_MODELS = {
+    "appearance_feature_extractor": AppearanceFeatureExtractor,
+    "motion_extractor": MotionExtractor,
+    "warping_module": WarpingNetwork,
+    "spade_generator": SPADEDecoder,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Models:
+    """The networks, ready on `device`; upstream's names in the field are F, M, W, G, S and R (eyes)."""
+
+    device: torch.device
+    appearance: torch.nn.Module
+    keypoints: torch.nn.Module
+    warp: torch.nn.Module
+    paint: torch.nn.Module
+    stitch: torch.nn.Module
+    eyes: torch.nn.Module
+    motion: Any
+    fps: float
+    template: Template
+    input_side: int
+
+
+def load(weights: Path, device: str) -> Models:
+    """Load every network once."""
+    sizes = read_sizes(weights)
+    on = torch.device(device)
+    base = {name: _base_model(weights, name, sizes, on) for name in BASE_MODELS}
+    bake_spectral_norm(base["spade_generator"])
+    packed = _unpickle(present(weights / STITCHING))
+    motion, fps = _motion_model(weights, on)
+    return Models(
+        device=on,
+        appearance=base["appearance_feature_extractor"],
+        keypoints=base["motion_extractor"],
+        warp=base["warping_module"],
+        paint=base["spade_generator"],
+        stitch=_small_model(packed, "retarget_shoulder", sizes["stitching_retargeting_module_params"]["stitching"], on),
+        eyes=_small_model(packed, "retarget_eye", sizes["stitching_retargeting_module_params"]["eye"], on),
+        motion=motion,
+        fps=fps,
+        template=whole(present(weights / TEMPLATE), Template.read),
+        input_side=int(sizes.get("input_side", 256)),
+    )
+
+
+def read_sizes(weights: Path) -> dict[str, Any]:
+    """Return the sizes of the networks: those of the weights folder, or else upstream's."""
+    own = weights / SIZES
+    upstream = Path(base_config.__file__).with_name(SIZES)
+    raw = yaml.safe_load((own if own.is_file() else upstream).read_text("utf-8"))
+    return dict(raw["model_params"])
+
+
+def bake_spectral_norm(model: torch.nn.Module) -> None:
+    """Divide the weights by their spectral norm once and for all, instead of in every forward pass."""
+    for module in model.modules():
+        if hasattr(module, "weight_orig"):
+            torch.nn.utils.remove_spectral_norm(module)
+
+
+def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
+    # Made where it will run: on a GPU even the random values that the file replaces take no time.
+    with torch.device(on):
+        model: torch.nn.Module = BASE_MODELS[name](**sizes[f"{name}_params"])
+    path = weights / BASE / f"{name}.pth"
+    repacked = path.with_suffix(".safetensors")
+    if repacked.is_file():
+        from safetensors.torch import load_file
+
+        state = whole(repacked, load_file)
+    else:
+        state = whole(present(path), lambda file: torch.load(file, map_location="cpu", weights_only=True))
+    _fill(model, state, path)
+    return model.to(on).eval()
+
+
+def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
+    if name not in packed:
+        raise MissingWeight(f"{STITCHING} has no '{name}'")
+    model: torch.nn.Module = StitchingRetargetingNetwork(**sizes)
+    state = {key.removeprefix("module."): value for key, value in packed[name].items()}
+    _fill(model, state, Path(STITCHING))
+    return model.to(on).eval()
+
+
+def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
+    path = present(weights / MOTION)
+    checkpoint = _unpickle(path)
+    arguments = vars(checkpoint["args"])
+    if arguments["audio_model"] not in ("hubert_zh", "hubert_zh_ori") or arguments["motion_feat_dim"] < VALUES:
+        found = f"{arguments['audio_model']} and {arguments['motion_feat_dim']} values a frame"
+        raise MissingWeight(f"{path.name} is for {found}: hubert_zh_ori and {VALUES} or more needed")
+    shape = present(weights / HUBERT)
+    whole(shape, lambda file: json.loads(file.read_text("utf-8"))["conv_dim"])
+    os.environ[HUBERT_VARIABLE] = str(shape.parent)
+    names = ("motion_feat_dim", "n_motions", "n_prev_motions", "feature_dim", "audio_model", "n_diff_steps")
+    with torch.device(on):
+        model = DitTalkingHead(device=on.type, **{name: arguments[name] for name in names})
+    state = {key: value for key, value in checkpoint["model"].items() if key != _COMPUTED}
+    _fill(model, state, path, computed=frozenset({_COMPUTED}))
+    return model.to(on).eval(), float(arguments["fps"])
+
+
+def _fill(model: torch.nn.Module, state: Mapping[str, Any], path: Path, computed: frozenset[str] = frozenset()) -> None:
+    """Load `state` into `model`; `MissingWeight` when anything is missing or has another shape.
+
+    Tensors that the network does not know are an error too, but for a network that has `computed` ones: the motion
+    model's file may hold what only training needs, and upstream takes it as it is.
+    """
+    try:
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise MissingWeight(f"{path.name} does not fit the network: {str(error).splitlines()[-1].strip()}") from error
+    missing = sorted(set(missing) - computed)
+    if missing or (unknown and not computed):
+        raise MissingWeight(
+            f"{path.name} does not fit the network: {len(missing)} tensors missing, {len(unknown)} unknown"
+            f" ({', '.join([*missing, *unknown][:3])})"
+        )
+    if unknown:
+        print(f"{path.name}: {len(unknown)} tensors are not used ({', '.join(unknown[:3])})")
+
+
+def _unpickle(path: Path) -> Any:
+    # Two files hold more than tensors (argparse.Namespace, paths), which `weights_only` refuses. The manifest pins
+    # their hashes, and the sandbox is the boundary.
+    return whole(path, lambda file: torch.load(file, map_location="cpu", weights_only=False))

@@ -1,0 +1,190 @@
+"""LivePortrait + JoyVASA: motion from a clip by diffusion, painted by LivePortrait's warping network and decoder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from faceorch_runner import Job, Network, Progress
+
+from . import audio
+from .blinks import blinks, closures
+from .face import Face, FaceFinder, Image, refuse
+from .keypoints import Array, drive
+from .pictures import fit, read
+
+if TYPE_CHECKING:
+    from .crop import Crop, Cropper, InsightfaceCropper
+    from .models import Models
+    from .render import Look, Paste, Renderer
+
+_SHUT_ALREADY = 0.18  # upstream's measure of an eye that is as good as closed
+
+
+class LivePortrait(Network):
+    """Loads every model once; a job's memory does not grow with the length of its clip."""
+
+    def __init__(self) -> None:
+        self._finder: FaceFinder | None = None
+        self._faces: dict[tuple[Path, int], Face] = {}
+        self._weights = Path()
+        self._insightface: InsightfaceCropper | None = None
+        self._models: Models
+        self._cropper: Cropper
+
+    def check(self, job: Job) -> None:
+        """Refuse a portrait whose face is absent, too small or turned away, before anything is loaded.
+
+        The insightface detectors are weights themselves: with them, the face is looked for first of all in `animate`.
+        """
+        if job.settings["detector"] == "mediapipe":
+            self._face(job, self._image(job))
+        else:
+            self._image(job)
+
+    def setup(self, weights: Path | None, device: str) -> None:
+        """Load the models."""
+        # Nothing may be fetched while a job runs; without these, missing files would be looked for in the network.
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        from .crop import Cropper
+        from .models import load
+
+        assert weights is not None
+        self._weights = weights
+        self._models = load(weights, device)
+        self._cropper = Cropper(weights)
+        # Upstream's modules turn OpenCV's threads off when they are imported; the encoder needs cores too.
+        cv2.setNumThreads(2)
+
+    def animate(self, job: Job, progress: Progress) -> Path:
+        """Find the face, make its motion, paint and write it."""
+        from .crop import shrink
+        from .render import Renderer
+
+        settings = job.settings
+        progress.stage("landmarks")
+        image = self._image(job)
+        crop = self._crop(job, image, progress)
+        renderer = Renderer(self._models, half=settings["precision"] == "fp16")
+        look = renderer.look(shrink(crop.picture, self._models.input_side))
+        moved = self._keypoints(job, renderer, look, crop, progress)
+        progress.stage("frames")
+        paste = self._paste(image, crop) if settings["output"] == "full" else None
+        return self._write(job, renderer, look, moved, image, paste, progress)
+
+    def _image(self, job: Job) -> Image:
+        return fit(read(job.portrait), int(job.settings["max_size"]))
+
+    def _face(self, job: Job, image: Image) -> Face:
+        """Return where the face is; found once for each portrait and size."""
+        key = (job.portrait, int(job.settings["max_size"]))
+        if key not in self._faces:
+            if self._finder is None:
+                self._finder = FaceFinder()
+            self._faces[key] = refuse(job.portrait.name, image, self._finder.find(image))
+        return self._faces[key]
+
+    def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
+        from .crop import InsightfaceCropper
+
+        if job.settings["detector"] == "insightface":
+            if self._insightface is None:
+                self._insightface = InsightfaceCropper(self._weights)
+            return self._insightface.crop(image, job.portrait.name)
+        face = self._face(job, image)
+        progress.metric("face_width", round(face.width, 1), "pixels")
+        return self._cropper.crop(image, face.points)
+
+    def _keypoints(self, job: Job, renderer: Renderer, look: Look, crop: Crop, progress: Progress) -> Array:
+        """Return the keypoints (frames, 21, 3) of every frame of the clip."""
+        from .generate import generate
+
+        settings, models = job.settings, self._models
+        progress.stage("audio")
+        seconds = audio.duration_s(job.audio)
+        frames = audio.frame_count(seconds, models.fps)
+        heard = audio.windows(audio.read(job.audio), frames, int(models.motion.n_motions), models.fps)
+        progress.stage("motion")
+        steps = int(settings["steps"])
+        total = len(heard) * steps
+
+        def on_step(done: int) -> None:
+            if done % 10 == 0 or done == total:
+                progress.update(done, total, "steps")
+
+        generated = generate(
+            models,
+            heard,
+            job.seed,
+            steps=steps,
+            eta=float(settings["eta"]),
+            guidance=float(settings["guidance"]),
+            on_step=on_step,
+        )
+        motion = models.template.motion(generated[: frames + audio.LEAD])
+        motion = motion.smooth(float(settings["head_smoothing"]), float(settings["expression_smoothing"]))
+
+        shut = self._closures(job, crop, seconds, frames, progress)
+        moved = drive(
+            look.portrait,
+            motion,
+            np.concatenate([np.zeros(audio.LEAD, np.float32), shut]),
+            head_motion=float(settings["head_motion"]),
+            expression=float(settings["expression"]),
+            eye_motion=float(settings["eye_motion"]),
+        )[audio.LEAD :]
+        still = look.portrait.keypoints()
+        if settings["stitching"]:
+            moved = renderer.stitched(still, moved)
+        return np.asarray(moved + shut[:, None, None] * renderer.shut_eyes(still, crop.eyes_open()), np.float32)
+
+    def _closures(self, job: Job, crop: Crop, seconds: float, frames: int, progress: Progress) -> Array:
+        """Return how far the lids are shut in each frame; nowhere when the portrait's own eyes are closed."""
+        found = blinks(seconds, float(job.settings["blinks_per_minute"]), job.seed)
+        if found and min(crop.eyes_open()) < _SHUT_ALREADY:
+            print(f"no blinks: the eyes of {job.portrait.name} are closed already")
+            found = []
+        progress.metric("blinks", len(found), "blinks")
+        return closures(found, frames, self._models.fps)
+
+    def _paste(self, image: Image, crop: Crop) -> Paste:
+        from src.config import base_config
+
+        from .render import Paste
+
+        # Upstream's mask: white in the middle of the square, fading to black at its edges.
+        path = Path(base_config.__file__).parents[1] / "utils/resources/mask_template.png"
+        mask = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        return Paste(image, crop.back, np.asarray(mask, np.uint8), self._models.device)
+
+    def _write(
+        self,
+        job: Job,
+        renderer: Renderer,
+        look: Look,
+        moved: Array,
+        image: Image,
+        paste: Paste | None,
+        progress: Progress,
+    ) -> Path:
+        from .crop import SIDE
+
+        whole = image.copy()
+        width, height = (SIDE, SIDE) if paste is None else (image.shape[1], image.shape[0])
+        with job.video(width, height, self._models.fps) as video:
+
+            def write(picture: Any) -> None:
+                if paste is None:
+                    video.write(picture)
+                else:
+                    whole[paste.rows, paste.columns] = picture
+                    video.write(whole)
+                if video.frames % 25 == 0 or video.frames == len(moved):
+                    progress.update(video.frames, len(moved))
+
+            renderer.render(look, moved, int(job.settings["batch"]), paste, write)
+        return video.path

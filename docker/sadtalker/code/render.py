@@ -1,0 +1,111 @@
+"""Coefficients to pictures: SadTalker's keypoint-driven renderer, in batches, with what never changes done once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as functional
+import yaml
+from src.facerender.modules.generator import OcclusionAwareSPADEGenerator
+from src.facerender.modules.keypoint_detector import KPDetector
+from src.facerender.modules.make_animation import keypoint_transformation
+from src.facerender.modules.mapping import MappingNet
+from torch.nn.utils import remove_spectral_norm
+
+from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, fill, main_file
+from .frames import RADIUS, around
+from .stream import Clock
+from .upstream import config
+
+Array = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]
+
+
+class Renderer:
+    """Draws the face of one portrait with other coefficients; `full` renderers also take where the face lies."""
+
+    def __init__(self, weights: WeightsFolder, size: int, full: bool, device: str) -> None:
+        name, mapping = main_file(size), MAPPING_FULL if full else MAPPING_CROP
+        model = yaml.safe_load(config("facerender_still.yaml" if full else "facerender.yaml").read_text("utf-8"))
+        kinds = weights.dimensions.renderer(model["model_params"])
+        common = kinds["common_params"]
+        self._device = device
+        self._map = fill(
+            lambda: MappingNet(**kinds["mapping_params"]), weights.pickled(mapping, "mapping"), device, mapping
+        )
+        self._keypoints = fill(
+            lambda: KPDetector(**kinds["kp_detector_params"], **common),
+            weights.part(name, "kp_extractor"),
+            device,
+            name,
+        )
+        self._net = fill(
+            lambda: OcclusionAwareSPADEGenerator(**kinds["generator_params"], **common),
+            weights.part(name, "generator"),
+            device,
+            name,
+        )
+        _settle(self._net)
+        # A CUDA stream of its own, so that drawing and sharpening do not wait for one another.
+        self._stream = None
+        if device == "cuda":
+            torch.cuda.synchronize()  # the weights were written in another stream
+            self._stream = torch.cuda.Stream()
+        self.width = int(kinds["mapping_params"]["coeff_nc"])
+
+    def draw(self, square: Image, source: Array, rows: Array, batch: int, clock: Clock) -> Iterator[Image]:
+        """Yield one picture (RGB) for each row of coefficients; only `batch` of them are held at a time."""
+        with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
+            portrait = torch.from_numpy(square).to(self._device).permute(2, 0, 1)[None].float() / 255.0
+            features = self._features(portrait)
+            canonical = self._keypoints(portrait)["value"]
+            own = np.repeat(source[None, : self.width], 2 * RADIUS + 1, axis=0)
+            at_rest = self._place(canonical, own[None])
+        for start in range(0, len(rows), batch):
+            with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
+                moved = self._place(canonical, around(rows, start, min(start + batch, len(rows))))
+                drawn = self._paint(features, at_rest, moved)
+                pictures = drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            yield from pictures
+
+    def _place(self, canonical: torch.Tensor, rows: Array) -> torch.Tensor:
+        """Return the keypoints for rows of coefficients (batch, frames around, coefficients)."""
+        count = len(rows)
+        head = self._map(torch.from_numpy(np.ascontiguousarray(rows.transpose(0, 2, 1))).to(self._device))
+        return keypoint_transformation({"value": canonical.expand(count, -1, -1)}, head)["value"]
+
+    def _features(self, portrait: torch.Tensor) -> torch.Tensor:
+        """Return the portrait's 3D features, which are the same for every frame."""
+        net = self._net
+        flat = net.first(portrait)
+        for block in net.down_blocks:
+            flat = block(flat)
+        flat = net.second(flat)
+        count, _, height, width = flat.shape
+        return net.resblocks_3d(flat.view(count, net.reshape_channel, net.reshape_depth, height, width))
+
+    def _paint(self, features: torch.Tensor, at_rest: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+        """Return the pictures: features moved along the keypoints, hidden parts masked, then decoded."""
+        net, count = self._net, len(moved)
+        features = features.expand(count, -1, -1, -1, -1)
+        flow = net.dense_motion_network(
+            feature=features, kp_driving={"value": moved}, kp_source={"value": at_rest.expand(count, -1, -1)}
+        )
+        warped = net.deform_input(features, flow["deformation"]).flatten(1, 2)
+        warped = net.fourth(net.third(warped))
+        visible = flow["occlusion_map"]
+        if visible.shape[2:] != warped.shape[2:]:
+            visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
+        return net.decoder(warped * visible)
+
+
+def _settle(net: Any) -> None:
+    """Divide the weights by their spectral norm for good, which upstream does anew for every frame."""
+    for module in net.modules():
+        if hasattr(module, "weight_orig"):
+            remove_spectral_norm(module)
+            module.weight.requires_grad_(False)

@@ -1,0 +1,185 @@
+"""SadTalker: face coefficients from speech, a keypoint-driven renderer, and GFPGAN for the face.
+
+Upstream's networks do the work; what drives them is ours: models once, frames in memory, one encode.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
+
+from .blend import PasteBack
+from .detect import FaceDetector
+from .enhance import Enhancer
+from .face import FaceReader
+from .files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
+from .frames import FPS
+from .hear import listen
+from .motion import Motion
+from .paste import Composer, Image, IntoPortrait, OnItsOwn
+from .portrait import Subject, read_portrait
+from .render import Renderer
+from .stream import Clock, cores, ordered
+
+# How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
+_AHEAD = min(2 * cores(), 32)
+_ENCODER_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What decides which networks are loaded."""
+
+    size: int
+    full: bool
+
+    @classmethod
+    def of(cls, job: Job) -> Choice:
+        """Return what one job needs."""
+        return cls(int(job.settings["size"]), job.settings["preprocess"] == "full")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that hold them."""
+        return DETECTOR, LANDMARKS, main_file(self.size), MAPPING_FULL if self.full else MAPPING_CROP
+
+
+class _Models:
+    """The networks of one choice."""
+
+    def __init__(self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str) -> None:
+        self.choice = choice
+        self.reader = FaceReader(weights, detector, choice.size, device)
+        self.motion = Motion(weights, choice.size, device)
+        self.renderer = Renderer(weights, choice.size, choice.full, device)
+
+
+class SadTalker(Network):
+    """Animates a portrait with SadTalker."""
+
+    def __init__(self) -> None:
+        self._weights: WeightsFolder | None = None
+        self._device = "cpu"
+        self._detector: FaceDetector | None = None
+        self._models: _Models | None = None
+        self._enhancer: Enhancer | None = None
+        self._wanted: dict[Choice, bool] = {}
+
+    def check(self, job: Job) -> None:
+        """Refuse a portrait that is no picture and a clip that is shorter than a frame."""
+        read_portrait(job.portrait, int(job.settings["max_size"]))
+        with wave.open(str(job.audio)) as clip:
+            seconds = clip.getnframes() / clip.getframerate()
+        if seconds * FPS < 1:
+            raise BadInput(f"{job.audio.name} is {seconds:.3f} s long, {1 / FPS:g} s or more needed")
+        choice = Choice.of(job)
+        self._wanted[choice] = self._wanted.get(choice, False) or bool(job.settings["enhancer"])
+
+    def setup(self, weights: Path | None, device: str) -> None:
+        """Load what the first job needs, after making sure that every checked job's files are there."""
+        # Frames are spread over the cores, one each: threads within a frame would only get in their way.
+        cv2.setNumThreads(1)
+        self._weights, self._device = WeightsFolder(weights), device
+        for choice, enhancer in self._wanted.items():
+            self._weights.require(*choice.files, *((PARSER, RESTORER) if enhancer else ()))
+        for choice, enhancer in list(self._wanted.items())[:1]:
+            self._loaded(choice)
+            if enhancer:
+                self._sharpener()
+
+    def animate(self, job: Job, progress: Progress) -> Path:
+        """Render, paste, sharpen and encode a stream of frames; memory does not grow with the clip."""
+        choice = Choice.of(job)
+        if self._models is None or self._models.choice != choice:
+            progress.stage("load")
+        models = self._loaded(choice)
+        enhancer = self._sharpener() if job.settings["enhancer"] else None
+        progress.stage("landmarks")
+        portrait = read_portrait(job.portrait, int(job.settings["max_size"]))
+        subject = models.reader.read(job.portrait.name, portrait, whole=job.settings["preprocess"] == "resize")
+        progress.metric("face_width", round(subject.face_width, 1), "pixels")
+        progress.stage("audio")
+        columns, count = listen(job.audio)
+        rows = models.motion.coefficients(
+            columns,
+            count,
+            subject.coefficients,
+            seed=job.seed,
+            still=bool(job.settings["still"]),
+            pose_style=int(job.settings["pose_style"]),
+            expression=float(job.settings["expression_scale"]),
+        )
+        # A whole portrait's renderer also wants where the face lies, which stays as it is.
+        where = subject.coefficients[rows.shape[1] : models.renderer.width]
+        rows = np.hstack([rows, np.tile(where, (count, 1))])
+        progress.stage("frames")
+        clock = Clock()
+        pictures = models.renderer.draw(
+            subject.square, subject.coefficients, rows, int(job.settings["batch_size"]), clock
+        )
+        composer = compose(portrait, subject, choice.full)
+        with ExitStack() as stack:
+            drawing = stack.enter_context(ThreadPoolExecutor(1, "renderer"))
+            pool = stack.enter_context(ThreadPoolExecutor(cores(), "frames"))
+            encoder = stack.enter_context(ThreadPoolExecutor(1, "encoder"))
+            # Drawn in a thread of its own: each of the two networks has gaps that the other one fills.
+            drawn = ordered(drawing, lambda _: next(pictures), range(count), _AHEAD, clock, "render_wait_s")
+            size, frames = finish(drawn, composer, enhancer, pool, job, clock)
+            video = stack.enter_context(job.video(*size, FPS))
+            written = ordered(encoder, video.write, frames, _ENCODER_AHEAD, clock, "encoder_wait_s")
+            for done, _ in enumerate(written, 1):
+                progress.update(done, count)
+        for name, seconds in clock.seconds.items():
+            progress.metric(name, round(seconds, 3), "s")
+        if enhancer is not None:
+            progress.metric("faces_per_frame", round(enhancer.faces / count, 2), "faces")
+        return video.path
+
+    def _loaded(self, choice: Choice) -> _Models:
+        weights = self._folder()
+        if self._detector is None:
+            self._detector = FaceDetector(weights, self._device)
+        if self._models is None or self._models.choice != choice:
+            self._models = None  # let go of the old ones first: two sets may not fit
+            self._models = _Models(weights, self._detector, choice, self._device)
+        return self._models
+
+    def _sharpener(self) -> Enhancer:
+        if self._enhancer is None:
+            assert self._detector is not None
+            self._enhancer = Enhancer(self._folder(), self._detector, self._device)
+        return self._enhancer
+
+    def _folder(self) -> WeightsFolder:
+        if self._weights is None:
+            raise RunnerError("setup comes before animate")
+        return self._weights
+
+
+def compose(portrait: Image, subject: Subject, full: bool) -> Composer:
+    """Return what makes frames of the rendered squares."""
+    if full:
+        return IntoPortrait(portrait, subject.box)
+    left, top, right, bottom = subject.box
+    return OnItsOwn(right - left, bottom - top, len(subject.square))
+
+
+def finish(
+    pictures: Iterator[Image], composer: Composer, enhancer: Enhancer | None, pool: Executor, job: Job, clock: Clock
+) -> tuple[tuple[int, int], Iterator[Image]]:
+    """Return the size of the video and its frames, made from the rendered squares as they are drawn."""
+    frames = ordered(pool, composer, pictures, _AHEAD, clock, "paste_wait_s")
+    if enhancer is None:
+        return composer.size, frames
+    paste = PasteBack(composer)
+    sharpened = enhancer.sharpen(frames, int(job.settings["batch_size"]), job.seed, clock)
+    return paste.size, ordered(pool, paste, sharpened, _AHEAD, clock, "paste_back_wait_s")

@@ -16,7 +16,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from faceorch.record.run import Job, RunFolder
+from faceorch.record.folder import RunFolder
+from faceorch.record.run import Job
 
 # By name, and by what it is divided to be read with ease.
 METRICS = {"vram_peak_bytes": 1e9, "energy_wh": 1.0, "cpu_s": 1.0, "memory_peak_bytes": 1e9}

@@ -14,7 +14,8 @@ import click
 from faceorch.cli.main import COMMANDS, cli
 from faceorch.doctor import examine
 from faceorch.images.compose import compose_file, dockerfile
-from faceorch.record.run import SCHEMA, json_schema
+from faceorch.record.folder import json_schema
+from faceorch.record.run import SCHEMA
 
 DOCS = Path(__file__).parent
 

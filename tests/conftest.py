@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from faceorch.networks.discover import Network, read_manifest
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import read_manifest
 
 MakeNetwork = Callable[..., Network]
 

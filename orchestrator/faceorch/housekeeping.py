@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceorch.engine.client import remove_container
-from faceorch.images.recipe import LABEL, Image, is_current, ours
+from faceorch.images.built import Image, is_current, ours
+from faceorch.images.recipe import LABEL
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.paths import home

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from faceorch.record.run import RunFolder
+from faceorch.comparison import start_run
+from faceorch.record.folder import RunFolder
+from faceorch.record.request import Request
 from faceorch.runs.events import Observer
-from faceorch.runs.start import Request, start_run
 from tests.conftest import MakeNetwork
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -13,7 +13,8 @@ import pytest
 from faceorch.engine.client import connect
 from faceorch.errors import EngineError
 from faceorch.images import recipe as images
-from faceorch.images.builders import Builder, BuildOptions, build
+from faceorch.images.build import build
+from faceorch.images.options import Builder, BuildOptions
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.runtimes import Launch, Ready

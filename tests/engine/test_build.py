@@ -18,8 +18,9 @@ from click.testing import CliRunner, Result
 
 from faceorch.cli.build import command
 from faceorch.images import recipe as images
-from faceorch.images.builders import BUILD_NETWORK, Builder, find_builder
-from faceorch.networks.discover import MANIFEST, Network, read_manifest
+from faceorch.images.options import BUILD_NETWORK, Builder, find_builder
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import MANIFEST, read_manifest
 from tests.engine.conftest import REQUIRED, Probe
 
 COMMIT = "0" * 40
@@ -76,7 +77,7 @@ def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     chosen: Builder = request.param
     if chosen == "buildx" and find_builder() != "buildx":
         pytest.skip("the Docker CLI has no buildx plugin")
-    monkeypatch.setattr("faceorch.images.builders.find_builder", lambda: chosen)
+    monkeypatch.setattr("faceorch.images.options.find_builder", lambda: chosen)
     return chosen
 
 

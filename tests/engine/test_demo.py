@@ -15,7 +15,7 @@ import pytest
 from faceorch.images import recipe as images
 from faceorch.networks.discover import load_networks
 from faceorch.paths import docker_folder
-from faceorch.record.run import JobStatus
+from faceorch.record.kinds import JobStatus
 from tests.networks.conftest import ASSETS, Animate, animate, demo_clip, frames_of, own_home
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 
 from faceorch.errors import EngineError
 from faceorch.images import recipe as images
-from faceorch.images.builders import Builder, find_builder
+from faceorch.images.options import Builder, find_builder
 from faceorch.owner import Owner
 from faceorch.runtimes import Exit, Launch, NotReady, Stream
 from faceorch.runtimes.docker import DockerRuntime

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from faceorch.record.run import Job, JobStatus
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import Job
 from faceorch.runs.living import Live
 from faceorch.runtimes import Exit, Stream
 from faceorch.runtimes.docker import DockerRuntime

@@ -27,9 +27,11 @@ import yaml
 
 import faceorch_runner
 from faceorch.engine.client import connect
-from faceorch.networks.discover import Network, read_manifest
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import read_manifest
 from faceorch.owner import Owner
-from faceorch.record.run import Gpu, GpuUse, Job, JobStatus, Measured
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import Gpu, GpuUse, Job, Measured
 from faceorch.runtimes import Exit, Launch, Process, Ready, Runtime, Stream
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.venv import VenvRuntime

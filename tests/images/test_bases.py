@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faceorch.engine.client import connect
-from faceorch.images.builders import BuildOptions, build
-from faceorch.images.recipe import make_base_recipe, ours
+from faceorch.images.build import build
+from faceorch.images.built import ours
+from faceorch.images.options import BuildOptions
+from faceorch.images.recipe import make_base_recipe
 from faceorch.networks.bases import Base, load_bases
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from faceorch.comparison import start_run
 from faceorch.networks.discover import Network, load_networks
 from faceorch.paths import docker_folder, home
-from faceorch.record.run import RunFolder
+from faceorch.record.folder import RunFolder
+from faceorch.record.request import Request
 from faceorch.runs.events import Observer
-from faceorch.runs.start import Request, start_run
 
 ASSETS = Path(__file__).parents[2] / "assets"
 NETWORKS = list(load_networks([docker_folder()]).values())

@@ -16,7 +16,7 @@ from PIL import Image
 
 from faceorch.errors import InputError
 from faceorch.paths import docker_folder
-from faceorch.record.run import RunFolder
+from faceorch.record.folder import RunFolder
 from tests.networks.conftest import ASSETS, RATE, Animate, Frames, frames_of
 
 NAME = "baseline"

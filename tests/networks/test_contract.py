@@ -13,7 +13,7 @@ from PIL import Image
 from faceorch.errors import InputError
 from faceorch.media import probe_video
 from faceorch.networks.discover import Network
-from faceorch.record.run import JobStatus
+from faceorch.record.kinds import JobStatus
 from tests.networks.conftest import ASSETS, NETWORKS, Animate, can_run_here
 
 every = pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.name)

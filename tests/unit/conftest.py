@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faceorch.runs.start import Request
+from faceorch.record.request import Request
 
 RequestFor = Callable[..., Request]
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.images import builders
+from faceorch.images import build
 from faceorch.images.assembly import Assembly, Item
-from faceorch.images.builders import BuildOptions, Failed
-from faceorch.images.recipe import Image, Recipe, make_base_recipe, make_recipe
+from faceorch.images.built import Image
+from faceorch.images.failures import Failed
+from faceorch.images.options import BuildOptions
+from faceorch.images.recipe import Recipe, make_base_recipe, make_recipe
 from tests.conftest import MakeNetwork
 
 OPTIONS = BuildOptions(builder="classic")
@@ -44,7 +46,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], list[str]]:
             names.append(recipe.name)
             return identity
 
-        monkeypatch.setattr(builders, "build", fake)
+        monkeypatch.setattr(build, "build", fake)
         return names
 
     return replace
@@ -152,7 +154,7 @@ def test_ctrl_c_ends_the_builders(recipes: list[Recipe], monkeypatch: pytest.Mon
         sleeping.wait()
         raise Failed("ended", "", ())
 
-    monkeypatch.setattr(builders, "build", fake)
+    monkeypatch.setattr(build, "build", fake)
     assembly = Assembly.of(recipes[:1], [], OPTIONS, jobs=1)
 
     def interrupt(item: Item) -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from faceorch.record.run import Gpu, Job, JobStatus, Measured
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import Gpu, Job, Measured
 from faceorch.telemetry.attribution import Attribution, Foreign, attribute, energy, growth
 from faceorch.telemetry.samples import GpuProcess, GpuSample, Target, Watched
 from faceorch.telemetry.summary import Prices, attributions, fill

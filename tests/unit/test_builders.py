@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from faceorch.errors import InputError
-from faceorch.images.builders import REMEDIES, BuildOptions, explain
+from faceorch.images.failures import REMEDIES, explain
+from faceorch.images.options import BuildOptions
 
 LOG = Path("/cache/build/grey.log")
 

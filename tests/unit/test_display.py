@@ -8,20 +8,10 @@ from datetime import datetime, timezone
 import pytest
 from rich.console import Console
 
-from faceorch.cli.show.plain import duration
 from faceorch.cli.show.table import LiveTable
-from faceorch.record.run import (
-    ClipRecord,
-    Host,
-    Inputs,
-    Job,
-    JobStatus,
-    Options,
-    OutcomeKind,
-    PortraitRecord,
-    Run,
-    RunStatus,
-)
+from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
+from faceorch.record.run import ClipRecord, Host, Inputs, Job, Options, PortraitRecord, Run
+from faceorch.words import duration
 
 NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 

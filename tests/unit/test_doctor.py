@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from faceorch.doctor.findings import Finding, Severity, size
+from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.judge_engine import judge_access, judge_cgroup, judge_engine, judge_kind, judge_toolkit
 from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
 from faceorch.doctor.judge_host import judge_memory, judge_space, judge_system
@@ -14,9 +14,10 @@ from faceorch.doctor.probes import GpuUse, Machine, NoEngine, Space, Toolkit
 from faceorch.engine.facts import CdiSpecs, EngineFacts
 from faceorch.engine.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, decide
 from faceorch.networks.bases import load_bases
-from faceorch.networks.discover import Needs
+from faceorch.networks.manifest import Needs
 from faceorch.record.run import Gpu
 from faceorch.telemetry.nvml import Gpus, GpuState, GpuUser
+from faceorch.words import size
 
 BASES = load_bases()
 NEEDS = {

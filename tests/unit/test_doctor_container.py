@@ -14,7 +14,7 @@ from faceorch.doctor import in_container
 from faceorch.doctor.container import InContainer, choose_image, judge_container
 from faceorch.doctor.findings import Severity
 from faceorch.engine.gpu_access import INSTALL_TOOLKIT
-from faceorch.images.recipe import Image
+from faceorch.images.built import Image
 from faceorch.networks.bases import load_bases
 
 BASES = load_bases()

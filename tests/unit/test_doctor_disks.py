@@ -12,7 +12,7 @@ from faceorch.doctor.disks import judge_disks
 from faceorch.doctor.findings import Finding
 from faceorch.doctor.probes import Facts, Machine, NoEngine, Space, Toolkit
 from faceorch.engine.facts import EngineFacts
-from faceorch.images.recipe import Image
+from faceorch.images.built import Image
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network
 from faceorch.record.run import Gpu

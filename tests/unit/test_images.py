@@ -10,7 +10,8 @@ import pytest
 
 from faceorch.images import recipe as images
 from faceorch.networks.bases import load_bases
-from faceorch.networks.discover import Network, UpstreamCode
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import UpstreamCode
 from faceorch.paths import docker_folder
 from tests.conftest import MakeNetwork, write_code
 

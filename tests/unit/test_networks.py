@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from faceorch.errors import CannotRun, InputError, ManifestError
-from faceorch.networks.discover import Network, load_networks, pick, read_manifest
+from faceorch.networks.discover import Network, load_networks, pick
+from faceorch.networks.manifest import read_manifest
 from faceorch.paths import docker_folder
 from tests.conftest import MakeNetwork
 

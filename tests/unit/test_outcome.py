@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from faceorch.record.run import Job, JobStatus, OutcomeKind
-from faceorch.runs.outcome import Failure, RunnerFailure, Transcript, explain_exit
+from faceorch.record.kinds import JobStatus, OutcomeKind
+from faceorch.record.run import Job
+from faceorch.runs.outcome import Failure, RunnerFailure, explain_exit
+from faceorch.runs.transcript import Transcript
 from faceorch.runtimes import Exit
 from faceorch_runner import ErrorKind, Event, EventKind
 from tests.conftest import MakeNetwork

@@ -9,7 +9,8 @@ import pytest
 
 from faceorch.errors import CannotRun
 from faceorch.networks.discover import Network, load_networks
-from faceorch.record.run import Gpu, OutcomeKind
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.run import Gpu
 from faceorch.runs.plan import Plan, Purpose, demand, make_plan, select_gpus
 from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from faceorch.record.run import Gpu, Job, JobStatus
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import Gpu, Job
 from faceorch.telemetry import summary
 from faceorch.telemetry.attribution import Attribution, attribute
 from faceorch.telemetry.samples import Watched

@@ -12,25 +12,15 @@ import duckdb
 import jsonschema
 import pytest
 
-from faceorch.record.run import (
-    ForeignProcess,
-    GpuUse,
-    Job,
-    JobStatus,
-    Measured,
-    Options,
-    Repetition,
-    RunFolder,
-    Spread,
-    Times,
-    json_schema,
-    now,
-)
+from faceorch.comparison import resume_run, start_run
+from faceorch.record.folder import RunFolder, json_schema, now
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import ForeignProcess, GpuUse, Job, Measured, Options, Repetition, Spread, Times
+from faceorch.record.spread import Ranking, rank
 from faceorch.report import write_report
 from faceorch.runs import repeats
 from faceorch.runs.events import Observer
-from faceorch.runs.repeats import Ranking, Turn, rank, turns
-from faceorch.runs.start import resume_run, start_run
+from faceorch.runs.repeats import Turn, turns
 from faceorch.telemetry import timeline
 from faceorch.telemetry.samples import GpuSample
 from faceorch.telemetry.summary import Prices, throttled

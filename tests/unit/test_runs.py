@@ -14,10 +14,13 @@ import pytest
 from click.testing import CliRunner
 
 from faceorch.cli.main import cli
+from faceorch.comparison import resume_run, start_run
 from faceorch.errors import CannotRun, InputError, RunFolderError
-from faceorch.record.run import Job, JobStatus, OutcomeKind, Run, RunFolder, RunStatus, json_schema
+from faceorch.record.folder import RunFolder, json_schema
+from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
+from faceorch.record.request import Request
+from faceorch.record.run import Job, Run
 from faceorch.runs.events import Observer
-from faceorch.runs.start import Request, resume_run, start_run
 from tests.conftest import GREY_RUNNER, MakeNetwork, write_tone
 from tests.unit.conftest import RequestFor
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.record.run import Job, JobStatus
+from faceorch.record.kinds import JobStatus
+from faceorch.record.run import Job
 from faceorch.telemetry import summary
 from faceorch.telemetry.container import CgroupProbe, usage
 from faceorch.telemetry.nvml import Nvml, Unavailable

@@ -97,7 +97,7 @@ def bring(store: Store, make_network: MakeNetwork) -> Callable[..., Heard]:
 
 
 def pull_network(network: Network, store: Store, **options: Any) -> Heard:
-    from faceorch.networks.discover import read_manifest
+    from faceorch.networks.manifest import read_manifest
 
     network = Network(network.folder, read_manifest(network.folder / "network.yaml"))
     weights = load_weights(network)

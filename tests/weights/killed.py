@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from faceorch.files import sha256_of
-from faceorch.networks.discover import Network, read_manifest
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import read_manifest
 from faceorch.weights.store import Store
 from tests.weights.conftest import pull_network
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from faceorch.errors import WeightsError
-from faceorch.networks.discover import Network, read_manifest
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import read_manifest
 from faceorch.weights.check import Lacking, Weighed, check_weights
 from faceorch.weights.lock import lock
 from faceorch.weights.remote import endpoint, parse_mirrors

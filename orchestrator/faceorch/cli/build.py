@@ -73,14 +73,14 @@ def command(
     from rich.console import Console
 
     from faceorch.engine.client import connect
-    from faceorch.images import recipe as images
     from faceorch.images.assembly import Assembly
-    from faceorch.images.builders import BuildOptions
+    from faceorch.images.built import ours
+    from faceorch.images.options import BuildOptions
 
     console = Console(highlight=False, soft_wrap=True)
     recipes = _recipes(networks, base, base_image, console)
     options = BuildOptions.of(no_cache=no_cache, ca_bundle=ca_bundle)
-    assembly = Assembly.of(recipes, images.ours(connect()), options, jobs=jobs, push=push)
+    assembly = Assembly.of(recipes, ours(connect()), options, jobs=jobs, push=push)
     for item in assembly.items:
         if item.state == "current":
             console.print(_outcome(item, assembly), markup=False)
@@ -98,7 +98,7 @@ def command(
 
 def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, console: Console) -> list[Recipe]:
     from faceorch.errors import CannotRun
-    from faceorch.images import recipe as images
+    from faceorch.images.recipe import make_base_recipe, make_recipe
     from faceorch.networks.bases import choose_base, load_bases, pick_base
     from faceorch.networks.discover import load_networks, pick
     from faceorch.telemetry.nvml import read_gpus
@@ -110,7 +110,7 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
     recipes = []
     for name in names or known:
         if name.startswith("base-") and name not in known:
-            recipes.append(images.make_base_recipe(pick_base(bases, name.removeprefix("base-")).name, base_image))
+            recipes.append(make_base_recipe(pick_base(bases, name.removeprefix("base-")).name, base_image))
             continue
         network = pick(known, name)
         needs = network.manifest.needs
@@ -132,7 +132,7 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
         if base is None and covering is None:
             text = f"no base of it ({', '.join(needs.bases)}) has kernels for every GPU here; building on {chosen}"
             console.print(f"{name}: {text}", markup=False)
-        recipes.append(images.make_recipe(network, chosen, base_image))
+        recipes.append(make_recipe(network, chosen, base_image))
     return recipes
 
 

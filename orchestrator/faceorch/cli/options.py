@@ -11,7 +11,7 @@ import click
 from faceorch.cli.types import Assignment, BaseName, Duration, SettingName
 
 if TYPE_CHECKING:
-    from faceorch.networks.discover import SettingValue
+    from faceorch.record.request import SettingValue
 
 _Command = Callable[..., Any]
 _Option = Callable[[_Command], _Command]

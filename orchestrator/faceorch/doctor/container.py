@@ -16,7 +16,8 @@ from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import INSTALL_TOOLKIT, Access
 from faceorch.engine.messages import explain
 from faceorch.errors import EngineError
-from faceorch.images import recipe as images
+from faceorch.images.built import Image
+from faceorch.images.recipe import LABEL
 from faceorch.networks.bases import Base
 from faceorch.owner import Owner
 from faceorch.runtimes.docker import gpu_requests, sandbox
@@ -43,12 +44,10 @@ class InContainer:
     remedy: str = ""
 
 
-def choose_image(
-    found: Sequence[images.Image], bases: Mapping[str, Base], preferred: str | None
-) -> images.Image | None:
+def choose_image(found: Sequence[Image], bases: Mapping[str, Base], preferred: str | None) -> Image | None:
     """Return the image to look with: of the base that will be used, else one with a torch, else any; newest first."""
 
-    def rank(image: images.Image) -> tuple[bool, bool, float]:
+    def rank(image: Image) -> tuple[bool, bool, float]:
         base = bases.get(image.base)
         return (image.base == preferred, base is not None and base.torch is not None, image.created)
 
@@ -56,7 +55,7 @@ def choose_image(
 
 
 def probe_container(
-    api: APIClient, facts: EngineFacts, image: images.Image, access: Access, uuids: Sequence[str]
+    api: APIClient, facts: EngineFacts, image: Image, access: Access, uuids: Sequence[str]
 ) -> InContainer:
     """Start a container as `faceorch run` does, compute on every GPU of `uuids` in it, and remove it."""
     import docker.errors
@@ -74,7 +73,7 @@ def probe_container(
             # The first word of a runner's entrypoint is its environment's Python.
             entrypoint=[entrypoint[0], "-c", _SCRIPT.read_text("utf-8")],
             command=[],
-            labels={f"{images.LABEL}.run": "doctor", f"{images.LABEL}.owner": str(Owner.me())},
+            labels={f"{LABEL}.run": "doctor", f"{LABEL}.owner": str(Owner.me())},
             host_config=sandbox(api, facts, mounts=[], memory_bytes=_MEMORY_BYTES, gpus=gpu_requests(access, uuids)),
         )
         api.start(name)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from faceorch.doctor.findings import Finding, Severity, size
+from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.judge_gpu import bases_used
 from faceorch.doctor.judge_host import judge_space
 from faceorch.doctor.probes import Facts
 from faceorch.engine.facts import EngineFacts
 from faceorch.needs import GB
 from faceorch.networks.bases import Base
-from faceorch.networks.discover import Needs, Network
+from faceorch.networks.discover import Network
+from faceorch.networks.manifest import Needs
 from faceorch.weights.manifest import File, load_weights
 from faceorch.weights.store import State, Store
+from faceorch.words import size
 
 # What a network's own packages take beside its base: 0.5 to 1.5 GB, installed in an environment.
 _NETWORK_IMAGE_GB = 1.5

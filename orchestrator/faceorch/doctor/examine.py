@@ -22,7 +22,8 @@ from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import Access, decide
 from faceorch.errors import UserError
 from faceorch.networks.bases import Base, load_bases
-from faceorch.networks.discover import Needs, Network, load_networks
+from faceorch.networks.discover import Network, load_networks
+from faceorch.networks.manifest import Needs
 from faceorch.record.schemas import published
 from faceorch.runs.plan import Planned, make_plan
 from faceorch.runtimes.choose import make_runtimes

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from faceorch.doctor.findings import Finding, Severity, size
+from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import GpuUse
 from faceorch.engine.versions import version_key
 from faceorch.needs import GB, driver_problem, held, kernel_problem, vram_problem
 from faceorch.networks.bases import Base, choose_base
-from faceorch.networks.discover import Needs
+from faceorch.networks.manifest import Needs
 from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
 from faceorch.telemetry.nvml import Gpus, GpuUser
+from faceorch.words import size
 
 _INSTALL = "install the NVIDIA driver ({version} or newer), then restart the host"
 # What NVML says when it does not start, and what to do; first row first.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from faceorch.doctor.findings import Finding, Severity, size
+from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import Machine, Space
 from faceorch.needs import ARCHITECTURE, GB, architecture_problem, ram_problem
-from faceorch.networks.discover import Needs
+from faceorch.networks.manifest import Needs
+from faceorch.words import size
 
 
 def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:

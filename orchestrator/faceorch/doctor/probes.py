@@ -15,7 +15,7 @@ from faceorch import proc
 from faceorch.engine.client import connect, endpoint
 from faceorch.engine.facts import EngineFacts, is_wsl, read_facts
 from faceorch.errors import UserError
-from faceorch.images.recipe import Image, ours
+from faceorch.images.built import Image, ours
 from faceorch.telemetry.nvml import Gpus, GpuState, read_gpus, read_states
 
 # The first one tells the toolkit's version; the second is older than it and comes from the same release.

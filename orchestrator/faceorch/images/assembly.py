@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from faceorch.engine.client import new_client
 from faceorch.errors import BuildError, UserError
-from faceorch.images import builders
-from faceorch.images.builders import BuildOptions, Failed
-from faceorch.images.recipe import Image, Recipe
+from faceorch.images import build
+from faceorch.images.built import Image
+from faceorch.images.failures import Failed
+from faceorch.images.options import BuildOptions
+from faceorch.images.recipe import Recipe
 from faceorch.paths import home
 
 if TYPE_CHECKING:
@@ -158,7 +160,7 @@ class Assembly:
         if not image:
             self._say(item, state="building")
             state = "built"
-            image = builders.build(
+            image = build.build(
                 item.recipe,
                 self.options,
                 log=item.log,

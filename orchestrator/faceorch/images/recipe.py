@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from faceorch import __version__, proc
 from faceorch.networks.bases import Base, load_bases, pick_base
@@ -15,30 +14,8 @@ from faceorch.networks.discover import Network
 from faceorch.networks.kit import PACKAGE, kit_paths
 from faceorch.paths import docker_folder, kit_folder
 
-if TYPE_CHECKING:
-    from docker import APIClient
-
 LABEL = "io.faceorch"
 SOURCE = "https://github.com/faceorch/faceorch"
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image of ours that the engine has: of a network, or of a base (then `network` is empty)."""
-
-    id: str
-    tags: tuple[str, ...]
-    network: str
-    inputs: str
-    base: str
-    base_image: str
-    builder: str
-    created: float
-
-    @property
-    def tag(self) -> str:
-        """Its first name and tag."""
-        return self.tags[0] if self.tags else "<none>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,38 +110,6 @@ def _below(prefix: str, root: Path) -> list[tuple[str, Path]]:
         for path in root.rglob("*")
         if path.is_file() and "__pycache__" not in path.relative_to(root).parts
     ]
-
-
-def ours(api: APIClient) -> list[Image]:
-    """Return every image that faceorch built, newest first."""
-    found = []
-    for entry in api.images(filters={"label": f"{LABEL}.inputs"}):
-        labels = entry.get("Labels") or {}
-        found.append(
-            Image(
-                id=entry["Id"],
-                tags=tuple(tag for tag in entry.get("RepoTags") or [] if tag != "<none>:<none>"),
-                network=labels.get(f"{LABEL}.network", ""),
-                inputs=labels[f"{LABEL}.inputs"],
-                base=labels.get(f"{LABEL}.base", ""),
-                base_image=labels.get(f"{LABEL}.base-image", ""),
-                builder=labels.get(f"{LABEL}.builder", ""),
-                created=float(entry["Created"]),
-            )
-        )
-    return sorted(found, key=lambda image: image.created, reverse=True)
-
-
-def is_current(image: Image, networks: dict[str, Network]) -> bool | None:
-    """Say whether an image is what would be built now on the same userland; None when its network is not here."""
-    if image.base not in load_bases():
-        return None
-    if not image.network:
-        return make_base_recipe(image.base, image.base_image).inputs == image.inputs
-    network = networks.get(image.network)
-    if network is None or network.missing_files:
-        return None
-    return make_recipe(network, image.base, image.base_image).inputs == image.inputs
 
 
 def labels_of(recipe: Recipe, builder: str) -> dict[str, str]:

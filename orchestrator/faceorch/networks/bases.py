@@ -13,9 +13,10 @@ import yaml
 from msgspec import Meta
 
 from faceorch.errors import CannotRun, ManifestError
-from faceorch.networks.discover import YAML, near
+from faceorch.networks.yaml import YAML
 from faceorch.paths import docker_folder
 from faceorch.record.run import Gpu
+from faceorch.words import near
 
 _KERNEL = re.compile(r"sm_(\d+)(\d)")
 

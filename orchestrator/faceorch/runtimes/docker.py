@@ -22,7 +22,8 @@ from faceorch.engine.gpu_access import Access, decide
 from faceorch.engine.messages import explain
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
-from faceorch.images import recipe as images
+from faceorch.images.built import Image, ours
+from faceorch.images.recipe import LABEL, make_recipe
 from faceorch.needs import architecture_problem, engine_problem
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
@@ -71,8 +72,8 @@ class DockerRuntime:
         return engine
 
     @cached_property
-    def _images(self) -> list[images.Image]:
-        return images.ours(self._api)
+    def _images(self) -> list[Image]:
+        return ours(self._api)
 
     @cached_property
     def _facts(self) -> EngineFacts:
@@ -110,7 +111,7 @@ class DockerRuntime:
             return self._ready_given(network.name)
         own = [image for image in self._images if image.network == network.name and image.base == base]
         for image in own:
-            if images.make_recipe(network, image.base, image.base_image).inputs == image.inputs:
+            if make_recipe(network, image.base, image.base_image).inputs == image.inputs:
                 return Ready(identity=image.id, name=image.tag, base=image.base, builder=image.builder or None)
         reason = "its image is older than what it is made of" if own else "its image is not built"
         remedy = f"faceorch build {network.name}"
@@ -181,9 +182,9 @@ class DockerRuntime:
             user="0:0" if self._facts.rootless else f"{os.getuid()}:{os.getgid()}",
             stdin_open=True,
             labels={
-                f"{images.LABEL}.run": launch.run,
-                f"{images.LABEL}.owner": str(launch.owner),
-                f"{images.LABEL}.network": launch.network.name,
+                f"{LABEL}.run": launch.run,
+                f"{LABEL}.owner": str(launch.owner),
+                f"{LABEL}.network": launch.network.name,
             },
             host_config=sandbox(
                 self._api,
@@ -200,14 +201,14 @@ class DockerRuntime:
         if isinstance(self._engine, Reason):
             return []
         found = []
-        for entry in self._api.containers(filters={"label": f"{images.LABEL}.run"}):
+        for entry in self._api.containers(filters={"label": f"{LABEL}.run"}):
             labels = entry.get("Labels") or {}
             here = _Here(self._api, str(entry["Id"]))
             found.append(
                 Running(
                     key=here.container,
-                    network=labels.get(f"{images.LABEL}.network", ""),
-                    run=labels[f"{images.LABEL}.run"],
+                    network=labels.get(f"{LABEL}.network", ""),
+                    run=labels[f"{LABEL}.run"],
                     started=datetime.fromtimestamp(int(entry["Created"]), timezone.utc),
                     target=Target(container=here.container),
                     probe=here.probe,
@@ -222,8 +223,8 @@ class DockerRuntime:
             return []
 
         removed = []
-        for entry in self._api.containers(all=True, filters={"label": f"{images.LABEL}.owner"}):
-            owner = Owner.parse((entry.get("Labels") or {}).get(f"{images.LABEL}.owner", ""))
+        for entry in self._api.containers(all=True, filters={"label": f"{LABEL}.owner"}):
+            owner = Owner.parse((entry.get("Labels") or {}).get(f"{LABEL}.owner", ""))
             if owner is None or owner.alive():
                 continue
             remove_container(self._api, entry["Id"])

@@ -10,21 +10,18 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from faceorch.errors import ManifestError
-from faceorch.networks.discover import Network, SettingValue, read_yaml
+from faceorch.networks.discover import Network
+from faceorch.networks.yaml import Model, read_yaml
+from faceorch.record.request import SettingValue
 
 FILE_NAME = "weights.yaml"
 HUB = "https://huggingface.co"
 
 
-class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One object of weights.yaml."""
-
-
-class Source(_Model, frozen=True):
+class Source(Model, frozen=True):
     """Where a file comes from: `repo`, `revision` and `file` of the Hugging Face hub, or a `url`."""
 
     repo: Annotated[str, Meta(pattern=r"^[\w.-]+/[\w.-]+$", description="owner/name")] | None = None
@@ -53,7 +50,7 @@ class Source(_Model, frozen=True):
         return self.key
 
 
-class When(_Model, frozen=True):
+class When(Model, frozen=True):
     """A file that is only needed while a setting has one of these values."""
 
     setting: str
@@ -65,7 +62,7 @@ class When(_Model, frozen=True):
         return self.equals if isinstance(self.equals, tuple) else (self.equals,)
 
 
-class Convert(_Model, frozen=True):
+class Convert(Model, frozen=True):
     """How a file may be repacked as safetensors (`faceorch weights convert`)."""
 
     path: Annotated[str, Meta(pattern=r"\.safetensors$", description="where the repacked file goes")]
@@ -73,7 +70,7 @@ class Convert(_Model, frozen=True):
     key: Annotated[str, Meta(description="the entry of the pickled dict that holds the tensors")] | None = None
 
 
-class File(_Model, frozen=True):
+class File(Model, frozen=True):
     """One weight file."""
 
     path: Annotated[str, Meta(description="where the network wants it, below its weights folder")]
@@ -114,7 +111,7 @@ class File(_Model, frozen=True):
         return self.sha256 or hashlib.sha256(self.source.key.encode()).hexdigest()
 
 
-class Weights(_Model, frozen=True):
+class Weights(Model, frozen=True):
     """The content of weights.yaml."""
 
     schema: Literal[1]
@@ -148,7 +145,7 @@ def load_weights(network: Network) -> Weights | None:
     path = network.folder / FILE_NAME
     if not path.is_file():
         return None
-    weights = read_yaml(path, Weights, _known_keys())
+    weights = read_yaml(path, Weights)
     settings = network.manifest.settings
     for file in weights.files:
         if file.when is None:
@@ -164,7 +161,3 @@ def load_weights(network: Network) -> Weights | None:
             except ValueError as error:
                 raise ManifestError(f"{path}: {file.path}: when.equals: {error}") from None
     return weights
-
-
-def _known_keys() -> set[str]:
-    return {name for kind in (Weights, File, Source, When, Convert) for name in kind.__struct_fields__}

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from faceorch.networks.discover import Network, SettingValue, load_networks
+from faceorch.networks.discover import Network, load_networks
 from faceorch.paths import docker_folder
+from faceorch.record.request import SettingValue
 from faceorch.weights.manifest import load_weights
 from tests.networks.sadtalker.conftest import FOLDER
 

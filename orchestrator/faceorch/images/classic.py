@@ -1,0 +1,84 @@
+"""Building with the engine's classic builder, which every engine has."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from faceorch.images.options import BuildOptions
+from faceorch.images.recipe import Recipe, labels_of
+
+_KEPT_LINES = 60
+
+
+def build(
+    api: Any,
+    recipe: Recipe,
+    options: BuildOptions,
+    arguments: Mapping[str, str],
+    sources: Mapping[str, str],
+    context: Path,
+    log: Path,
+    on_step: Callable[[str], None],
+) -> list[str] | None:
+    """Build `context`; return None, or the last lines of a failed build.
+
+    `arguments` decide what the image is, `sources` say from where its parts come.
+    """
+    import docker.errors
+
+    tail: list[str] = []
+    pending = ""  # the engine sends what a step prints in pieces, not in lines
+    with log.open("a", encoding="utf-8") as file:
+        try:
+            stream: Iterator[dict[str, Any]] = api.build(
+                fileobj=_tar(context),
+                custom_context=True,
+                dockerfile=recipe.dockerfile,
+                tag=recipe.tag,
+                buildargs={**sources, **arguments},
+                labels=labels_of(recipe, "classic"),
+                nocache=options.no_cache,
+                network_mode=options.network,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            for entry in stream:
+                text = str(entry["stream"]) if "stream" in entry else _status(entry)
+                file.write(text)
+                *lines, pending = (pending + text).split("\n")
+                tail = [*tail, *lines][-_KEPT_LINES:]
+                for part in lines:
+                    if part.startswith("Step "):
+                        on_step(part)
+                if "error" in entry:
+                    return tail
+        except docker.errors.APIError as error:  # refused before the first step: a base image that cannot be had
+            file.write(f"{error.explanation}\n")
+            return [*tail, str(error.explanation)]
+    return None
+
+
+def _status(entry: dict[str, Any]) -> str:
+    """Return the line of an entry that is no output of a step: an error, or how far a pull is."""
+    text = str(entry.get("error") or entry.get("status") or "")
+    return f"{text}\n" if text else ""
+
+
+def _tar(folder: Path) -> io.BytesIO:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in sorted(folder.rglob("*")):
+            tar.add(path, arcname=path.relative_to(folder).as_posix(), recursive=False, filter=_as_root)
+    buffer.seek(0)
+    return buffer
+
+
+def _as_root(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = 0
+    info.uname = info.gname = "root"
+    return info

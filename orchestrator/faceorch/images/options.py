@@ -1,0 +1,80 @@
+"""How images are built: what the command line and the environment say; nothing of it changes what an image is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from faceorch import proc
+from faceorch.errors import InputError
+
+Builder = Literal["buildx", "classic"]
+
+BUILD_NETWORK = "FACEORCH_BUILD_NETWORK"
+# Build arguments that say from where things come and not what they are, and the variables that set them, first one
+# first. They are no part of an image's identity: packages and code are checked against hashes, whoever serves them.
+SOURCES: Mapping[str, tuple[str, ...]] = {
+    "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
+    "APT_MIRROR": ("FACEORCH_APT_MIRROR",),
+    "UPSTREAM_MIRROR": ("FACEORCH_UPSTREAM_MIRROR",),
+}
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuildOptions:
+    """How images are built; nothing of it changes what they are."""
+
+    builder: Builder
+    no_cache: bool = False
+    ca_bundle: bytes = b""
+    network: str | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, *, builder: Builder | None = None, no_cache: bool = False, ca_bundle: Path | None = None
+    ) -> BuildOptions:
+        """Return the options, completed from the environment."""
+        env = os.environ
+        sources = {
+            name: next(env[variable] for variable in variables if env.get(variable))
+            for name, variables in SOURCES.items()
+            if any(env.get(variable) for variable in variables)
+        }
+        for name in PROXIES:
+            value = env.get(name) or env.get(name.lower())
+            if value:
+                sources[name] = sources[name.lower()] = value
+        return cls(
+            builder=builder or find_builder(),
+            no_cache=no_cache,
+            ca_bundle=_read_bundle(ca_bundle) if ca_bundle else b"",
+            network=env.get(BUILD_NETWORK) or None,
+            sources=sources,
+        )
+
+
+def _read_bundle(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"--ca-bundle {path}: {error.strerror}", "give a file of PEM certificates") from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise InputError(f"--ca-bundle {path} holds no PEM certificate", "give a file of PEM certificates")
+    return content
+
+
+def find_builder() -> Builder:
+    """Return `buildx` when the Docker CLI has that plugin, else `classic` (the engine's own, through the SDK)."""
+    if shutil.which("docker") is None:
+        return "classic"
+    try:
+        found = proc.run(["docker", "buildx", "version"])
+    except OSError:
+        return "classic"
+    return "buildx" if found.code == 0 else "classic"

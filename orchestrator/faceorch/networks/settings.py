@@ -1,0 +1,114 @@
+"""The settings of a network: what each takes, and how what a user types becomes a value."""
+
+from __future__ import annotations
+
+from faceorch.networks.yaml import Model
+
+
+class _Setting(Model, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What all settings have; `load`: a change needs the models to be loaded again."""
+
+    help: str
+    load: bool = False
+
+
+class IntSetting(_Setting, frozen=True, tag="int"):
+    """A whole number."""
+
+    default: int
+    min: int
+    max: int
+
+    def parse(self, text: str) -> int:
+        """Return the value of `text`; `ValueError` says what is allowed."""
+        return self.validate_value(int(text))
+
+    def validate_value(self, value: int) -> int:
+        """Return `value` when it lies in the range."""
+        if not self.min <= value <= self.max:
+            raise ValueError(f"{value} is outside {self.min} to {self.max}")
+        return value
+
+    @property
+    def allowed(self) -> str:
+        """What the setting takes, in words."""
+        return f"a whole number from {self.min} to {self.max}"
+
+
+class FloatSetting(_Setting, frozen=True, tag="float"):
+    """A number."""
+
+    default: float
+    min: float
+    max: float
+
+    def parse(self, text: str) -> float:
+        """Return the value of `text`; `ValueError` says what is allowed."""
+        return self.validate_value(float(text))
+
+    def validate_value(self, value: float) -> float:
+        """Return `value` when it lies in the range (which also refuses NaN)."""
+        if not self.min <= value <= self.max:
+            raise ValueError(f"{value:g} is outside {self.min:g} to {self.max:g}")
+        return value
+
+    @property
+    def allowed(self) -> str:
+        """What the setting takes, in words."""
+        return f"a number from {self.min:g} to {self.max:g}"
+
+
+class BoolSetting(_Setting, frozen=True, tag="bool"):
+    """On or off."""
+
+    default: bool
+
+    def parse(self, text: str) -> bool:
+        """Return the value of `text`; `ValueError` says what is allowed."""
+        words = {
+            "true": True,
+            "on": True,
+            "yes": True,
+            "1": True,
+            "false": False,
+            "off": False,
+            "no": False,
+            "0": False,
+        }
+        if text.lower() not in words:
+            raise ValueError(f"{text!r} is neither on nor off")
+        return words[text.lower()]
+
+    def validate_value(self, value: bool) -> bool:
+        """Return `value`."""
+        return value
+
+    @property
+    def allowed(self) -> str:
+        """What the setting takes, in words."""
+        return "on or off"
+
+
+class ChoiceSetting(_Setting, frozen=True, tag="choice"):
+    """One of a few words."""
+
+    default: str
+    choices: tuple[str, ...]
+
+    def parse(self, text: str) -> str:
+        """Return the value of `text`; `ValueError` says what is allowed."""
+        return self.validate_value(text)
+
+    def validate_value(self, value: str) -> str:
+        """Return `value` when it is one of the choices."""
+        if value not in self.choices:
+            raise ValueError(f"{value!r} is not one of {', '.join(self.choices)}")
+        return value
+
+    @property
+    def allowed(self) -> str:
+        """What the setting takes, in words."""
+        return "one of " + ", ".join(self.choices)
+
+
+Setting = IntSetting | FloatSetting | BoolSetting | ChoiceSetting

@@ -7,7 +7,6 @@ import errno
 import os
 import queue
 import shlex
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from faceorch import media, repeats
 from faceorch.errors import InputError, OutputError, UserError
-from faceorch.files import empty_folder
+from faceorch.files import Refused, empty_folder, own_folder, remove, take
 from faceorch.joblog import JobLog
 from faceorch.observe import Observer
 from faceorch.outcome import Failure, Transcript, explain_exit
@@ -122,7 +121,7 @@ class Executor:
         job.log = f"{job.network}/log.txt"
         self._observer.job_started(job)
         try:
-            work.mkdir(exist_ok=True)
+            own_folder(work)
             self._folder.save()
             with JobLog(work, job.attempt) as log:
                 self._rows = self._kept_rows(job, work, log)
@@ -197,7 +196,8 @@ class Executor:
             return Failure(OutcomeKind.START_FAILED, error.message, error.remedy)
         finally:
             if self._run.synthetic is not None:
-                shutil.rmtree(work / "weights", ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    remove(work / "weights")
 
     def _attempt(
         self, plan: Planned, ready: Ready, job: Job, weights: Path | None, work: Path, log: JobLog, turn: Turn
@@ -219,7 +219,7 @@ class Executor:
         self, plan: Planned, ready: Ready, job: Job, weights: Path, out: Path, log: JobLog
     ) -> Failure | None:
         """Let the network's environment write stand-in weights; return why it could not."""
-        shutil.rmtree(weights, ignore_errors=True)
+        remove(weights)
         weights.mkdir()
         launch = Launch(
             network=plan.network,
@@ -373,14 +373,21 @@ class Executor:
         return explain_exit(ended.exit, plan.network, in_container=plan.runtime.name == "docker")
 
     def _collect(self, job: Job, out: Path, turn: Turn) -> Video | Failure:
-        """Check the finished video and give it its final name; only one of several repetitions is kept."""
-        made = out / f"{job.network}.mp4"
+        """Take over the finished video: what is looked at, kept and shown is a copy of ours."""
+        copy = out.parent / f"{job.network}.mp4"
         try:
-            info = media.probe_video(made)
-            if self._check is not None:
-                job.notes.append(self._check(made, info, self._run, job))
-        except media.BrokenVideo as error:
+            take(out.parent, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)
+            return self._keep(job, copy, turn)
+        except (Refused, media.BrokenVideo) as error:
             return Failure(OutcomeKind.BROKEN_VIDEO, f"its video cannot be used: {error}", "see its log")
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _keep(self, job: Job, made: Path, turn: Turn) -> Video:
+        """Check the finished video and give it its final name; only one of several repetitions is kept."""
+        info = media.probe_video(made)
+        if self._check is not None:
+            job.notes.append(self._check(made, info, self._run, job))
         clip_s = self._run.inputs.clip.duration_s
         if abs(info.duration_s - clip_s) > _DURATION_TOLERANCE_S:
             job.notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceorch.files import open_own
+
 _TAIL_LINES = 60
 
 
@@ -33,7 +35,7 @@ def run(
     """
     tail: list[str] = []
     with (
-        open(log, "a", encoding="utf-8") if log else open(os.devnull, "w") as file,
+        open_own(log, "a") if log else open(os.devnull, "w") as file,
         subprocess.Popen(
             list(arguments),
             stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from typing import Any
 
 from faceorch.comparison import compare
 from faceorch.errors import CannotRun
-from faceorch.media import BrokenVideo, VideoInfo
+from faceorch.media import VIDEO_FORMAT, BrokenVideo, VideoInfo
 from faceorch.networks.discover import load_networks
 from faceorch.paths import assets_folder
 from faceorch.record.folder import RunFolder
@@ -102,7 +102,7 @@ def _decode(path: Path) -> tuple[int, float, float, str]:
     import av
 
     frames, samples, rate, peak = 0, 0, 1, 0.0
-    with av.open(str(path), "r") as container:
+    with av.open(str(path), "r", format=VIDEO_FORMAT) as container:
         title = str(container.metadata.get("title", ""))
         resampler = av.AudioResampler(format="s16", layout="mono")
         for frame in container.decode(*container.streams.video[:1], *container.streams.audio[:1]):

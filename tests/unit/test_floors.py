@@ -26,7 +26,9 @@ FLOORS = (
     ("cli",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-FILES = sorted(path for path in HOUSE.rglob("*.py") if path.parent != HOUSE or path.stem not in ("__init__", "__main__"))
+FILES = sorted(
+    path for path in HOUSE.rglob("*.py") if path.parent != HOUSE or path.stem not in ("__init__", "__main__")
+)
 
 
 def room_of(path: Path) -> str:
@@ -55,4 +57,3 @@ def test_imports_go_down(path: Path) -> None:
     room = room_of(path)
     upward = {found for found in imported_rooms(path) - {room} if FLOOR[found] >= FLOOR[room]}
     assert not upward, f"{room} is on floor {FLOOR[room]}, at or below {', '.join(sorted(upward))}"
-

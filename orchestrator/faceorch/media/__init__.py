@@ -4,9 +4,11 @@ from faceorch.media.clip import Clip, LoadedClip, check_length, read_clip, sampl
 from faceorch.media.files import check_output_folder
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, write_portrait
 from faceorch.media.reading import Reading
-from faceorch.media.video import BrokenVideo, VideoInfo, first_frame, probe_video
+from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, first_frame, probe_video
 
 __all__ = [
+    "VIDEO_BYTES",
+    "VIDEO_FORMAT",
     "BrokenVideo",
     "Clip",
     "LoadedClip",

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from faceorch.files import sha256_of
+
+# Hours of video at any quality that networks make; more is not one.
+VIDEO_BYTES = 4 * 2**30
+# Named, not guessed from the content: other formats (playlists, lists of files) name further files, which are opened.
+VIDEO_FORMAT = "mp4"
 
 
 class BrokenVideo(Exception):
@@ -42,7 +48,7 @@ def probe_video(path: Path) -> VideoInfo:
     if size == 0:
         raise BrokenVideo(f"{path.name} is empty")
     try:
-        with av.open(str(path), "r") as container:
+        with av.open(str(path), "r", format=VIDEO_FORMAT) as container:
             if not container.streams.video:
                 raise BrokenVideo(f"{path.name} holds no picture")
             stream = container.streams.video[0]
@@ -73,14 +79,14 @@ def probe_video(path: Path) -> VideoInfo:
         raise BrokenVideo(f"{path.name} cannot be decoded: {str(error) or type(error).__name__}") from error
 
 
-def first_frame(path: Path, *, side: int = 640) -> bytes | None:
+def first_frame(file: BinaryIO, *, side: int = 640) -> bytes | None:
     """Return the first frame of a video as JPEG with no side above `side` pixels; None when it cannot be decoded."""
     import io
 
     import av
 
     try:
-        with av.open(str(path), "r") as container:
+        with av.open(file, "r", format=VIDEO_FORMAT) as container:
             frame = next(container.decode(video=0), None)
             picture = None if frame is None else frame.to_image()
     except (av.FFmpegError, ValueError, IndexError):

@@ -7,8 +7,10 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from faceorch import media
+from faceorch.files import Refused, open_below
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
@@ -71,7 +73,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "videos": [_shown(folder.path, job, embed) for job in done],
         "embedded": embed,
-        "portrait": _file_url(folder.path / run.inputs.portrait.file, "image/png"),
+        "portrait": _file_url(folder.path, run.inputs.portrait.file, "image/png"),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
@@ -106,18 +108,23 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
 
 def _shown(folder: Path, job: Job, embed: bool) -> Shown:
     assert job.video is not None
-    path = folder / job.video.file
-    if not path.is_file():
-        return Shown(job, None, None, f"{job.video.file} is no longer in the run folder")
-    picture = media.first_frame(path)
-    poster = None if picture is None else _data_url(picture, "image/jpeg")
-    return Shown(job, _file_url(path, "video/mp4") if embed else job.video.file, poster, None)
-
-
-def _file_url(path: Path, kind: str) -> str | None:
+    name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
     try:
-        return _data_url(path.read_bytes(), kind)
-    except OSError:
+        with open_below(folder, name, limit=limit) as file:
+            picture = media.first_frame(file)
+            file.seek(0)
+            source = _data_url(file.read(limit), "video/mp4") if embed else quote(name)
+    except (Refused, OSError) as error:
+        return Shown(job, None, None, f"the run folder no longer holds its video: {error}")
+    poster = None if picture is None else _data_url(picture, "image/jpeg")
+    return Shown(job, source, poster, None)
+
+
+def _file_url(folder: Path, name: str, kind: str) -> str | None:
+    try:
+        with open_below(folder, name, limit=EMBED_BYTES) as file:
+            return _data_url(file.read(EMBED_BYTES), kind)
+    except (Refused, OSError):
         return None
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from msgspec import structs
 
 from faceorch.errors import InputError, OutputError
+from faceorch.files import own_folder
 from faceorch.owner import Owner
 from faceorch.record.folder import RunFolder, now
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
@@ -99,7 +100,7 @@ class Executor:
         work = self._folder.job_folder(before.network)
         self._tell(JobStarted(network=before.network))
         try:
-            work.mkdir(exist_ok=True)
+            own_folder(work)
             self._record(history)
             with JobLog(work, before.resumed + 1) as log:
                 history = JobRun(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from faceorch import media
 from faceorch.errors import InputError, OutputError, UserError
-from faceorch.files import empty_folder
+from faceorch.files import Refused, empty_folder, remove, take
 from faceorch.owner import Owner
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import OutcomeKind
@@ -84,7 +84,8 @@ class JobRun:
             return replace(history, reason=reason)
         finally:
             if isinstance(self.plan.weights, StandIn):
-                shutil.rmtree(weights_made, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    remove(weights_made)
 
     def _kept_rows(self, repetitions: tuple[Repetition, ...]) -> list[timeline.Row]:
         """Return the samples of the repetitions that an earlier faceorch has done."""
@@ -119,7 +120,7 @@ class JobRun:
         source = self.plan.weights
         if isinstance(source, Stored):
             return history, source.folder
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         folder.mkdir()
         with empty_folder(self.work / "out") as out:
             launch = Launch(
@@ -207,9 +208,19 @@ class JobRun:
             )
 
     def _collect(self, out: Path, *, keep: bool) -> Collected:
+        """Take over the finished video: what is looked at, kept and shown is a copy of ours."""
+        copy = self.work / f"{self.name}.mp4"
+        try:
+            take(self.work, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)
+            return self._check(copy, keep=keep)
+        except Refused as error:
+            raise media.BrokenVideo(str(error)) from error
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _check(self, made: Path, *, keep: bool) -> Collected:
         """Check the finished video and give it its final name; only one of several repetitions is kept."""
         run, notes = self.folder.run, []
-        made = out / f"{self.name}.mp4"
         info = media.probe_video(made)
         if self.check is not None:
             notes.append(self.check(made, info, run, run.job(self.name)))
@@ -219,22 +230,20 @@ class JobRun:
         final = self.folder.video(self.name)
         if keep:
             os.replace(made, final)
-        return Collected(
-            Video(
-                file=final.name,
-                width=info.width,
-                height=info.height,
-                fps=info.fps,
-                frames=info.frames,
-                duration_s=info.duration_s,
-                codec=info.codec,
-                pixel_format=info.pixel_format,
-                audio_codec=info.audio_codec,
-                bytes=info.bytes,
-                sha256=info.sha256,
-            ),
-            tuple(notes),
+        video = Video(
+            file=final.name,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+            frames=info.frames,
+            duration_s=info.duration_s,
+            codec=info.codec,
+            pixel_format=info.pixel_format,
+            audio_codec=info.audio_codec,
+            bytes=info.bytes,
+            sha256=info.sha256,
         )
+        return Collected(video, tuple(notes))
 
     def _write_timeline(self, made: Attempt, turn: Turn, rows: list[timeline.Row]) -> str | None:
         """Write down everything that was seen, also of an attempt that failed; return where, below the run folder."""

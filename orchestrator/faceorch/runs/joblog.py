@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
+from faceorch.files import open_own
 from faceorch.runtimes import Stream
 from faceorch_runner import Event, EventParser
 
@@ -25,9 +27,9 @@ class JobLog:
         self._written = 0
 
     def __enter__(self) -> JobLog:
-        mode = "w" if self._attempt == 1 else "a"
-        self._text = open(self._folder / "log.txt", mode, encoding="utf-8")
-        self._events = open(self._folder / "events.jsonl", mode, encoding="utf-8")
+        mode: Literal["w", "a"] = "w" if self._attempt == 1 else "a"
+        self._text = open_own(self._folder / "log.txt", mode)
+        self._events = open_own(self._folder / "events.jsonl", mode)
         if self._attempt > 1:
             self._text.write(f"--- attempt {self._attempt} ---\n")
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import queue
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faceorch import media, repeats
+from faceorch import bugs, media, repeats, untrusted
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import empty_folder
 from faceorch.joblog import JobLog
@@ -23,6 +22,7 @@ from faceorch.owner import Owner
 from faceorch.plan import Planned
 from faceorch.record import (
     Environment,
+    InvalidRecord,
     Job,
     JobStatus,
     OutcomeKind,
@@ -99,18 +99,50 @@ class Executor:
         remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
         if self._run.synthetic is not None:
             remedy = "faceorch smoke"
-        for job in self._run.jobs:
-            if job.status in (JobStatus.RUNNING, JobStatus.PENDING):
-                started = job.status is JobStatus.RUNNING
-                job.status = JobStatus.FAILED if started else JobStatus.SKIPPED
-                job.kind = OutcomeKind.INTERRUPTED
-                job.reason = "interrupted while it ran" if started else "the run was interrupted before it started"
-                job.remedy = remedy
         self._run.status = RunStatus.INTERRUPTED
+        for job in self._run.jobs:
+            if job.status is JobStatus.PENDING:
+                job.status, job.kind = JobStatus.SKIPPED, OutcomeKind.INTERRUPTED
+                job.reason, job.remedy = "the run was interrupted before it started", remedy
+        for job in self._run.jobs:
+            if job.status is JobStatus.RUNNING:
+                self._failed(job, Failure(OutcomeKind.INTERRUPTED, "interrupted while it ran", remedy))
         self._folder.save()
 
     def _one(self, plan: Planned) -> None:
+        """Do one job. Whatever goes wrong is its outcome, but for what refuses the inputs or the output folder."""
         job = self._run.job(plan.network.name)
+        try:
+            self._job(job, plan)
+            self._folder.save()
+        except UserError as error:
+            full = isinstance(error, OutputError) and _is_full(error.__cause__)
+            if (isinstance(error, OutputError) and not full) or (isinstance(error, InputError) and self._gate):
+                raise
+            kind = OutcomeKind.DISK_FULL if full else OutcomeKind.START_FAILED
+            self._failed(job, Failure(kind, error.message, error.remedy))
+        except Exception as error:
+            log = bugs.write_log(error, self._folder.job_folder(job.network))
+            remedy = "please report it" + (f"; details: {log}" if log else "")
+            self._failed(job, Failure(OutcomeKind.CRASH, f"faceorch has a bug: {bugs.describe(error)}", remedy))
+        try:
+            self._observer.job_ended(job)
+        except Exception as error:  # the job has its outcome, and the next one can start
+            bugs.write_log(error, self._folder.job_folder(job.network))
+            job.notes.append(f"its end could not be shown: {bugs.describe(error)}")
+
+    def _failed(self, job: Job, failure: Failure) -> None:
+        """Record an outcome; figures that the record cannot hold are dropped."""
+        job.status, job.finished = JobStatus.FAILED, now()
+        job.kind, job.reason, job.remedy = failure.kind, failure.reason, failure.remedy
+        try:
+            self._folder.save()
+        except InvalidRecord:
+            repeats.forget_figures(job)
+            self._folder.save()
+
+    def _job(self, job: Job, plan: Planned) -> None:
+        """Do one job and write its outcome into the record, which is not yet saved."""
         done, video = self._kept(job, plan)
         repeats.reset(job)
         job.repetitions, job.video = done, video
@@ -125,8 +157,12 @@ class Executor:
             work.mkdir(exist_ok=True)
             self._folder.save()
             with JobLog(work, job.attempt) as log:
-                self._rows = self._kept_rows(job, work, log)
-                failure = self._turns(plan, job, work, log)
+                try:
+                    self._rows = self._kept_rows(job, work, log)
+                    failure = self._turns(plan, job, work, log)
+                except Exception:
+                    job.log_tail = log.tail()
+                    raise
                 if failure is not None:
                     job.log_tail = log.tail()
         except OSError as error:
@@ -140,8 +176,6 @@ class Executor:
         else:
             job.status = JobStatus.FAILED
             job.kind, job.reason, job.remedy = failure.kind, failure.reason, failure.remedy
-        self._folder.save()
-        self._observer.job_ended(job)
 
     def _kept(self, job: Job, plan: Planned) -> tuple[list[Repetition], Video | None]:
         """Return what an earlier attempt has finished of a job: its repetitions count when all is as it was."""
@@ -182,6 +216,7 @@ class Executor:
                 if isinstance(made, Failure):
                     repeats.add_times(job, once)
                     return replace(made, reason=f"{made.reason} ({turn})") if repeats.several(options) else made
+                self._gate = False  # what has been accepted once is not refused later
                 job.notes += repeats.gpu_remarks(job.gpus, prefix=f"{turn}: " if repeats.several(options) else "")
                 if repeats.several(options):
                     job.repetitions.append(repeats.finished(job, turn, started, made))
@@ -248,7 +283,7 @@ class Executor:
         begun_s = time.monotonic()
 
         def line(text: str) -> None:
-            self._observer.note(job.network, text)
+            self._observer.note(job.network, untrusted.text(text, untrusted.SENTENCE))
 
         ready = plan.runtime.prepare(plan.network, plan.ready, Preparing(work / "prepare.log", line))
         job.times.prepare_s = time.monotonic() - begun_s
@@ -346,9 +381,9 @@ class Executor:
         if event.kind is EventKind.STAGE:
             self._observer.stage(job.network, str(event.data.get("name", "?")))
         elif event.kind is EventKind.PROGRESS:
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                done, total = int(event.data["done"]), int(event.data["total"])
-                self._observer.progress(job.network, done, total, str(event.data.get("unit", "")))
+            done, total = untrusted.number(event.data.get("done")), untrusted.number(event.data.get("total"))
+            if done is not None and total is not None:
+                self._observer.progress(job.network, int(done), int(total), str(event.data.get("unit", "")))
 
     def _failure(self, job: Job, transcript: Transcript, ended: _Ended, plan: Planned) -> Failure | None:
         if ended.timed_out:
@@ -403,6 +438,10 @@ class Executor:
         if job.times.animate_s is not None and info.duration_s > 0:
             job.compute_s_per_video_s = job.times.animate_s / info.duration_s
         return job.video
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _environment(plan: Planned, ready: Ready) -> Environment:

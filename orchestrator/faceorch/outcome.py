@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from faceorch.networks import Network
 from faceorch.record import Job, Measured, OutcomeKind
 from faceorch.runtimes import Exit
+from faceorch.untrusted import LARGEST, number
 from faceorch_runner import ErrorKind, Event, EventKind
 
 # Numbers that a runner reports and that the record keeps among the times.
@@ -120,12 +121,12 @@ class Transcript:
                 self.stage = str(event.data.get("name", ""))
                 self._stages.append((self.stage, event.t_s))
             case EventKind.SETUP:
-                self._setup_s = _number(event.data.get("elapsed_s"))
+                self._setup_s = number(event.data.get("elapsed_s"))
             case EventKind.METRIC:
                 self._metric(event)
             case EventKind.DONE:
                 self.done = True
-                self._animate_s = _number(event.data.get("elapsed_s"))
+                self._animate_s = number(event.data.get("elapsed_s"))
                 self._stages.append(("", event.t_s))
             case EventKind.ERROR:
                 kind = str(event.data.get("kind"))
@@ -136,7 +137,7 @@ class Transcript:
                 pass
 
     def _metric(self, event: Event) -> None:
-        name, value = str(event.data.get("name", "")), _number(event.data.get("value"))
+        name, value = str(event.data.get("name", "")), number(event.data.get("value"), least=-LARGEST)
         if not name or value is None:
             return
         method = "allocator" if name.startswith("torch_") else "getrusage" if name == "peak_rss_bytes" else "runner"
@@ -156,9 +157,5 @@ class Transcript:
         times.stages = {name: s for name, s in durations.items() if name and name not in _OWN_STAGES}
         for name in _TIME_METRICS:
             if (metric := self._metrics.pop(name, None)) is not None:
-                setattr(times, name, metric.value)
+                setattr(times, name, number(metric.value))
         job.metrics = self._metrics
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

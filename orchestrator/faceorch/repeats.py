@@ -220,3 +220,24 @@ def reset(job: Job) -> None:
     for name in Job.__struct_fields__:
         if name not in {"network", "title", "seed", "settings", "upstream", "patches", "caveats", "attempt"}:
             setattr(job, name, getattr(fresh, name))
+
+
+def forget_figures(job: Job) -> None:
+    """Forget all that a job has told of itself: what it is, ran in and came to stays."""
+    kept = [
+        "status",
+        "kind",
+        "reason",
+        "remedy",
+        "environment",
+        "weights",
+        "started",
+        "finished",
+        "exit_code",
+        "log",
+        "log_tail",
+    ]
+    values = {name: getattr(job, name) for name in kept}
+    reset(job)
+    for name, value in values.items():
+        setattr(job, name, value)

@@ -51,7 +51,7 @@ def test_it_is_known_by_what_the_kernel_says_of_it() -> None:
     me = Owner.me()
     stat = Path(f"/proc/{os.getpid()}/stat").read_text("utf-8").rpartition(")")[2].split()
     assert (me.host, me.pid, me.ticks) == (socket.gethostname(), os.getpid(), int(stat[19]))
-    assert me.namespace == os.stat("/proc/self/ns/pid").st_ino
+    assert me.namespace == Path("/proc/self/ns/pid").stat().st_ino
     assert me.boot == Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 

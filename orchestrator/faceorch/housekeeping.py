@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from faceorch.runtimes.venv import environment_folder
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+
+_SURELY_OVER_S = 86400.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,12 +90,14 @@ def leftovers(api: APIClient | None, networks: Mapping[str, Network]) -> list[Le
 def _containers(api: APIClient) -> Iterator[Leftover]:
     for entry in api.containers(all=True, filters={"label": f"{LABEL}.owner"}):
         owner = Owner.parse((entry.get("Labels") or {}).get(f"{LABEL}.owner", ""))
-        if owner is not None and not owner.alive():
+        alive = True if owner is None else owner.judged()
+        ended = entry.get("State") == "exited" and time.time() - int(entry.get("Created", 0)) > _SURELY_OVER_S
+        if alive is False or (alive is None and ended):
             identity = str(entry["Id"])
             yield Leftover(
                 kind="container",
                 name=entry["Names"][0].lstrip("/"),
-                why="its faceorch died",
+                why="its faceorch died" if alive is False else "it has ended; its faceorch cannot be seen from here",
                 bytes=None,
                 remove=lambda identity=identity: remove_container(api, identity),  # type: ignore[misc]
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -173,17 +174,23 @@ def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(probe: Probe, 
     assert DockerRuntime().sweep() == [f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died"]
 
 
-def test_the_sweep_leaves_foreign_containers_alone(probe: Probe) -> None:
+@pytest.mark.parametrize(
+    "owner",
+    [
+        "not an owner",
+        str(Owner("elsewhere", "boot", 1, 1, 1)),
+        str(dataclasses.replace(Owner.me(), namespace=7, pid=2**22 + 1)),
+        f"{Owner.me().machine}:{os.getpid()}:1700000000.0",
+    ],
+    ids=["other text", "other machine", "other PID namespace", "old label"],
+)
+def test_the_sweep_leaves_foreign_containers_alone(probe: Probe, owner: str) -> None:
     probe.build()
-    foreign = probe.api.create_container(probe.ready().identity, labels={f"{images.LABEL}.owner": "not an owner"})
-    elsewhere = probe.api.create_container(
-        probe.ready().identity, labels={f"{images.LABEL}.owner": str(Owner("elsewhere/boot", 1, 1.0))}
-    )
+    foreign = probe.api.create_container(probe.ready().identity, labels={f"{images.LABEL}.owner": owner})
     try:
         assert DockerRuntime().sweep() == []
     finally:
-        for made in (foreign, elsewhere):
-            probe.api.remove_container(made["Id"])
+        probe.api.remove_container(foreign["Id"])
 
 
 def test_a_missing_input_is_an_error_and_makes_no_folder(probe: Probe, tmp_path: Path) -> None:

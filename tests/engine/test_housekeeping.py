@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,8 +62,7 @@ def stale(probe: Probe, own_home: Path) -> dict[str, Path | str]:
     old = images.make_recipe(probe.network, "cpu", probe.base).tag
     probe.write("raise ValueError('newer')")
     probe.build()
-    dead = Owner.me()
-    dead = Owner(dead.machine, 2**22 + 1, 1.0)
+    dead = dataclasses.replace(Owner.me(), pid=2**22 + 1)
     container = probe.api.create_container(old, labels={f"{images.LABEL}.owner": str(dead)}, name="faceorch-test-dead")
     environment = own_home / "venvs" / "probe-000000000000"
     environment.mkdir(parents=True)

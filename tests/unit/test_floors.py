@@ -13,7 +13,8 @@ HOUSE = Path(paths.__file__).parent
 # From the ground up. A room is a package, or a module beside them.
 FLOORS = (
     ("errors", "words", "paths"),
-    ("files", "proc"),
+    ("untrusted", "files", "bugs"),
+    ("proc",),
     ("owner", "record"),
     ("media", "networks", "telemetry"),
     ("engine", "weights"),

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import importlib
 import os
-import platform
 import signal
 import sys
 from types import FrameType
@@ -109,26 +108,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _bug(error: Exception) -> int:
     """Write the traceback to a log and say in one line where it is."""
-    import tempfile
-    import traceback
+    from faceorch import bugs
 
-    from faceorch.paths import home
-
-    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    facts = f"faceorch {__version__}\nPython {sys.version}\n{platform.platform()}\n{' '.join(sys.argv)}\n\n{text}"
-    try:
-        folder = home() / "bugs"
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = None
-    try:
-        with tempfile.NamedTemporaryFile("w", prefix="bug-", suffix=".log", dir=folder, delete=False) as file:
-            file.write(facts)
-        where = f"details: {file.name}"
-    except OSError:
-        where = text
-    click.echo(
-        f"faceorch has a bug: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}", err=True
-    )
-    click.echo(f"  please report it; {where}", err=True)
+    log = bugs.write_log(error)
+    click.echo(f"faceorch has a bug: {bugs.describe(error)}", err=True)
+    click.echo(f"  please report it; {f'details: {log}' if log else bugs.details(error)}", err=True)
     return EXIT_BUG

@@ -30,6 +30,10 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+class InvalidRecord(Exception):
+    """The record holds what its own schema does not allow."""
+
+
 class RunFolder:
     """A run's folder on disk."""
 
@@ -77,14 +81,19 @@ class RunFolder:
             return False
 
     def save(self) -> None:
-        """Write run.json by rename."""
+        """Write run.json by rename; `InvalidRecord`, and nothing is written, when it could not be loaded again."""
         self.run.updated = now()
-        text = msgspec.json.format(msgspec.json.encode(self.run), indent=2)
+        try:
+            text = msgspec.json.format(msgspec.json.encode(self.run), indent=2)
+            msgspec.json.decode(text, type=Run)  # ranges and lengths are checked here only
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidRecord(str(error)) from error
         write_atomically(self.path / FILE_NAME, text + b"\n")
 
     @classmethod
     def load(cls, path: Path) -> RunFolder:
         """Open an existing run folder (or its run.json); `RunFolderError` when it holds no readable run."""
+        path = path.absolute()  # what is mounted, recorded and printed must not depend on the current folder
         folder = path.parent if path.name == FILE_NAME else path
         file = folder / FILE_NAME
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from faceorch.errors import UserError
+from faceorch.errors import OutputError, UserError
 from faceorch.media import BrokenVideo
 from faceorch.record.folder import now
 from faceorch.record.kinds import OutcomeKind
@@ -24,6 +24,7 @@ from faceorch.telemetry.attribution import Attribution
 from faceorch.telemetry.samples import Watched
 from faceorch.telemetry.summary import attributions
 from faceorch.telemetry.watch import Watch
+from faceorch.untrusted import number
 from faceorch_runner import Event, EventKind
 
 _DRAIN = b'{"op":"drain"}\n'
@@ -93,6 +94,8 @@ def attempt(
     except BrokenVideo as error:
         found = f"its video cannot be used: {error}"
         failure = Reason(kind=OutcomeKind.BROKEN_VIDEO, found=found, remedy="see its log")
+    except OutputError:
+        raise
     except UserError as error:
         log.write_line(f"faceorch: {error.message}")
         failure = Reason(kind=OutcomeKind.START_FAILED, found=error.message, remedy=error.remedy)
@@ -166,9 +169,10 @@ class _Following:
         if event.kind is EventKind.STAGE:
             self._tell(StageStarted(network=network, name=str(data.get("name", "?"))))
         elif event.kind is EventKind.PROGRESS:
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                done, total = int(data["done"]), int(data["total"])
-                self._tell(Progressed(network=network, done=done, total=total, unit=str(data.get("unit", ""))))
+            done, total = number(data.get("done")), number(data.get("total"))
+            if done is not None and total is not None:
+                unit = str(data.get("unit", ""))
+                self._tell(Progressed(network=network, done=int(done), total=int(total), unit=unit))
 
     def failure(self, *, in_container: bool) -> Reason | None:
         """Return why it has not done what it was asked for, None when it has."""

@@ -10,15 +10,16 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from faceorch.errors import InputError, OutputError
+from faceorch import bugs
+from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import own_folder
 from faceorch.owner import Owner
-from faceorch.record.folder import RunFolder, now
+from faceorch.record.folder import InvalidRecord, RunFolder, now
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.run import Job, Repetition, Video
 from faceorch.runs.events import JobEnded, JobStarted, Listener, RunStarted
-from faceorch.runs.history import History, job_of, planned
+from faceorch.runs.history import History, job_of, planned, without_figures
 from faceorch.runs.job import Check, JobRun, environment_of
 from faceorch.runs.joblog import JobLog
 from faceorch.runs.plan import Planned
@@ -54,6 +55,7 @@ class Executor:
     ) -> None:
         self._folder, self._run, self._tell, self._check = folder, folder.run, tell, check
         self._owner = Owner.me()
+        self._latest: History | None = None  # of the current job
         # Until a first network has accepted the inputs, a refusal is the user's error and not a result.
         self._gate = gate_inputs and not any(job.status is JobStatus.DONE for job in self._run.jobs)
 
@@ -74,17 +76,43 @@ class Executor:
         remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
         if self._run.synthetic:
             remedy = "faceorch smoke"
-        for job in self._run.jobs:
-            if job.status in (JobStatus.RUNNING, JobStatus.PENDING):
-                started = job.status is JobStatus.RUNNING
-                found = "interrupted while it ran" if started else "the run was interrupted before it started"
-                status = JobStatus.FAILED if started else JobStatus.SKIPPED
-                reason = Reason(kind=OutcomeKind.INTERRUPTED, found=found, remedy=remedy)
-                self._run.put(structs.replace(job, status=status, reason=reason))
         self._run.status = RunStatus.INTERRUPTED
+        for job in self._run.jobs:
+            if job.status is JobStatus.PENDING:
+                found = "the run was interrupted before it started"
+                reason = Reason(kind=OutcomeKind.INTERRUPTED, found=found, remedy=remedy)
+                self._run.put(structs.replace(job, status=JobStatus.SKIPPED, reason=reason))
+        if self._latest is not None and self._latest.finished is None:
+            found = "interrupted while it ran"
+            self._failed(Reason(kind=OutcomeKind.INTERRUPTED, found=found, remedy=remedy))
         self._folder.save()
 
     def _one(self, plan: Planned) -> None:
+        """Do one job. Whatever goes wrong is its outcome, but for what refuses the inputs or the output folder."""
+        name = plan.network.name
+        try:
+            self._job(plan)
+        except UserError as error:
+            full = isinstance(error, OutputError) and _is_full(error.__cause__)
+            if (isinstance(error, OutputError) and not full) or (isinstance(error, InputError) and self._gate):
+                raise
+            kind = OutcomeKind.DISK_FULL if full else OutcomeKind.START_FAILED
+            self._failed(Reason(kind=kind, found=error.message, remedy=error.remedy))
+        except Exception as error:
+            log = bugs.write_log(error, self._folder.job_folder(name))
+            remedy = "please report it" + (f"; details: {log}" if log else "")
+            found = f"faceorch has a bug: {bugs.describe(error)}"
+            self._failed(Reason(kind=OutcomeKind.CRASH, found=found, remedy=remedy))
+        try:
+            self._tell(JobEnded(job=self._run.job(name)))
+        except Exception as error:  # the job has its outcome, and the next one can start
+            bugs.write_log(error, self._folder.job_folder(name))
+            job = self._run.job(name)
+            note = f"its end could not be shown: {bugs.describe(error)}"
+            self._run.put(structs.replace(job, notes=[*job.notes, note]))
+
+    def _job(self, plan: Planned) -> None:
+        """Do one job and record its outcome."""
         before = self._run.job(plan.network.name)
         kept, video = self._kept(before, plan)
         history = History(
@@ -97,38 +125,52 @@ class Executor:
             video=video,
             log=f"{before.network}/log.txt",
         )
-        work = self._folder.job_folder(before.network)
+        self._latest = history
         self._tell(JobStarted(network=before.network))
+        work = self._folder.job_folder(before.network)
         try:
             own_folder(work)
             self._record(history)
             with JobLog(work, before.resumed + 1) as log:
-                history = JobRun(
-                    folder=self._folder,
-                    plan=plan,
-                    tell=self._tell,
-                    log=log,
-                    owner=self._owner,
-                    record=self._record,
-                    watch=self.watch,
-                    check=self._check,
-                    gate=self._gate,
-                ).run(history)
-                if history.reason is not None:
-                    history = replace(history, log_tail=tuple(log.tail()))
+                try:
+                    history = self._job_run(plan, log).run(history)
+                finally:
+                    self._latest = replace(self._latest, log_tail=tuple(log.tail()))
+            tail = () if history.reason is None else self._latest.log_tail
+            self._record(replace(history, finished=now(), log_tail=tail))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 raise
             message = f"cannot write to {self._folder.path}: {error.strerror}"
             raise OutputError(message, "free some space, or choose another --out") from error
-        job = self._record(replace(history, finished=now()))
-        self._tell(JobEnded(job=job))
 
-    def _record(self, history: History) -> Job:
-        job = job_of(history, self._run.host.gpus)
-        self._run.put(job)
+    def _job_run(self, plan: Planned, log: JobLog) -> JobRun:
+        return JobRun(
+            folder=self._folder,
+            plan=plan,
+            tell=self._tell,
+            log=log,
+            owner=self._owner,
+            record=self._record,
+            watch=self.watch,
+            check=self._check,
+            gate=self._gate,
+        )
+
+    def _record(self, history: History) -> None:
+        """Write down what has happened to a job so far."""
+        self._latest = history
+        self._run.put(job_of(history, self._run.host.gpus))
         self._folder.save()
-        return job
+
+    def _failed(self, reason: Reason) -> None:
+        """Record why the current job failed; figures that the record cannot hold are dropped."""
+        assert self._latest is not None
+        history = replace(self._latest, finished=now(), reason=reason)
+        try:
+            self._record(history)
+        except InvalidRecord:
+            self._record(without_figures(history))
 
     def _kept(self, job: Job, plan: Planned) -> tuple[tuple[Repetition, ...], Video | None]:
         """Return what an earlier faceorch has finished of a job: its repetitions count when all is as it was."""
@@ -137,3 +179,7 @@ class Executor:
         if not job.repetitions or video is None or not same or not self._folder.holds(video):
             return (), None
         return tuple(repetition for repetition in job.repetitions if not repetition.warmup), video
+
+
+def _is_full(cause: BaseException | None) -> bool:
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)

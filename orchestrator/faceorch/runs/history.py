@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from msgspec import structs
@@ -57,6 +57,11 @@ def planned(job: Job) -> Job:
         caveats=job.caveats,
         resumed=job.resumed,
     )
+
+
+def without_figures(history: History) -> History:
+    """Return a history without anything that the runner has told: what the job was, ran in and came to stays."""
+    return replace(history, repetitions=(), video=None, last=None, turn=None, timeline=None)
 
 
 def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bool) -> Repetition:

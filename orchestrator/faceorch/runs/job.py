@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faceorch import media
+from faceorch import media, untrusted
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import Refused, empty_folder, remove, take
 from faceorch.owner import Owner
@@ -109,7 +109,7 @@ class JobRun:
         begun_s = time.monotonic()
 
         def line(text: str) -> None:
-            self.tell(Noted(network=self.name, text=text))
+            self.tell(Noted(network=self.name, text=untrusted.text(text, untrusted.SENTENCE)))
 
         ready = plan.runtime.prepare(plan.network, plan.ready, Preparing(self.work / "prepare.log", line))
         took_s = time.monotonic() - begun_s
@@ -161,7 +161,7 @@ class JobRun:
             )
             self._stop_if_interrupted(made, history)
             if made.failure is not None:
-                self._refuse_inputs(made)
+                self._refuse_inputs(made, history)
                 return history
             done = repetition_of(made, turn, gpus, several=request.several)
             history = replace(history, repetitions=(*history.repetitions, done))
@@ -254,11 +254,11 @@ class JobRun:
             return None
         return f"{self.name}/{timeline.write(self.work, rows, self.folder.run.request.timeline).name}"
 
-    def _refuse_inputs(self, made: Attempt) -> None:
-        """Raise when the first network of all refuses the inputs before it has started."""
+    def _refuse_inputs(self, made: Attempt, history: History) -> None:
+        """Raise when the first network of all refuses the inputs before it has started, and has never taken them."""
         said = made.transcript
         refused = said.error is not None and said.error.kind in (ErrorKind.NO_FACE, ErrorKind.BAD_INPUT)
-        if self.gate and refused and said.stage == "check" and said.error is not None:
+        if self.gate and not history.repetitions and refused and said.stage == "check" and said.error is not None:
             remedy = "use a portrait with one clear face; --no-face-check tries all the same"
             raise InputError(said.error.message, remedy)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from faceorch.record.run import Measured, Times
+from faceorch.untrusted import LARGEST, number
 from faceorch_runner import ErrorKind, Event, EventKind
 
 # Numbers that a runner reports and that the record keeps among the times.
@@ -45,12 +46,12 @@ class Transcript:
                 self.stage = str(event.data.get("name", ""))
                 self._stages.append((self.stage, event.t_s))
             case EventKind.SETUP:
-                self._setup_s = _number(event.data.get("elapsed_s"))
+                self._setup_s = number(event.data.get("elapsed_s"))
             case EventKind.METRIC:
                 self._metric(event)
             case EventKind.DONE:
                 self.done = True
-                self._animate_s = _number(event.data.get("elapsed_s"))
+                self._animate_s = number(event.data.get("elapsed_s"))
                 self._stages.append(("", event.t_s))
             case EventKind.ERROR:
                 kind = str(event.data.get("kind"))
@@ -61,7 +62,7 @@ class Transcript:
                 pass
 
     def _metric(self, event: Event) -> None:
-        name, value = str(event.data.get("name", "")), _number(event.data.get("value"))
+        name, value = str(event.data.get("name", "")), number(event.data.get("value"), least=-LARGEST)
         if not name or value is None:
             return
         method = "allocator" if name.startswith("torch_") else "getrusage" if name == "peak_rss_bytes" else "runner"
@@ -85,13 +86,9 @@ class Transcript:
             check_s=durations.get("check"),
             setup_s=self._setup_s,
             animate_s=self._animate_s,
-            first_frame_s=None if first_frame is None else first_frame.value,
-            encode_s=None if encode is None else encode.value,
+            first_frame_s=None if first_frame is None else number(first_frame.value),
+            encode_s=None if encode is None else number(encode.value),
             stop_s=ended_s - (self._last_s or 0.0) if heard else None,
             total_s=total_s,
             stages={name: s for name, s in durations.items() if name and name not in _OWN_STAGES},
         )
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -105,15 +105,19 @@ class VenvRuntime:
         found = []
         for path in (home() / "processes").glob("*.json"):
             note = _read_json(path)
-            process = Owner.parse(note["process"]) if note else None
-            if note is None or process is None or not process.alive():
+            process = None if note is None else Owner.parse(note.get("process", ""))
+            if note is None or process is None or process.judged() is not True:
+                continue
+            try:
+                started_s = psutil.Process(process.pid).create_time()
+            except psutil.NoSuchProcess:
                 continue
             found.append(
                 Running(
                     key=str(process.pid),
-                    network=note["network"],
-                    run=note["run"],
-                    started=datetime.fromtimestamp(process.started_s, timezone.utc),
+                    network=note.get("network", ""),
+                    run=note.get("run", ""),
+                    started=datetime.fromtimestamp(started_s, timezone.utc),
                     target=Target(session=process.pid),
                     probe=TreeProbe(process.pid),
                     look_up=ProcLookUp(),
@@ -126,11 +130,14 @@ class VenvRuntime:
         removed = []
         for path in sorted((home() / "processes").glob("*.json")):
             note = _read_json(path)
-            owner = Owner.parse(note["owner"]) if note else None
-            process = Owner.parse(note["process"]) if note else None
+            owner = None if note is None else Owner.parse(note.get("owner", ""))
+            process = None if note is None else Owner.parse(note.get("process", ""))
             if owner is not None and owner.alive():
                 continue
-            if process is not None and process.alive() and process.pid != os.getpid():
+            running = False if process is None else process.judged()
+            if running is None:
+                continue  # it may be somebody else's by now: the runner has its lifeline, and the note waits
+            if process is not None and running and process.pid != os.getpid():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                     removed.append(f"ended runner process {process.pid} of a faceorch that died")
@@ -267,7 +274,7 @@ def _note_process(pid: int, launch: Launch) -> Path:
     folder = home() / "processes"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex}.json"
-    with contextlib.suppress(psutil.NoSuchProcess):  # it has already ended: nothing to remember
+    with contextlib.suppress(ProcessLookupError):  # it has already ended: nothing to remember
         note = {"owner": str(launch.owner), "process": str(Owner.of(pid))}
         note |= {"run": launch.run, "network": launch.network.name}
         write_atomically(path, json.dumps(note).encode())
@@ -279,7 +286,8 @@ def _read_json(path: Path) -> dict[str, str] | None:
         raw = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return raw if isinstance(raw, dict) else None
+    texts = isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values())
+    return raw if texts else None
 
 
 class _Running:

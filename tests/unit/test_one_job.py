@@ -1,0 +1,350 @@
+"""Whatever goes wrong in one job is that job's outcome: the record stays readable, and the next job has its turn."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from faceorch.runs import execute, repeats
+from faceorch.errors import InputError, OutputError
+from faceorch.runs.events import Observer
+from faceorch.runs.transcript import Transcript
+from faceorch.record.run import InvalidRecord, Job, Times
+from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
+from faceorch.record.folder import RunFolder, json_schema
+from faceorch.comparison import resume_run, start_run
+from faceorch.telemetry import summary
+from tests.conftest import GREY_RUNNER, MakeNetwork
+from tests.unit.conftest import RequestFor
+
+# A runner that says something of its own on the real stdout, before it makes its video or instead of that.
+SAYING = """
+import json, os, sys, time
+from pathlib import Path
+from faceorch_runner import Network
+import faceorch_runner.main as main
+
+def find_events():
+    frame = sys._getframe()
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), main._Runner):
+            return frame.f_locals["self"].events
+        frame = frame.f_back
+
+def say(line):
+    data = line if isinstance(line, bytes) else line.encode()
+    fd = find_events()._fd
+    while data:
+        data = data[os.write(fd, data):]
+
+def event(text):
+    say(chr(0x1e) + text + chr(10))
+
+class Saying(Network):
+    def animate(self, job, progress):
+        {body}
+        with job.video(64, 48, 25) as video:
+            for _ in range(25):
+                video.write(bytes(64 * 48 * 3))
+        return video.path
+"""
+LEAVE = "; os._exit(0)"
+
+HOSTILE = {
+    "negative done": 'event(\'{"event":"done","t_s":1,"elapsed_s":-5}\')' + LEAVE,
+    "infinite time": 'event(\'{"event":"stage","t_s":Infinity,"name":"x"}\')',
+    "too large a time": 'event(\'{"event":"stage","t_s":1e999,"name":"x"}\')',
+    "negative metric": 'event(\'{"event":"metric","t_s":1,"name":"first_frame_s","unit":"s","value":-1}\')',
+    "negative metric of no unit": ('event(\'{"event":"metric","t_s":1,"name":"first_frame_s","unit":"","value":-1}\')'),
+    "metric that is not a number": ('event(\'{"event":"metric","t_s":1,"name":"x","unit":"","value":NaN}\')'),
+    "deep brackets": "event('[' * 60000)",
+    "infinite progress": 'event(\'{"event":"progress","t_s":1,"done":1e999,"total":1e999}\')',
+    "400 digits": 'event(\'{"event":"progress","t_s":1,"done":\' + \'9\' * 400 + \',"total":1}\')',
+    "5000 digits": 'event(\'{"event":"progress","t_s":\' + \'9\' * 5000 + \',"done":1,"total":1}\')',
+    "lone surrogate": 'event(\'{"event":"error","t_s":1,"kind":"crash","message":"\\\\ud800"}\')' + LEAVE,
+    "surrogate stage": 'event(\'{"event":"stage","t_s":1,"name":"\\\\udcff"}\')',
+    "surrogate job": 'event(\'{"event":"stage","t_s":1,"job":"\\\\udcff","name":"x"}\')',
+    "terminal": 'event(\'{"event":"stage","t_s":1,"name":"\\\\u001b]0;x\\\\u0007"}\')',
+    "20,000 stages": "[progress.stage(f'stage {n}') for n in range(20000)]",
+    "20,000 metrics": "[progress.metric(f'metric {n}', n, 'u') for n in range(20000)]",
+    "one long line": "say(b'x' * 20000000 + b'\\n')",
+    "bytes": "say(bytes(range(256)) * 100 + b'\\n')",
+    "times that go back": '[event(\'{"event":"stage","t_s":%d,"name":"x%d"}\' % (100 - n, n)) for n in range(50)]',
+}
+
+
+def loaded(folder: RunFolder) -> RunFolder:
+    """Return the run as it can be read again, by faceorch and by its schema."""
+    text = (folder.path / "run.json").read_text("utf-8")
+    jsonschema.validate(json.loads(text), json_schema())
+    assert len(text) < 100_000
+    return RunFolder.load(folder.path)
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_no_event_loses_a_result_or_the_next_jobs_turn(
+    make_network: MakeNetwork, request_for: RequestFor, name: str
+) -> None:
+    make_network("good")
+    make_network("hostile", SAYING.format(body=HOSTILE[name]))
+    make_network("last")
+    folder = start_run(request_for("good", "hostile", "last"), Silent())
+    run = loaded(folder).run
+    assert run.status is RunStatus.DONE
+    assert [run.job(network).status for network in ("good", "last")] == [JobStatus.DONE] * 2
+    hostile = run.job("hostile")
+    assert hostile.status is (JobStatus.FAILED if HOSTILE[name].endswith(LEAVE) else JobStatus.DONE), hostile.reason
+    assert "has a bug" not in (hostile.reason or "")
+    assert len(hostile.times.stages) <= 64
+    for text in (hostile.reason or "", *hostile.times.stages, *hostile.log_tail):
+        assert text.isprintable()
+    page = (folder.path / "report.html").read_text("utf-8")
+    assert "\x1b" not in page
+    resume_run(folder.path, Silent(), timeout_s=None, pythons={}, images={})
+
+
+class Silent(Observer):
+    """Hears everything and shows nothing."""
+
+
+class Failing(Observer):
+    """Fails at one thing, in the first network's job."""
+
+    def __init__(self, method: str, error: BaseException) -> None:
+        self.method, self.error = method, error
+
+    def fail(self, method: str, network: str) -> None:
+        if method == self.method and network == "afirst":
+            raise self.error
+
+    def job_started(self, job: Job) -> None:
+        self.fail("job_started", job.network)
+
+    def stage(self, network: str, name: str) -> None:
+        self.fail("stage", network)
+
+    def progress(self, network: str, done: int, total: int, unit: str) -> None:
+        self.fail("progress", network)
+
+    def repetition(self, network: str, name: str) -> None:
+        self.fail("repetition", network)
+
+    def job_ended(self, job: Job) -> None:
+        self.fail("job_ended", job.network)
+
+
+def assert_first_crashed(folder: RunFolder) -> Job:
+    run = loaded(folder).run
+    assert run.status is RunStatus.DONE
+    first, second = run.job("afirst"), run.job("second")
+    assert (first.status, first.kind) == (JobStatus.FAILED, OutcomeKind.CRASH)
+    assert first.reason is not None
+    assert first.reason.startswith("faceorch has a bug: ")
+    assert first.finished is not None
+    (log,) = (folder.path / "afirst").glob("bug-*.log")
+    assert first.remedy == f"please report it; details: {log}"
+    assert "Traceback" in log.read_text("utf-8")
+    assert second.status is JobStatus.DONE
+    assert html.escape(first.reason).replace("&#x27;", "&#39;") in (folder.path / "report.html").read_text("utf-8")
+    assert not list((folder.path / "afirst").glob("out*"))
+    return first
+
+
+@pytest.fixture
+def two(make_network: MakeNetwork) -> None:
+    make_network("afirst")
+    make_network("second")
+
+
+@pytest.mark.parametrize("method", ["job_started", "stage", "progress"])
+def test_an_observer_that_fails(two: None, request_for: RequestFor, method: str) -> None:
+    folder = start_run(request_for("afirst", "second"), Failing(method, KeyError("a\x1b[1m\nb")))
+    assert assert_first_crashed(folder).reason == r"faceorch has a bug: KeyError: 'a\x1b[1m\nb'"
+
+
+def test_an_end_that_cannot_be_shown_keeps_the_result(two: None, request_for: RequestFor) -> None:
+    folder = start_run(request_for("afirst", "second"), Failing("job_ended", ValueError("x")))
+    first, second = loaded(folder).run.jobs
+    assert (first.status, second.status) == (JobStatus.DONE, JobStatus.DONE)
+    assert first.notes == ["its end could not be shown: ValueError: x"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (summary, "fill"),
+        (execute.timeline, "write"),
+        (Transcript, "fill"),
+        (Transcript, "add"),
+        (execute.media, "probe_video"),
+        (execute.Executor, "_launch"),
+        (execute.JobLog, "flush"),
+    ],
+)
+@pytest.mark.parametrize("repeat", [1, 2])
+def test_whatever_fails_within(
+    two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, repeat: int
+) -> None:
+    right, calls = getattr(owner, name), []
+
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("out of order")
+        return right(*arguments, **named)
+
+    monkeypatch.setattr(owner, name, wrong)
+    folder = start_run(request_for("afirst", "second", repeat=repeat, warmup=repeat - 1), Silent())
+    assert_first_crashed(folder)
+    assert (folder.run.job("second").spreads != {}) is (repeat > 1)
+
+
+def test_what_fails_in_a_later_repetition_keeps_the_earlier_ones(
+    two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = repeats.finished
+
+    def wrong(job: Job, turn: repeats.Turn, *rest: Any) -> Any:
+        if (job.network, turn.number) == ("afirst", 3):
+            raise RuntimeError("out of order")
+        return right(job, turn, *rest)
+
+    monkeypatch.setattr(repeats, "finished", wrong)
+    folder = start_run(request_for("afirst", "second", repeat=3), Silent())
+    first = assert_first_crashed(folder)
+    assert [repetition.number for repetition in first.repetitions] == [1, 2]
+    assert (folder.path / "afirst.mp4").is_file()
+    monkeypatch.undo()
+
+
+def test_a_record_that_could_not_be_loaded_is_not_written(two: None, request_for: RequestFor) -> None:
+    folder = start_run(request_for("second"), Silent())
+    before = (folder.path / "run.json").read_bytes()
+    for times in (Times(total_s=-1.0), Times(stages={"x": float("nan")}), Times(stages={"\ud800": 1.0})):
+        folder.run.jobs[0].times = times
+        with pytest.raises(InvalidRecord):
+            folder.save()
+        assert (folder.path / "run.json").read_bytes() == before
+    assert not list(folder.path.glob(".run.json*"))
+
+
+@pytest.mark.parametrize("change", [{"total_s": -1.0}, {"stages": {"\ud800": 1.0}}])
+def test_figures_that_the_record_cannot_hold_are_a_crash(
+    two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    right = Transcript.fill
+
+    def wrong(transcript: Transcript, job: Job, ended_s: float) -> None:
+        right(transcript, job, ended_s)
+        if job.network == "afirst":
+            for name, value in change.items():
+                setattr(job.times, name, value)
+
+    monkeypatch.setattr(Transcript, "fill", wrong)
+    if "total_s" in change:  # written after `fill`
+        monkeypatch.setattr(summary, "fill", lambda job, *_: wrong(Transcript(0.0), job, 0.0))
+    folder = start_run(request_for("afirst", "second"), Silent())
+    first = assert_first_crashed(folder)
+    assert "InvalidRecord: " in (first.reason or "")
+    assert first.times == Times()
+    assert first.environment is not None
+    assert first.log == "afirst/log.txt"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_is_not_a_crash(
+    two: None, request_for: RequestFor, tmp_path: Path, error: type[BaseException]
+) -> None:
+    with pytest.raises(error):
+        start_run(request_for("afirst", "second"), Failing("stage", error()))
+    (folder,) = (tmp_path / "results").iterdir()
+    first, second = RunFolder.load(folder).run.jobs
+    if error is KeyboardInterrupt:
+        assert (first.kind, second.kind) == (OutcomeKind.INTERRUPTED, OutcomeKind.INTERRUPTED)
+    assert not list((folder / "afirst").glob("bug-*.log"))
+
+
+FICKLE_CHECK = """
+    def check(self, job):
+        from pathlib import Path
+        from faceorch_runner import NoFace
+        mark = Path({mark!r})
+        if mark.exists():
+            raise NoFace("no face any more")
+        mark.touch()
+"""
+
+
+def test_inputs_that_were_accepted_once_are_not_refused_later(
+    make_network: MakeNetwork, request_for: RequestFor, tmp_path: Path
+) -> None:
+    """A refusal removes the run folder: it must not take the results of earlier repetitions with it."""
+    source = GREY_RUNNER + FICKLE_CHECK.format(mark=str(tmp_path / "mark"))
+    make_network("grey", source)
+    folder = start_run(request_for("grey", repeat=2), Silent())
+    (job,) = loaded(folder).run.jobs
+    assert (job.kind, len(job.repetitions)) == (OutcomeKind.NO_FACE, 1)
+
+
+def test_a_refused_input_still_ends_the_run(two: None, request_for: RequestFor, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        start_run(request_for("afirst", "second"), Failing("stage", InputError("no")))
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "results"
+    disk.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs root to mount a small disk")
+    options = ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(disk)]
+    if subprocess.run(options, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this system does not allow mounts")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+FILLING = """
+import os
+from faceorch_runner import Network
+class Filling(Network):
+    def animate(self, job, progress):
+        try:
+            with open(job.work / "filler", "wb") as file:
+                while True:
+                    file.write(bytes(2**20))
+        except OSError:
+            pass
+        for n in range(200):
+            print("x" * 60000, flush=True)
+            progress.metric(f"m{n % 60}", n, "u")
+        os._exit(0)
+"""
+
+
+def test_a_disk_that_one_job_has_filled_is_its_outcome(
+    make_network: MakeNetwork, request_for: RequestFor, small_disk: Path
+) -> None:
+    make_network("filling", FILLING)
+    make_network("second")
+    folder = start_run(request_for("filling", "second"), Silent())
+    run = loaded(folder).run
+    assert (run.job("filling").kind, run.job("second").status) == (OutcomeKind.DISK_FULL, JobStatus.DONE)
+    assert "No space left on device" in (run.job("filling").reason or "")
+
+
+def test_an_output_folder_that_went_read_only_ends_the_run(two: None, request_for: RequestFor) -> None:
+    refused = OutputError("cannot write", "choose another --out")
+    refused.__cause__ = PermissionError(13, "Permission denied")
+    with pytest.raises(OutputError):
+        start_run(request_for("afirst", "second"), Failing("stage", refused))

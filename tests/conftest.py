@@ -14,8 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
+from faceorch.comparison import compare
 from faceorch.networks.discover import Network
 from faceorch.networks.manifest import read_manifest
+from faceorch.record.folder import RunFolder
+from faceorch.record.reason import Reason
+from faceorch.record.request import Request
+from faceorch.record.run import Job
+from faceorch.runs.events import Event, Listener
+from faceorch.runs.job import Check
 
 MakeNetwork = Callable[..., Network]
 
@@ -115,3 +122,20 @@ def write_code(folder: Path, **modules: str) -> None:
 def python() -> str:
     """The interpreter that runs the made-up networks."""
     return sys.executable
+
+
+def ignore(event: Event) -> None:
+    """Hear an event and do nothing."""
+
+
+def compare_here(
+    request: Request, tell: Listener = ignore, out: Path | None = None, check: Check | None = None
+) -> RunFolder:
+    """Do all that `request` asks for, by default in `results` beside its portrait."""
+    return compare(request, out or Path(request.portrait).parent / "results", tell, check=check)
+
+
+def reason_of(job: Job) -> Reason:
+    """Return why a job failed or was skipped."""
+    assert job.reason is not None
+    return job.reason

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from faceorch.engine.facts import EngineFacts
 from faceorch.engine.versions import version_key
-from faceorch.networks.bases import Base, choose_base, load_bases, pick_base
+from faceorch.networks.bases import Base, choose_base
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
@@ -60,14 +60,12 @@ def kernel_problem(
     """Check the GPUs against the kernels that the torch of each base holds; `forced`: the user named the base."""
     if choose_base(names, gpus, bases) is not None:
         return None
-    known = load_bases() if bases is None else bases
     devices = ", ".join(f"{gpu.index} ({gpu.name}, compute capability {gpu.compute_capability})" for gpu in gpus)
     one = len(gpus) == 1
     which = f"the base {names[0]} does not have" if forced else f"no base of it ({', '.join(names)}) has"
     return Reason(
         kind=OutcomeKind.UNSUPPORTED_GPU,
-        found=f"{which} kernels for {'' if one else 'all of '}GPU {devices}; "
-        f"there are: {'; '.join(held(pick_base(known, name)) for name in names)}",
+        found=f"{which} kernels for {'' if one else 'all of '}GPU {devices}",
         remedy="choose GPUs of one generation with --gpus"
         if not one
         else "leave out --base"

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from faceorch.comparison import start_run
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
 from faceorch.runs.events import Observer
-from tests.conftest import MakeNetwork
+from tests.conftest import MakeNetwork, compare_here, ignore
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -46,7 +45,7 @@ def run(make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path) -
     request = Request(
         image=portrait, audio=clip, networks=tuple(pythons), runtime="venv", out=tmp_path / "results", pythons=pythons
     )
-    return start_run(request, Silent())
+    return compare_here(request, ignore)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 import msgspec
-from faceorch.runs.smoke import SmokeRequest, smoke
 
 from faceorch.record.kinds import JobStatus
-from faceorch.smoke import SmokeRequest, smoke
+from faceorch.record.request import StandIn
+from faceorch.smoke import smoke
 from tests.conftest import write_code
 from tests.engine.conftest import Probe
 from tests.unit.test_runs import Listener
@@ -48,8 +48,8 @@ def test_stand_in_weights_are_made_and_used_in_the_sandbox(probe: Probe, tmp_pat
     write_code(probe.network.code, runner=RUNNER, synthetic=STANDIN)
     (folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [entry()]}), "utf-8")
     probe.build()
-    request = SmokeRequest(networks=("probe",), device="cpu", runtime="docker", out=tmp_path / "r", full=True)
-    job = smoke(request, Listener()).run.job("probe")
+    stand_in = StandIn(size="full", device="cpu")
+    job = smoke(stand_in, tmp_path / "r", Listener(), networks=("probe",), runtime="docker").run.job("probe")
     assert job.status is JobStatus.FAILED, "the probe tells what it found in its error"
     assert job.reason is not None
     can_write, _, found = job.reason.partition(" {")

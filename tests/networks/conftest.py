@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from faceorch.comparison import start_run
 from faceorch.networks.discover import Network, load_networks
 from faceorch.paths import docker_folder, home
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
 from faceorch.runs.events import Observer
+from tests.conftest import compare_here, ignore
 
 ASSETS = Path(__file__).parents[2] / "assets"
 NETWORKS = list(load_networks([docker_folder()]).values())
@@ -77,7 +77,7 @@ def animate(tmp_path: Path) -> Animate:
             "timeout_s": 300.0,
             "settings": {name: settings},
         }
-        return start_run(Request(**{**request, **changes}), Silent())
+        return compare_here(Request(**{**request, **changes}), ignore)
 
     return run
 

@@ -20,13 +20,12 @@ def request_for(tmp_path: Path, portrait: Path, clip: Path) -> RequestFor:
 
     def make(*names: str, **changes: Any) -> Request:
         defaults: dict[str, Any] = {
-            "image": portrait,
-            "audio": clip,
+            "portrait": str(portrait),
+            "clip": str(clip),
             "networks": names,
             "runtime": "venv",
-            "out": tmp_path / "results",
             "timeout_s": 60.0,
-            "pythons": {name: Path(sys.executable) for name in names},
+            "pythons": dict.fromkeys(names, sys.executable),
         }
         return Request(**{**defaults, **changes})
 

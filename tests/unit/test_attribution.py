@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from faceorch.record.kinds import JobStatus
-from faceorch.record.run import Gpu, Job, Measured
+from faceorch.record.run import Gpu, Measured
 from faceorch.telemetry.attribution import Attribution, Foreign, attribute, energy, growth
 from faceorch.telemetry.samples import GpuProcess, GpuSample, Target, Watched
-from faceorch.telemetry.summary import Prices, attributions, fill
+from faceorch.telemetry.summary import Figures, attributions, summarise
 
 MIB = 2**20
 OURS, THEIRS = "a" * 64, "b" * 64
@@ -269,38 +268,32 @@ class TestOneContainerOnTwoGpus:
             ],
         )
 
-    def job(self, seen: Watched, **metrics: Measured) -> Job:
-        job = Job(network="a", title="A", status=JobStatus.DONE, metrics=dict(metrics))
-        fill(job, seen, attributions(seen), self.GPUS, Prices(per_kwh=0.5, per_gpu_hour=2.0, currency="EUR"))
-        return job
+    def figures(self, seen: Watched, **metrics: Measured) -> Figures:
+        return summarise(seen, attributions(seen), self.GPUS, reported=metrics, video_s=None)
 
     def test_the_peak_is_of_one_moment_and_each_gpu_has_its_own(self) -> None:
-        job = self.job(self.seen())
-        assert [gpu.vram_peak_bytes.value for gpu in job.gpus] == [900 * MIB, 600 * MIB]
-        peak = job.metrics["vram_peak_bytes"]
+        found = self.figures(self.seen())
+        assert [gpu.vram_peak_bytes.value for gpu in found.gpus] == [900 * MIB, 600 * MIB]
+        peak = found.metrics["vram_peak_bytes"]
         assert (peak.value, peak.method) == (1100 * MIB, "per_process")
 
-    def test_energy_and_money_are_of_both(self) -> None:
-        job = self.job(self.seen())
-        used = job.metrics["energy_wh"]
+    def test_energy_is_of_both(self) -> None:
+        found = self.figures(self.seen())
+        used = found.metrics["energy_wh"]
         assert (used.value, used.method) == (pytest.approx(2 * 200 / 3600), "energy_counter")
-        cost = job.metrics["energy_cost"]
-        assert (cost.value, cost.unit) == (pytest.approx(400 / 3600 / 1000 * 0.5), "EUR")
-        rent = job.metrics["gpu_time_cost"]
-        assert (rent.value, rent.unit, rent.method) == (pytest.approx(4.0), "EUR", "wall_clock")
 
     def test_one_shared_gpu_ends_the_energy_of_both(self) -> None:
-        job = self.job(self.seen(shared=True))
-        for name in ("energy_wh", "energy_wh_per_video_s", "energy_cost"):
-            metric = job.metrics[name]
+        found = self.figures(self.seen(shared=True))
+        for name in ("energy_wh", "energy_wh_per_video_s"):
+            metric = found.metrics[name]
             assert (metric.value, metric.note) == (None, "the GPU was shared: process 9 used it while it ran")
-        assert [gpu.exclusive for gpu in job.gpus] == [True, False]
-        assert job.gpus[0].energy_wh.value is not None
+        assert [gpu.exclusive for gpu in found.gpus] == [True, False]
+        assert found.gpus[0].energy_wh.value is not None
 
     def test_what_the_driver_does_not_tell_is_taken_from_torch_and_said(self) -> None:
         seen = self.seen()
         seen.gpus = [replace(s, processes=None) for s in seen.gpus if s.gpu == "GPU-0"]
         torch = Measured(value=700 * MIB, unit="bytes", method="allocator")
-        peak = self.job(seen, torch_peak_reserved_bytes=torch).metrics["vram_peak_bytes"]
+        peak = self.figures(seen, torch_peak_reserved_bytes=torch).metrics["vram_peak_bytes"]
         assert (peak.value, peak.method) == (700 * MIB, "allocator")
         assert peak.note == "torch's reserved memory, without CUDA's own: the driver lists no processes"

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from faceorch.cli.show.table import LiveTable
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
-from faceorch.record.run import ClipRecord, Host, Inputs, Job, Options, PortraitRecord, Run
-from faceorch.words import duration
+from faceorch.record.reason import Reason
+from faceorch.record.request import Request
+from faceorch.record.run import ClipRecord, Host, Inputs, Job, PortraitRecord, Run
+from faceorch.runs.events import JobStarted, Progressed, RunStarted, StageStarted
 
 NOW = datetime(2026, 1, 31, tzinfo=timezone.utc)
 
@@ -24,7 +26,7 @@ def run_of(*jobs: Job) -> Run:
         status=RunStatus.RUNNING,
         created=NOW,
         updated=NOW,
-        options=Options(networks=[], runtime="venv", gpus="all", seed=0, timeout_s=None),
+        request=Request(portrait="p", clip="c", runtime="venv"),
         host=Host(os="", kernel="", cpu="", cores=2, memory_bytes=1, python="3"),
         inputs=Inputs(
             portrait=PortraitRecord(file="p", source="p", source_sha256=digest, sha256=digest, width=64, height=64),
@@ -45,25 +47,20 @@ def test_every_network_has_its_line_and_only_the_end_is_cut(width: int) -> None:
         network="liveportrait",
         title="L",
         status=JobStatus.SKIPPED,
-        kind=OutcomeKind.NO_GPU,
-        reason="needs an NVIDIA GPU: " + "no driver " * 20,
-        remedy="run it on a host with an NVIDIA GPU",
+        reason=Reason(
+            kind=OutcomeKind.NO_GPU,
+            found="needs an NVIDIA GPU: " + "no driver " * 20,
+            remedy="run it on a host with an NVIDIA GPU",
+        ),
     )
     with display:
-        display.run_started(run_of(running, skipped))
-        display.job_started(running)
-        display.stage("baseline", "frames")
-        display.progress("baseline", 10, 375, "frames")
+        display(RunStarted(run=run_of(running, skipped)))
+        display(JobStarted(network="baseline"))
+        display(StageStarted(network="baseline", name="frames"))
+        display(Progressed(network="baseline", done=10, total=375, unit="frames"))
         first, second = display._lines().plain.split("\n")
     assert first.split()[:2] == ["baseline", "frames"]
     assert first.endswith("10/375 frames")
     assert second.startswith("liveportrait  skipped  ")
     assert len(second) == width
     assert second.endswith("\u2026")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "n/a"), (1.24, "1.2 s"), (42, "42 s"), (61, "1:01 min"), (3700, "1:01 h")]
-)
-def test_durations_are_written_as_people_write_them(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text

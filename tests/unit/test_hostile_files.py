@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from faceorch import report
-from faceorch.record.kinds import JobStatus, OutcomeKind
+from faceorch.comparison import resume
 from faceorch.record.folder import RunFolder
-from faceorch.comparison import resume_run, start_run
-from tests.conftest import GREY_RUNNER, MakeNetwork
+from faceorch.record.kinds import JobStatus, OutcomeKind
+from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here
 from tests.unit.conftest import RequestFor
 from tests.unit.test_runs import Listener
 
@@ -86,7 +86,7 @@ def test_a_video_that_is_not_a_file_of_its_own_is_a_failure_and_shows_nothing(
 ) -> None:
     make_network("grey", leaving(body, secret))
     make_network("other")
-    folder = start_run(request_for("grey", "other"), Listener())
+    folder = compare_here(request_for("grey", "other"), Listener())
     job = folder.run.job("grey")
     assert (job.status, job.kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
     assert (job.reason or "").startswith(f"its video cannot be used: {reason}")
@@ -104,7 +104,7 @@ def test_what_is_kept_is_a_copy_with_a_plain_mode_and_the_same_bytes(
     make_network: MakeNetwork, request_for: RequestFor, secret: Path
 ) -> None:
     make_network("grey", leaving("os.chmod(made, 0o6777)", secret))
-    folder = start_run(request_for("grey"), Listener())
+    folder = compare_here(request_for("grey"), Listener())
     assert stat.filemode(folder.video("grey").lstat().st_mode) == "-rw-r--r--"
     video = folder.run.job("grey").video
     assert video is not None
@@ -121,10 +121,10 @@ def test_a_job_taken_up_again_writes_through_no_link(
         os._exit(1)
     """
     network = make_network("grey", leaving(body, secret))
-    folder = start_run(request_for("grey"), Listener())
+    folder = compare_here(request_for("grey"), Listener())
     assert folder.run.job("grey").status is JobStatus.FAILED
     (network.folder / "runner.py").write_text(GREY_RUNNER, "utf-8")
-    again = resume_run(folder.path, Listener(), timeout_s=None, pythons={}, images={})
+    again = resume(folder.path, Listener())
     assert again.run.job("grey").status is JobStatus.DONE
     assert secret.read_bytes() == SECRET
     assert not any(path.is_symlink() for path in folder.path.rglob("*"))
@@ -134,7 +134,7 @@ def test_a_folder_of_a_job_that_is_a_link_is_not_worked_in(
     make_network: MakeNetwork, request_for: RequestFor, secret: Path, tmp_path: Path
 ) -> None:
     network = make_network("grey", leaving("os._exit(1)", secret))
-    folder = start_run(request_for("grey"), Listener())
+    folder = compare_here(request_for("grey"), Listener())
     theirs = tmp_path / "documents"
     (theirs / "out").mkdir(parents=True)
     (theirs / "out" / "letter").write_text("dear")
@@ -142,7 +142,7 @@ def test_a_folder_of_a_job_that_is_a_link_is_not_worked_in(
     job_folder.rename(tmp_path / "aside")
     job_folder.symlink_to(theirs, target_is_directory=True)
     (network.folder / "runner.py").write_text(GREY_RUNNER, "utf-8")
-    again = resume_run(folder.path, Listener(), timeout_s=None, pythons={}, images={})
+    again = resume(folder.path, Listener())
     assert again.run.job("grey").status is JobStatus.DONE
     assert [path.name for path in theirs.rglob("*")] == ["out", "letter"]
 
@@ -150,7 +150,7 @@ def test_a_folder_of_a_job_that_is_a_link_is_not_worked_in(
 @pytest.fixture
 def finished(make_network: MakeNetwork, request_for: RequestFor) -> RunFolder:
     make_network("grey")
-    return start_run(request_for("grey"), Listener())
+    return compare_here(request_for("grey"), Listener())
 
 
 @pytest.mark.parametrize("what", ["link", "folder on the way", "above", "absolute", "fifo", "address"])

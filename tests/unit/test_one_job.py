@@ -13,17 +13,21 @@ from typing import Any
 
 import jsonschema
 import pytest
+from msgspec import structs
 
-from faceorch.runs import execute, repeats
+from faceorch import media
+from faceorch.comparison import resume
 from faceorch.errors import InputError, OutputError
-from faceorch.runs.events import Observer
-from faceorch.runs.transcript import Transcript
-from faceorch.record.run import InvalidRecord, Job, Times
+from faceorch.record.folder import InvalidRecord, RunFolder, json_schema
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
-from faceorch.record.folder import RunFolder, json_schema
-from faceorch.comparison import resume_run, start_run
-from faceorch.telemetry import summary
-from tests.conftest import GREY_RUNNER, MakeNetwork
+from faceorch.record.run import Job, Times
+from faceorch.runs import execute, history, job, joblog
+from faceorch.runs.attempt import Attempt
+from faceorch.runs.events import Event, JobEnded, JobStarted, Listener, Progressed, StageStarted
+from faceorch.runs.repeats import Turn
+from faceorch.runs.transcript import Transcript
+from faceorch.telemetry import timeline
+from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, ignore, reason_of
 from tests.unit.conftest import RequestFor
 
 # A runner that says something of its own on the real stdout, before it makes its video or instead of that.
@@ -97,64 +101,46 @@ def test_no_event_loses_a_result_or_the_next_jobs_turn(
     make_network("good")
     make_network("hostile", SAYING.format(body=HOSTILE[name]))
     make_network("last")
-    folder = start_run(request_for("good", "hostile", "last"), Silent())
+    folder = compare_here(request_for("good", "hostile", "last"), ignore)
     run = loaded(folder).run
     assert run.status is RunStatus.DONE
     assert [run.job(network).status for network in ("good", "last")] == [JobStatus.DONE] * 2
     hostile = run.job("hostile")
     assert hostile.status is (JobStatus.FAILED if HOSTILE[name].endswith(LEAVE) else JobStatus.DONE), hostile.reason
-    assert "has a bug" not in (hostile.reason or "")
+    why = "" if hostile.reason is None else hostile.reason.text
+    assert "has a bug" not in why
     assert len(hostile.times.stages) <= 64
-    for text in (hostile.reason or "", *hostile.times.stages, *hostile.log_tail):
+    for text in (why, *hostile.times.stages, *hostile.log_tail):
         assert text.isprintable()
     page = (folder.path / "report.html").read_text("utf-8")
     assert "\x1b" not in page
-    resume_run(folder.path, Silent(), timeout_s=None, pythons={}, images={})
+    resume(folder.path, ignore)
 
 
-class Silent(Observer):
-    """Hears everything and shows nothing."""
+def failing(kind: type[Event], error: BaseException) -> Listener:
+    """Return a listener that fails at the first network's events of one kind."""
 
+    def listen(event: Event) -> None:
+        network = event.job.network if isinstance(event, JobEnded) else getattr(event, "network", "")
+        if isinstance(event, kind) and network == "afirst":
+            raise error
 
-class Failing(Observer):
-    """Fails at one thing, in the first network's job."""
-
-    def __init__(self, method: str, error: BaseException) -> None:
-        self.method, self.error = method, error
-
-    def fail(self, method: str, network: str) -> None:
-        if method == self.method and network == "afirst":
-            raise self.error
-
-    def job_started(self, job: Job) -> None:
-        self.fail("job_started", job.network)
-
-    def stage(self, network: str, name: str) -> None:
-        self.fail("stage", network)
-
-    def progress(self, network: str, done: int, total: int, unit: str) -> None:
-        self.fail("progress", network)
-
-    def repetition(self, network: str, name: str) -> None:
-        self.fail("repetition", network)
-
-    def job_ended(self, job: Job) -> None:
-        self.fail("job_ended", job.network)
+    return listen
 
 
 def assert_first_crashed(folder: RunFolder) -> Job:
     run = loaded(folder).run
     assert run.status is RunStatus.DONE
     first, second = run.job("afirst"), run.job("second")
-    assert (first.status, first.kind) == (JobStatus.FAILED, OutcomeKind.CRASH)
-    assert first.reason is not None
-    assert first.reason.startswith("faceorch has a bug: ")
+    why = reason_of(first)
+    assert (first.status, why.kind) == (JobStatus.FAILED, OutcomeKind.CRASH)
+    assert why.text.startswith("faceorch has a bug: ")
     assert first.finished is not None
     (log,) = (folder.path / "afirst").glob("bug-*.log")
-    assert first.remedy == f"please report it; details: {log}"
+    assert why.remedy == f"please report it; details: {log}"
     assert "Traceback" in log.read_text("utf-8")
     assert second.status is JobStatus.DONE
-    assert html.escape(first.reason).replace("&#x27;", "&#39;") in (folder.path / "report.html").read_text("utf-8")
+    assert html.escape(why.text).replace("&#x27;", "&#39;") in (folder.path / "report.html").read_text("utf-8")
     assert not list((folder.path / "afirst").glob("out*"))
     return first
 
@@ -165,14 +151,14 @@ def two(make_network: MakeNetwork) -> None:
     make_network("second")
 
 
-@pytest.mark.parametrize("method", ["job_started", "stage", "progress"])
-def test_an_observer_that_fails(two: None, request_for: RequestFor, method: str) -> None:
-    folder = start_run(request_for("afirst", "second"), Failing(method, KeyError("a\x1b[1m\nb")))
-    assert assert_first_crashed(folder).reason == r"faceorch has a bug: KeyError: 'a\x1b[1m\nb'"
+@pytest.mark.parametrize("kind", [JobStarted, StageStarted, Progressed])
+def test_a_listener_that_fails(two: None, request_for: RequestFor, kind: type[Event]) -> None:
+    folder = compare_here(request_for("afirst", "second"), failing(kind, KeyError("a\x1b[1m\nb")))
+    assert reason_of(assert_first_crashed(folder)).text == r"faceorch has a bug: KeyError: 'a\x1b[1m\nb'"
 
 
 def test_an_end_that_cannot_be_shown_keeps_the_result(two: None, request_for: RequestFor) -> None:
-    folder = start_run(request_for("afirst", "second"), Failing("job_ended", ValueError("x")))
+    folder = compare_here(request_for("afirst", "second"), failing(JobEnded, ValueError("x")))
     first, second = loaded(folder).run.jobs
     assert (first.status, second.status) == (JobStatus.DONE, JobStatus.DONE)
     assert first.notes == ["its end could not be shown: ValueError: x"]
@@ -181,13 +167,13 @@ def test_an_end_that_cannot_be_shown_keeps_the_result(two: None, request_for: Re
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (summary, "fill"),
-        (execute.timeline, "write"),
-        (Transcript, "fill"),
+        (history, "summarise"),
+        (timeline, "write"),
+        (Transcript, "times"),
         (Transcript, "add"),
-        (execute.media, "probe_video"),
-        (execute.Executor, "_launch"),
-        (execute.JobLog, "flush"),
+        (media, "probe_video"),
+        (job.JobRun, "_once"),
+        (joblog.JobLog, "flush"),
     ],
 )
 @pytest.mark.parametrize("repeat", [1, 2])
@@ -203,7 +189,7 @@ def test_whatever_fails_within(
         return right(*arguments, **named)
 
     monkeypatch.setattr(owner, name, wrong)
-    folder = start_run(request_for("afirst", "second", repeat=repeat, warmup=repeat - 1), Silent())
+    folder = compare_here(request_for("afirst", "second", repeat=repeat, warmup=repeat - 1), ignore)
     assert_first_crashed(folder)
     assert (folder.run.job("second").spreads != {}) is (repeat > 1)
 
@@ -211,26 +197,25 @@ def test_whatever_fails_within(
 def test_what_fails_in_a_later_repetition_keeps_the_earlier_ones(
     two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = repeats.finished
+    right = job.repetition_of
 
-    def wrong(job: Job, turn: repeats.Turn, *rest: Any) -> Any:
-        if (job.network, turn.number) == ("afirst", 3):
+    def wrong(made: Attempt, turn: Turn, *rest: Any, **named: Any) -> Any:
+        if (made.video is not None and made.video.file, turn.number) == ("afirst.mp4", 3):
             raise RuntimeError("out of order")
-        return right(job, turn, *rest)
+        return right(made, turn, *rest, **named)
 
-    monkeypatch.setattr(repeats, "finished", wrong)
-    folder = start_run(request_for("afirst", "second", repeat=3), Silent())
+    monkeypatch.setattr(job, "repetition_of", wrong)
+    folder = compare_here(request_for("afirst", "second", repeat=3), ignore)
     first = assert_first_crashed(folder)
     assert [repetition.number for repetition in first.repetitions] == [1, 2]
     assert (folder.path / "afirst.mp4").is_file()
-    monkeypatch.undo()
 
 
 def test_a_record_that_could_not_be_loaded_is_not_written(two: None, request_for: RequestFor) -> None:
-    folder = start_run(request_for("second"), Silent())
+    folder = compare_here(request_for("second"), ignore)
     before = (folder.path / "run.json").read_bytes()
     for times in (Times(total_s=-1.0), Times(stages={"x": float("nan")}), Times(stages={"\ud800": 1.0})):
-        folder.run.jobs[0].times = times
+        folder.run.put(structs.replace(folder.run.jobs[0], times=times))
         with pytest.raises(InvalidRecord):
             folder.save()
         assert (folder.path / "run.json").read_bytes() == before
@@ -241,20 +226,17 @@ def test_a_record_that_could_not_be_loaded_is_not_written(two: None, request_for
 def test_figures_that_the_record_cannot_hold_are_a_crash(
     two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
-    right = Transcript.fill
+    right = history.job_of
 
-    def wrong(transcript: Transcript, job: Job, ended_s: float) -> None:
-        right(transcript, job, ended_s)
-        if job.network == "afirst":
-            for name, value in change.items():
-                setattr(job.times, name, value)
+    def wrong(known: history.History, gpus: Any) -> Job:
+        made = right(known, gpus)
+        told = made.network == "afirst" and known.last is not None
+        return structs.replace(made, times=structs.replace(made.times, **change)) if told else made
 
-    monkeypatch.setattr(Transcript, "fill", wrong)
-    if "total_s" in change:  # written after `fill`
-        monkeypatch.setattr(summary, "fill", lambda job, *_: wrong(Transcript(0.0), job, 0.0))
-    folder = start_run(request_for("afirst", "second"), Silent())
+    monkeypatch.setattr(execute, "job_of", wrong)
+    folder = compare_here(request_for("afirst", "second"), ignore)
     first = assert_first_crashed(folder)
-    assert "InvalidRecord: " in (first.reason or "")
+    assert "InvalidRecord: " in reason_of(first).text
     assert first.times == Times()
     assert first.environment is not None
     assert first.log == "afirst/log.txt"
@@ -265,11 +247,11 @@ def test_an_interruption_is_not_a_crash(
     two: None, request_for: RequestFor, tmp_path: Path, error: type[BaseException]
 ) -> None:
     with pytest.raises(error):
-        start_run(request_for("afirst", "second"), Failing("stage", error()))
+        compare_here(request_for("afirst", "second"), failing(StageStarted, error()))
     (folder,) = (tmp_path / "results").iterdir()
     first, second = RunFolder.load(folder).run.jobs
     if error is KeyboardInterrupt:
-        assert (first.kind, second.kind) == (OutcomeKind.INTERRUPTED, OutcomeKind.INTERRUPTED)
+        assert {reason_of(first).kind, reason_of(second).kind} == {OutcomeKind.INTERRUPTED}
     assert not list((folder / "afirst").glob("bug-*.log"))
 
 
@@ -290,14 +272,14 @@ def test_inputs_that_were_accepted_once_are_not_refused_later(
     """A refusal removes the run folder: it must not take the results of earlier repetitions with it."""
     source = GREY_RUNNER + FICKLE_CHECK.format(mark=str(tmp_path / "mark"))
     make_network("grey", source)
-    folder = start_run(request_for("grey", repeat=2), Silent())
-    (job,) = loaded(folder).run.jobs
-    assert (job.kind, len(job.repetitions)) == (OutcomeKind.NO_FACE, 1)
+    folder = compare_here(request_for("grey", repeat=2), ignore)
+    (grey,) = loaded(folder).run.jobs
+    assert (reason_of(grey).kind, len(grey.repetitions)) == (OutcomeKind.NO_FACE, 1)
 
 
 def test_a_refused_input_still_ends_the_run(two: None, request_for: RequestFor, tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        start_run(request_for("afirst", "second"), Failing("stage", InputError("no")))
+        compare_here(request_for("afirst", "second"), failing(StageStarted, InputError("no")))
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -337,14 +319,14 @@ def test_a_disk_that_one_job_has_filled_is_its_outcome(
 ) -> None:
     make_network("filling", FILLING)
     make_network("second")
-    folder = start_run(request_for("filling", "second"), Silent())
+    folder = compare_here(request_for("filling", "second"), ignore)
     run = loaded(folder).run
-    assert (run.job("filling").kind, run.job("second").status) == (OutcomeKind.DISK_FULL, JobStatus.DONE)
-    assert "No space left on device" in (run.job("filling").reason or "")
+    assert (reason_of(run.job("filling")).kind, run.job("second").status) == (OutcomeKind.DISK_FULL, JobStatus.DONE)
+    assert "No space left on device" in reason_of(run.job("filling")).text
 
 
 def test_an_output_folder_that_went_read_only_ends_the_run(two: None, request_for: RequestFor) -> None:
     refused = OutputError("cannot write", "choose another --out")
     refused.__cause__ = PermissionError(13, "Permission denied")
     with pytest.raises(OutputError):
-        start_run(request_for("afirst", "second"), Failing("stage", refused))
+        compare_here(request_for("afirst", "second"), failing(StageStarted, refused))

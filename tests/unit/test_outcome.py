@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from faceorch.record.kinds import JobStatus, OutcomeKind
-from faceorch.record.run import Job
-from faceorch.runs.outcome import Failure, RunnerFailure, explain_exit
-from faceorch.runs.transcript import Transcript
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.run import Times
+from faceorch.runs.outcome import explain_error, explain_exit
+from faceorch.runs.transcript import RunnerError, Transcript
 from faceorch.runtimes import Exit
 from faceorch_runner import ErrorKind, Event, EventKind
 from tests.conftest import MakeNetwork
@@ -37,20 +37,20 @@ def test_an_end_without_a_word_is_explained(
 ) -> None:
     failure = explain_exit(end, make_network("grey"), in_container=in_container)
     assert failure.kind.value == kind
-    assert failure.reason.startswith(reason)
+    assert failure.text.startswith(reason)
     assert failure.remedy
 
 
 @pytest.mark.parametrize("kind", list(ErrorKind))
 def test_every_kind_of_the_contract_has_an_outcome_and_a_remedy(make_network: MakeNetwork, kind: ErrorKind) -> None:
-    failure = Failure.from_runner(RunnerFailure(kind, "why"), make_network("grey"))
+    failure = explain_error(RunnerError(kind, "why"), make_network("grey"))
     assert failure.kind.value == kind.value
     assert failure.remedy
 
 
 def test_a_full_disk_is_told_apart(make_network: MakeNetwork) -> None:
-    error = RunnerFailure(ErrorKind.CRASH, "OSError: [Errno 28] No space left on device")
-    assert Failure.from_runner(error, make_network("grey")).kind is OutcomeKind.DISK_FULL
+    error = RunnerError(ErrorKind.CRASH, "OSError: [Errno 28] No space left on device")
+    assert explain_error(error, make_network("grey")).kind is OutcomeKind.DISK_FULL
 
 
 def test_times_are_split_by_stage() -> None:
@@ -66,9 +66,7 @@ def test_times_are_split_by_stage() -> None:
     ]:
         transcript.add(Event(EventKind.METRIC, 9.0, "a", {"name": name, "value": value, "unit": unit}), 109.5)
     transcript.add(Event(EventKind.DONE, 9.2, "a", {"elapsed_s": 6.0}), 109.7)
-    job = Job(network="a", title="A", status=JobStatus.RUNNING)
-    transcript.fill(job, 110.0)
-    times = job.times
+    times = transcript.times(110.0, 10.0)
     assert transcript.done
     assert times.start_s == pytest.approx(0.6)
     assert times.import_s == pytest.approx(1.0)
@@ -76,15 +74,12 @@ def test_times_are_split_by_stage() -> None:
     assert (times.setup_s, times.animate_s, times.first_frame_s, times.encode_s) == (2.0, 6.0, 0.6, 0.2)
     assert times.stop_s == pytest.approx(0.3)
     assert times.stages == {"frames": pytest.approx(5.5)}
-    assert job.metrics["torch_peak_reserved_bytes"].method == "allocator"
-    assert set(job.metrics) == {"torch_peak_reserved_bytes"}
+    assert transcript.metrics["torch_peak_reserved_bytes"].method == "allocator"
+    assert set(transcript.metrics) == {"torch_peak_reserved_bytes"}
 
 
 def test_a_runner_that_said_nothing_leaves_times_unknown() -> None:
-    job = Job(network="a", title="A", status=JobStatus.RUNNING)
-    Transcript(begun_s=1.0).fill(job, 2.0)
-    assert job.times.start_s is None
-    assert job.times.animate_s is None
+    assert Transcript(begun_s=1.0).times(2.0, 1.0) == Times(total_s=1.0)
 
 
 def test_nonsense_in_events_is_no_crash() -> None:
@@ -92,4 +87,4 @@ def test_nonsense_in_events_is_no_crash() -> None:
     transcript.add(Event(EventKind.METRIC, 1, None, {"name": "x", "value": "many"}), 1)
     transcript.add(Event(EventKind.ERROR, 1, None, {"kind": "unheard_of"}), 1)
     transcript.add(Event(EventKind.DONE, 1, None, {"elapsed_s": None}), 1)
-    assert transcript.error == RunnerFailure(ErrorKind.CRASH, "no message")
+    assert transcript.error == RunnerError(ErrorKind.CRASH, "no message")

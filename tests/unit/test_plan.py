@@ -10,16 +10,19 @@ import pytest
 from faceorch.errors import CannotRun
 from faceorch.networks.discover import Network, load_networks
 from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
-from faceorch.runs.plan import Plan, Purpose, demand, make_plan, select_gpus
-from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Runtime
+from faceorch.runs.plan import Plan, demand, make_plan, select_gpus
+from faceorch.runtimes import Launch, Preparing, Process, Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
+from faceorch.weights.source import StandIn
+from faceorch.weights.store import Store
 from tests.conftest import MakeNetwork
 
 NO_GPUS = Gpus((), None, "no NVIDIA driver is installed")
 READY = Ready(identity="1", name="env")
-NOT_BUILT = NotReady(kind="not_built", reason="its image is not built", remedy="faceorch build grey")
-NO_VENV = NotReady(kind="no_engine", reason="it runs only in a container", remedy="install Docker")
+NOT_BUILT = Reason(kind=OutcomeKind.NOT_BUILT, found="its image is not built", remedy="faceorch build grey")
+NO_VENV = Reason(kind=OutcomeKind.NO_ENGINE, found="it runs only in a container", remedy="install Docker")
 
 
 def gpu(index: int, compute_capability: str = "9.0") -> Gpu:
@@ -30,12 +33,12 @@ TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
 
 
 class FakeRuntime:
-    def __init__(self, name: str, answer: Ready | NotReady) -> None:
+    def __init__(self, name: str, answer: Ready | Reason) -> None:
         self.name, self.answer = name, answer
         self.asked: list[str] = []
         self.gpu: list[bool] = []
 
-    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | NotReady:
+    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
         self.asked.append(base)
         self.gpu.append(gpu)
         return self.answer
@@ -52,16 +55,16 @@ class FakeRuntime:
         return []
 
 
-def plan(network: Network, docker: Ready | NotReady, venv: Ready | NotReady, gpus: Gpus = NO_GPUS) -> Plan:
+def plan(network: Network, docker: Ready | Reason, venv: Ready | Reason, gpus: Gpus = NO_GPUS) -> Plan:
     runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", docker), "venv": FakeRuntime("venv", venv)}
-    return make_plan([network], runtimes=runtimes, gpus=gpus, selected=gpus.gpus)
+    return make_plan([network], runtimes=runtimes, gpus=gpus, selected=gpus.gpus, weights=Store())
 
 
 @pytest.mark.parametrize(
     ("docker", "venv", "runtime"), [(READY, READY, "docker"), (NOT_BUILT, READY, "venv"), (READY, NO_VENV, "docker")]
 )
 def test_the_first_ready_runtime_is_taken(
-    make_network: MakeNetwork, docker: Ready | NotReady, venv: Ready | NotReady, runtime: str
+    make_network: MakeNetwork, docker: Ready | Reason, venv: Ready | Reason, runtime: str
 ) -> None:
     (planned,) = plan(make_network("grey"), docker, venv).planned
     assert planned.runtime.name == runtime
@@ -71,24 +74,20 @@ def test_the_reason_is_that_of_the_runtime_the_network_can_use(make_network: Mak
     network = make_network("grey", runtimes=["docker"])
     (network.folder / "Dockerfile").touch()
     (obstacle,) = plan(network, NOT_BUILT, NO_VENV).obstacles
-    assert (obstacle.kind, obstacle.reason, obstacle.remedy) == (
-        OutcomeKind.NOT_BUILT,
-        "its image is not built",
-        "faceorch build grey",
-    )
+    assert obstacle.reason == NOT_BUILT
 
 
 def test_a_network_without_its_files_says_so(make_network: MakeNetwork) -> None:
     network = make_network("grey", runtimes=["docker"])
     (obstacle,) = plan(network, READY, READY).obstacles
-    assert obstacle.kind is OutcomeKind.NOT_AVAILABLE
-    assert obstacle.reason.endswith("yet: Dockerfile missing")
+    assert obstacle.reason.kind is OutcomeKind.NOT_AVAILABLE
+    assert obstacle.reason.text.endswith("yet: Dockerfile missing")
 
 
 def test_a_gpu_network_needs_a_gpu_and_never_falls_back(make_network: MakeNetwork) -> None:
     network = make_network("heavy", gpu=True, bases=["cu121"])
     (obstacle,) = plan(network, READY, READY).obstacles
-    assert (obstacle.kind, obstacle.reason) == (
+    assert (obstacle.reason.kind, obstacle.reason.text) == (
         OutcomeKind.NO_GPU,
         "needs an NVIDIA GPU: no NVIDIA driver is installed",
     )
@@ -98,13 +97,13 @@ def test_a_gpu_network_needs_a_gpu_and_never_falls_back(make_network: MakeNetwor
 
 def test_only_a_network_that_gets_gpus_needs_a_way_to_them(make_network: MakeNetwork) -> None:
     heavy, light = make_network("heavy", gpu=True, bases=["cu121"]), make_network("light")
-    for networks, gpus, purpose, asked in (
-        ([heavy], TWO_GPUS, Purpose.RUN, [True]),
-        ([light], TWO_GPUS, Purpose.RUN, [False]),
-        ([heavy], NO_GPUS, Purpose.SMOKE, [False]),  # with stand-ins, on the CPU
+    for networks, gpus, weights, asked in (
+        ([heavy], TWO_GPUS, Store(), [True]),
+        ([light], TWO_GPUS, Store(), [False]),
+        ([heavy], NO_GPUS, StandIn(full=False), [False]),  # with stand-ins, on the CPU
     ):
         runtime = FakeRuntime("docker", READY)
-        make_plan(networks, runtimes={"docker": runtime}, gpus=gpus, selected=gpus.gpus, purpose=purpose)
+        make_plan(networks, runtimes={"docker": runtime}, gpus=gpus, selected=gpus.gpus, weights=weights)
         assert runtime.gpu == asked
 
 
@@ -123,7 +122,9 @@ def test_the_base_covers_every_selected_gpu(
     network = make_network("heavy", gpu=True, bases=["cu121", "cu128"])
     runtime = FakeRuntime("docker", READY)
     gpus = tuple(gpu(index, capability) for index, capability in enumerate(capabilities))
-    make_plan([network], runtimes={"docker": runtime}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base)
+    make_plan(
+        [network], runtimes={"docker": runtime}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base, weights=Store()
+    )
     assert runtime.asked == [asked]
 
 
@@ -157,8 +158,8 @@ def test_a_gpu_without_kernels_is_an_obstacle(
 ) -> None:
     network = make_network("heavy", gpu=True, bases=["cu121", "cu128"])
     gpus = tuple(gpu(index, capability) for index, capability in enumerate(capabilities))
-    made = make_plan([network], runtimes={}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base)
-    assert [(o.reason, o.remedy) for o in made.obstacles] == [(reason, remedy)]
+    made = make_plan([network], runtimes={}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base, weights=Store())
+    assert [(o.reason.text, o.reason.remedy) for o in made.obstacles] == [(reason, remedy)]
 
 
 GB = 10**9
@@ -217,9 +218,14 @@ def test_what_the_host_lacks_is_an_obstacle_before_anything_starts(
     )
     runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", READY)}
     made = make_plan(
-        [network], runtimes=runtimes, gpus=Gpus(found, driver), selected=found, memory_bytes=memory_gb * GB
+        [network],
+        runtimes=runtimes,
+        gpus=Gpus(found, driver),
+        selected=found,
+        memory_bytes=memory_gb * GB,
+        weights=Store(),
     )
-    assert [(o.kind, o.reason, o.remedy) for o in made.obstacles] == [(kind, reason, remedy)]
+    assert [(o.reason.kind, o.reason.text, o.reason.remedy) for o in made.obstacles] == [(kind, reason, remedy)]
 
 
 def test_a_gpu_that_was_not_selected_does_not_matter(make_network: MakeNetwork) -> None:
@@ -241,7 +247,7 @@ def test_a_network_without_a_gpu_asks_for_no_driver(make_network: MakeNetwork) -
 def test_the_cheap_networks_go_first(make_network: MakeNetwork) -> None:
     networks = [make_network("a_heavy", gpu=True, bases=["cu121"]), make_network("z_light")]
     runtimes: dict[str, Runtime] = {"venv": FakeRuntime("venv", READY)}
-    made = make_plan(networks, runtimes=runtimes, gpus=TWO_GPUS, selected=TWO_GPUS.gpus)
+    made = make_plan(networks, runtimes=runtimes, gpus=TWO_GPUS, selected=TWO_GPUS.gpus, weights=Store())
     assert [p.network.name for p in made.planned] == ["z_light", "a_heavy"]
 
 
@@ -260,8 +266,8 @@ def test_nothing_that_can_run_is_an_error(make_network: MakeNetwork) -> None:
 
 def test_networks_without_an_image_say_so() -> None:
     networks = [n for n in load_networks().values() if n.missing_files]
-    made = make_plan(networks, runtimes={}, gpus=TWO_GPUS, selected=TWO_GPUS.gpus)
-    assert {o.kind for o in made.obstacles} == {OutcomeKind.NOT_AVAILABLE}
+    made = make_plan(networks, runtimes={}, gpus=TWO_GPUS, selected=TWO_GPUS.gpus, weights=Store())
+    assert {o.reason.kind for o in made.obstacles} == {OutcomeKind.NOT_AVAILABLE}
 
 
 @pytest.mark.parametrize(

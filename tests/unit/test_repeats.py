@@ -12,24 +12,26 @@ import duckdb
 import jsonschema
 import pytest
 
-from faceorch.comparison import resume_run, start_run
+from faceorch.comparison import resume
 from faceorch.record.folder import RunFolder, json_schema, now
 from faceorch.record.kinds import JobStatus
-from faceorch.record.run import ForeignProcess, GpuUse, Job, Measured, Options, Repetition, Spread, Times
-from faceorch.record.spread import Ranking, rank
+from faceorch.record.request import Request
+from faceorch.record.run import Environment, ForeignProcess, GpuUse, Job, Measured, Repetition, Spread, Times
+from faceorch.record.spread import Ranking, rank, spreads
 from faceorch.report import write_report
 from faceorch.runs import repeats
-from faceorch.runs.events import Observer
+from faceorch.runs.events import Event, RepetitionStarted
+from faceorch.runs.history import History, job_of
 from faceorch.runs.repeats import Turn, turns
 from faceorch.telemetry import timeline
 from faceorch.telemetry.samples import GpuSample
-from faceorch.telemetry.summary import Prices, throttled
-from tests.conftest import GREY_RUNNER, MakeNetwork
+from faceorch.telemetry.summary import throttled
+from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, ignore, reason_of
 from tests.unit.conftest import RequestFor
 
 
-def options(repeat: int, warmup: int = 0) -> Options:
-    return Options(networks=[], runtime="auto", gpus="all", seed=0, timeout_s=None, repeat=repeat, warmup=warmup)
+def request(repeat: int, warmup: int = 0) -> Request:
+    return Request(portrait="face.png", clip="clip.wav", repeat=repeat, warmup=warmup)
 
 
 def repetition(
@@ -51,33 +53,33 @@ def spread(minimum: float, median: float, maximum: float, count: int = 5) -> Spr
 
 class TestTurns:
     def test_warm_ups_come_first(self) -> None:
-        assert turns(options(2, 1), []) == [Turn(1, 1, True), Turn(1, 2, False), Turn(2, 2, False)]
-        assert [str(turn) for turn in turns(options(2, 1), [])] == [
+        assert turns(request(2, 1), []) == [Turn(1, 1, True), Turn(1, 2, False), Turn(2, 2, False)]
+        assert [str(turn) for turn in turns(request(2, 1), [])] == [
             "warm-up 1 of 1",
             "repetition 1 of 2",
             "repetition 2 of 2",
         ]
 
     def test_a_run_that_is_taken_up_does_what_is_missing_and_warms_up_again(self) -> None:
-        assert turns(options(3, 1), [repetition(1, 5.0)]) == [Turn(1, 1, True), Turn(2, 3, False), Turn(3, 3, False)]
+        assert turns(request(3, 1), [repetition(1, 5.0)]) == [Turn(1, 1, True), Turn(2, 3, False), Turn(3, 3, False)]
 
     def test_with_everything_done_there_is_no_turn(self) -> None:
-        assert turns(options(1, 3), [repetition(1, 5.0)]) == []
+        assert turns(request(1, 3), [repetition(1, 5.0)]) == []
 
 
 class TestSpreads:
     def test_minimum_median_maximum_and_spread(self) -> None:
-        found = repeats.spreads([repetition(1, 5.0), repetition(2, 4.0), repetition(3, 6.0)])["animate_s"]
+        found = spreads([repetition(1, 5.0), repetition(2, 4.0), repetition(3, 6.0)])["animate_s"]
         assert (found.min, found.median, found.max, found.count) == (4.0, 5.0, 6.0, 3)
         assert found.spread == pytest.approx(0.4)
 
     def test_figures_of_different_methods_are_not_mixed(self) -> None:
         told = Measured(value=900, unit="bytes", method="per_process")
         torch = Measured(value=700, unit="bytes", method="allocator")
-        assert "vram_peak_bytes" not in repeats.spreads(
+        assert "vram_peak_bytes" not in spreads(
             [repetition(1, 5.0, vram_peak_bytes=told), repetition(2, 5.0, vram_peak_bytes=torch)]
         )
-        assert "vram_peak_bytes" in repeats.spreads(
+        assert "vram_peak_bytes" in spreads(
             [repetition(1, 5.0, vram_peak_bytes=told), repetition(2, 5.0, vram_peak_bytes=told)]
         )
 
@@ -92,14 +94,16 @@ class TestSpreads:
     )
     def test_an_outlier_is_found(self, seconds: list[float], outliers: list[int]) -> None:
         counted = [repetition(number, s) for number, s in enumerate(seconds, start=1)]
-        assert repeats.spreads(counted)["animate_s"].outliers == outliers
+        assert spreads(counted)["animate_s"].outliers == outliers
 
 
 class TestRemarks:
     def job(self, *counted: Repetition) -> Job:
-        job = Job(network="a", title="A", status=JobStatus.RUNNING, repetitions=list(counted))
-        repeats.conclude(job)
-        return job
+        asked = Job(network="a", title="A", status=JobStatus.PENDING)
+        environment = Environment(runtime="venv", identity="x", name="x")
+        return job_of(
+            History(asked=asked, started=now(), environment=environment, several=True, repetitions=counted), []
+        )
 
     def test_an_outlier_is_pointed_out_with_what_to_do(self) -> None:
         job = self.job(*(repetition(n, s) for n, s in enumerate([5.0, 5.1, 5.0, 9.0], start=1)))
@@ -161,21 +165,24 @@ class TestRanking:
         assert rank({"A": spread(1, 2, 3)}) == Ranking((), "there is nothing to compare it with")
 
 
-class Quiet(Observer):
+class Counting:
+    """Keeps the repetitions that it hears of."""
+
     def __init__(self) -> None:
         self.repetitions: list[str] = []
 
-    def repetition(self, network: str, name: str) -> None:
-        self.repetitions.append(f"{network}: {name}")
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RepetitionStarted):
+            self.repetitions.append(f"{event.network}: {event.name}")
 
 
 def test_a_repeated_run_records_every_repetition_and_keeps_one_video(
     make_network: MakeNetwork, request_for: RequestFor
 ) -> None:
     make_network("grey")
-    observer = Quiet()
-    folder = start_run(request_for("grey", repeat=3, warmup=1, prices=Prices(per_kwh=0.3, currency="EUR")), observer)
-    assert observer.repetitions == [
+    listener = Counting()
+    folder = compare_here(request_for("grey", repeat=3, warmup=1, price_per_kwh=0.3, currency="EUR"), listener)
+    assert listener.repetitions == [
         "grey: warm-up 1 of 1",
         "grey: repetition 1 of 3",
         "grey: repetition 2 of 3",
@@ -192,18 +199,18 @@ def test_a_repeated_run_records_every_repetition_and_keeps_one_video(
     assert middle.times == job.times
     assert job.spreads["animate_s"].count == 3
     assert job.spreads["total_s"].median == pytest.approx(job.times.total_s)
-    cost = job.metrics["energy_cost"]
-    assert (cost.value, cost.unit, cost.note) == (None, "EUR", "grey uses no GPU")
+    page = (folder.path / "report.md").read_text("utf-8")
+    assert "cost of energy" in page
     assert job.metrics["cpu_s"].method == "process_tree"
     log = (folder.path / "grey" / "log.txt").read_text("utf-8")
-    assert log.splitlines() == [f"--- {name.partition(': ')[2]} ---" for name in observer.repetitions]
+    assert log.splitlines() == [f"--- {name.partition(': ')[2]} ---" for name in listener.repetitions]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
 def test_the_timeline_is_read_by_duckdb(make_network: MakeNetwork, request_for: RequestFor, kind: str) -> None:
     slow = GREY_RUNNER.replace("progress.stage", "import time; time.sleep(0.6); progress.stage")
     make_network("grey", slow)
-    folder = start_run(request_for("grey", repeat=2, timeline=kind), Quiet())
+    folder = compare_here(request_for("grey", repeat=2, timeline=kind), ignore)
     job = folder.run.job("grey")
     assert job.timeline == f"grey/telemetry.{kind}"
     path = folder.path / job.timeline
@@ -246,15 +253,15 @@ def test_a_run_that_failed_in_a_repetition_is_taken_up_where_it_stood(
 ) -> None:
     source = FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=3, how="raise ValueError('the fourth time')")
     make_network("grey", source)
-    first = start_run(request_for("grey", repeat=4, warmup=1), Quiet())
+    first = compare_here(request_for("grey", repeat=4, warmup=1), ignore)
     job = first.run.job("grey")
-    assert (job.status, job.reason) == (JobStatus.FAILED, "ValueError: the fourth time (repetition 3 of 4)")
+    assert reason_of(job).text == "ValueError: the fourth time (repetition 3 of 4)"
     assert [r.number for r in job.repetitions if not r.warmup] == [1, 2]
     kept = [r.started for r in job.repetitions if not r.warmup]
     assert (first.path / "grey.mp4").is_file()
-    observer = Quiet()
-    again = resume_run(first.path, observer, timeout_s=None, pythons={}, images={})
-    assert observer.repetitions == ["grey: warm-up 1 of 1", "grey: repetition 3 of 4", "grey: repetition 4 of 4"]
+    listener = Counting()
+    again = resume(first.path, listener)
+    assert listener.repetitions == ["grey: warm-up 1 of 1", "grey: repetition 3 of 4", "grey: repetition 4 of 4"]
     job = again.run.job("grey")
     assert job.status is JobStatus.DONE
     counted = [r for r in job.repetitions if not r.warmup]
@@ -268,11 +275,11 @@ def test_repetitions_without_their_video_are_done_again(
     make_network: MakeNetwork, request_for: RequestFor, tmp_path: Path
 ) -> None:
     make_network("grey")
-    folder = start_run(request_for("grey", repeat=2), Quiet())
+    folder = compare_here(request_for("grey", repeat=2), ignore)
     (folder.path / "grey.mp4").write_bytes(b"cut")
-    observer = Quiet()
-    again = resume_run(folder.path, observer, timeout_s=None, pythons={}, images={})
-    assert observer.repetitions == ["grey: repetition 1 of 2", "grey: repetition 2 of 2"]
+    listener = Counting()
+    again = resume(folder.path, listener)
+    assert listener.repetitions == ["grey: repetition 1 of 2", "grey: repetition 2 of 2"]
     assert again.run.job("grey").status is JobStatus.DONE
 
 
@@ -284,10 +291,10 @@ def test_a_damaged_timeline_costs_its_samples_and_nothing_else(
 ) -> None:
     source = FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=1, how="raise ValueError('the second time')")
     make_network("grey", source)
-    first = start_run(request_for("grey", repeat=2, timeline=kind), Quiet())
+    first = compare_here(request_for("grey", repeat=2, timeline=kind), ignore)
     file = first.path / "grey" / f"telemetry.{kind}"
     file.write_bytes(content)
-    job = resume_run(first.path, Quiet(), timeout_s=None, pythons={}, images={}).run.job("grey")
+    job = resume(first.path, ignore).run.job("grey")
     assert (job.status, len(job.repetitions)) == (JobStatus.DONE, 2)
     assert {row["repetition"] for row in timeline.read(file)} == {2}
     log = (first.path / "grey" / "log.txt").read_text("utf-8")
@@ -331,10 +338,11 @@ def test_a_run_that_is_interrupted_in_a_repetition_keeps_its_timeline_and_is_fin
     assert "threads: []" in done.stdout
     (path,) = out.iterdir()
     job = RunFolder.load(path).run.job("grey")
-    assert (job.reason, [r.number for r in job.repetitions]) == ("interrupted while it ran", [1])
+    assert reason_of(job).text == "interrupted while it ran"
+    assert [r.number for r in job.repetitions] == [1]
     rows = timeline.read(path / "grey" / "telemetry.csv")
     assert {row["repetition"] for row in rows} == {1, 2}, "what was seen of the second one is kept"
-    again = resume_run(path, Quiet(), timeout_s=None, pythons={}, images={})
+    again = resume(path, ignore)
     job = again.run.job("grey")
     assert job.status is JobStatus.DONE
     assert [r.number for r in job.repetitions] == [1, 2, 3]
@@ -349,13 +357,13 @@ def test_the_report_shows_costs_with_their_method_and_the_ranges(
 
     make_network("grey")
     make_network("slow", GREY_RUNNER.replace("progress.stage", "import time; time.sleep(2); progress.stage"))
-    folder = start_run(request_for("grey", "slow", repeat=3, prices=Prices(per_gpu_hour=2.0)), Quiet())
+    folder = compare_here(request_for("grey", "slow", repeat=3, price_per_gpu_hour=2.0), ignore)
     write_report(folder)
     page = html.fromstring((folder.path / "report.html").read_text("utf-8"))
     (costs,) = page.xpath("//section[h2='What it cost']")
     rows = {row.findtext("td"): [cell.text for cell in row.iterfind("td")][1:] for row in costs.iterfind(".//tbody/tr")}
     assert rows["Grey"][:2] == ["n/a", "n/a"]
-    assert rows["Grey"][-1].endswith("MiB")
+    assert rows["Grey"][-1].endswith("MB")
     notes = [note.text for note in costs.iterfind(".//ol/li")]
     assert "n/a: grey uses no GPU" in notes
     assert any(note.startswith("the runner's process and all its children") for note in notes)

@@ -10,47 +10,38 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
 from faceorch.cli.main import cli
-from faceorch.comparison import resume_run, start_run
+from faceorch.comparison import resume
 from faceorch.errors import CannotRun, InputError, RunFolderError
 from faceorch.record.folder import RunFolder, json_schema
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
+from faceorch.record.reason import Reason
 from faceorch.record.request import Request
-from faceorch.record.run import Job, Run
-from faceorch.runs.events import Observer
-from tests.conftest import GREY_RUNNER, MakeNetwork, write_tone
+from faceorch.runs.events import Event, JobEnded, RunEnded, RunStarted
+from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, reason_of, write_tone
 from tests.unit.conftest import RequestFor
 
 
-class Listener(Observer):
+class Listener:
     """Keeps what it hears."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[Any, ...]] = []
 
-    def run_started(self, run: Run) -> None:
-        self.heard.append(("run_started",))
-
-    def job_started(self, job: Job) -> None:
-        self.heard.append(("job_started", job.network))
-
-    def stage(self, network: str, name: str) -> None:
-        self.heard.append(("stage", network, name))
-
-    def progress(self, network: str, done: int, total: int, unit: str) -> None:
-        self.heard.append(("progress", network, done, total, unit))
-
-    def note(self, network: str, text: str) -> None:
-        self.heard.append(("note", network, text))
-
-    def job_ended(self, job: Job) -> None:
-        self.heard.append(("job_ended", job.network, job.status))
-
-    def run_ended(self, run: Run, folder: Path) -> None:
-        self.heard.append(("run_ended", run.status))
+    def __call__(self, event: Event) -> None:
+        told = msgspec.to_builtins(event)
+        match event:
+            case RunStarted() | RunEnded():
+                self.heard.append((told["event"], event.run.status))
+            case JobEnded():
+                self.heard.append((told["event"], event.job.network, event.job.status))
+            case _:
+                self.heard.append(tuple(told.values()))
 
 
 def failing(line: str) -> str:
@@ -71,7 +62,7 @@ def test_a_run_leaves_videos_records_logs_and_reports(
     make_network: MakeNetwork, request_for: RequestFor, listener: Listener
 ) -> None:
     make_network("grey")
-    folder = start_run(request_for("grey", seed=7, settings={"grey": {"size": 32}}), listener)
+    folder = compare_here(request_for("grey", seed=7, settings={"grey": {"size": 32}}), listener)
     files = {str(p.relative_to(folder.path)) for p in folder.path.rglob("*") if p.is_file()}
     assert files == {
         "run.json",
@@ -113,7 +104,7 @@ def test_the_patches_of_a_network_are_in_the_record_and_the_report(
     make_network: MakeNetwork, request_for: RequestFor, listener: Listener
 ) -> None:
     (make_network("grey").folder / "patches.py").write_text(PATCHES, "utf-8")
-    folder = start_run(request_for("grey"), listener)
+    folder = compare_here(request_for("grey"), listener)
     (job,) = RunFolder.load(folder.path).run.jobs
     assert [(p.name, p.file, p.reason) for p in job.patches] == [("no-display", "animator/a.py", "no <screen> here")]
     page = (folder.path / "report.html").read_text("utf-8")
@@ -122,7 +113,7 @@ def test_the_patches_of_a_network_are_in_the_record_and_the_report(
 
 def test_what_happens_is_told_in_order(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
     make_network("grey")
-    start_run(request_for("grey"), listener)
+    compare_here(request_for("grey"), listener)
     stages = [entry[2] for entry in listener.heard if entry[0] == "stage"]
     assert stages == ["start", "import", "check", "setup", "animate", "frames"]
     assert ("progress", "grey", 25, 25, "frames") in listener.heard
@@ -155,10 +146,11 @@ def test_a_failing_network_is_a_result_and_the_others_go_on(
 ) -> None:
     make_network("bad", source)
     make_network("good")
-    folder = start_run(request_for("bad", "good"), listener)
+    folder = compare_here(request_for("bad", "good"), listener)
     bad, good = folder.run.job("bad"), folder.run.job("good")
-    assert (bad.status, bad.kind and bad.kind.value, bad.reason) == (JobStatus.FAILED, kind, reason)
-    assert bad.remedy
+    why = reason_of(bad)
+    assert (bad.status, why.kind.value, why.text) == (JobStatus.FAILED, kind, reason)
+    assert why.remedy
     assert good.status is JobStatus.DONE
     assert folder.run.status is RunStatus.DONE
     assert "bad" in (folder.path / "report.html").read_text("utf-8")
@@ -168,7 +160,7 @@ def test_a_failed_job_keeps_the_last_lines_of_its_log(
     make_network: MakeNetwork, request_for: RequestFor, listener: Listener
 ) -> None:
     make_network("bad", failing("print('about to fail'); raise ValueError('wrong')"))
-    job = start_run(request_for("bad"), listener).run.job("bad")
+    job = compare_here(request_for("bad"), listener).run.job("bad")
     assert job.log_tail[0] == "about to fail"
     assert job.log_tail[-1] == "ValueError: wrong"
 
@@ -179,9 +171,12 @@ def test_a_hang_is_ended_at_the_timeout(make_network: MakeNetwork, request_for: 
     )
     make_network("slow", failing(source))
     make_network("zgood")
-    folder = start_run(request_for("slow", "zgood", timeout_s=2.0), listener)
+    folder = compare_here(request_for("slow", "zgood", timeout_s=2.0), listener)
     slow = folder.run.job("slow")
-    assert (slow.kind, slow.reason) == (OutcomeKind.TIMEOUT, "not finished after 2 s (in stage 'frames')")
+    assert (reason_of(slow).kind, reason_of(slow).text) == (
+        OutcomeKind.TIMEOUT,
+        "not finished after 2 s (in stage 'frames')",
+    )
     assert slow.times.total_s is not None
     assert slow.times.total_s < 8
     assert folder.run.job("zgood").status is JobStatus.DONE
@@ -191,7 +186,7 @@ def test_a_child_that_outlives_its_runner_does_not_hold_the_run(
     make_network: MakeNetwork, request_for: RequestFor, listener: Listener
 ) -> None:
     make_network("grey", GREY_RUNNER + "\nimport subprocess\nsubprocess.Popen(['sleep', '300'])\n")
-    job = start_run(request_for("grey"), listener).run.job("grey")
+    job = compare_here(request_for("grey"), listener).run.job("grey")
     assert job.status is JobStatus.DONE
 
 
@@ -220,10 +215,9 @@ def test_a_broken_video_is_a_failure(
                 return video.path
     """
     make_network("grey", source)
-    job = start_run(request_for("grey"), listener).run.job("grey")
-    assert (job.status, job.kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
-    assert job.reason is not None
-    assert job.reason.startswith(reason)
+    job = compare_here(request_for("grey"), listener).run.job("grey")
+    assert (job.status, reason_of(job).kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
+    assert reason_of(job).text.startswith(reason)
 
 
 def test_a_runner_on_the_host_does_not_see_what_chooses_other_kernels(
@@ -241,7 +235,9 @@ def test_a_runner_on_the_host_does_not_see_what_chooses_other_kernels(
     for name in ("OPENBLAS_CORETYPE", "OMP_NUM_THREADS", "PYTHONSTARTUP", "VIRTUAL_ENV", "KEPT"):
         monkeypatch.setenv(name, "1")
     make_network("telling", source)
-    assert start_run(request_for("telling"), listener).run.job("telling").reason == "sees KEPT"
+    assert compare_here(request_for("telling"), listener).run.job("telling").reason == Reason(
+        kind=OutcomeKind.BAD_INPUT, found="sees KEPT", remedy="see what it takes: faceorch networks telling"
+    )
 
 
 REFUSING = """
@@ -258,7 +254,7 @@ def test_a_portrait_that_the_first_network_refuses_ends_the_run_and_leaves_nothi
     make_network("a_first", REFUSING)
     make_network("grey")
     with pytest.raises(InputError) as caught:
-        start_run(request_for("a_first", "grey"), listener)
+        compare_here(request_for("a_first", "grey"), listener)
     assert caught.value.message == "no face found in portrait.png"
     assert list((tmp_path / "results").iterdir()) == []
 
@@ -268,8 +264,8 @@ def test_without_the_face_check_it_is_that_networks_result(
 ) -> None:
     make_network("a_first", REFUSING)
     make_network("grey")
-    run = start_run(request_for("a_first", "grey", check_face=False), listener).run
-    assert run.job("a_first").kind is OutcomeKind.NO_FACE
+    run = compare_here(request_for("a_first", "grey", check_face=False), listener).run
+    assert reason_of(run.job("a_first")).kind is OutcomeKind.NO_FACE
     assert run.job("grey").status is JobStatus.DONE
 
 
@@ -278,22 +274,13 @@ def test_networks_that_cannot_run_are_rows_with_reason_and_remedy(
 ) -> None:
     make_network("grey")
     request = request_for("grey")
-    folder = start_run(
-        Request(
-            image=request.image,
-            audio=request.audio,
-            runtime="venv",
-            out=request.out,
-            pythons={"grey": Path(sys.executable), "baseline": Path(sys.executable)},
-            check_face=False,
-        ),
-        listener,
-    )
+    pythons = {"grey": sys.executable, "baseline": sys.executable}
+    folder = compare_here(structs.replace(request, networks=(), pythons=pythons, check_face=False), listener)
     skipped = [job for job in folder.run.jobs if job.status is JobStatus.SKIPPED]
     assert len(skipped) == 4
     # Those that are not finished, and those that need a GPU or another runtime than this one.
     expected = {OutcomeKind.NOT_AVAILABLE, OutcomeKind.NO_GPU, OutcomeKind.NO_ENGINE}
-    assert all(job.reason and job.remedy and job.kind in expected for job in skipped)
+    assert all(why.text and why.remedy and why.kind in expected for why in map(reason_of, skipped))
 
 
 def test_naming_a_network_that_cannot_run_starts_nothing(
@@ -301,7 +288,7 @@ def test_naming_a_network_that_cannot_run_starts_nothing(
 ) -> None:
     make_network("heavy", gpu=True)
     with pytest.raises(CannotRun, match="heavy cannot run here: needs an NVIDIA GPU"):
-        start_run(request_for("heavy", gpus="none"), listener)
+        compare_here(request_for("heavy", gpus="none"), listener)
     assert not (tmp_path / "results").exists()
 
 
@@ -311,7 +298,7 @@ def test_a_clip_that_is_too_short_for_a_named_network_is_refused(
     make_network("grey")
     make_network("patient", shortest_clip_s=2.0)
     with pytest.raises(InputError) as caught:
-        start_run(request_for("grey", "patient"), listener)
+        compare_here(request_for("grey", "patient"), listener)
     assert caught.value.message == "the clip lasts 1.00 s, patient needs 2 s"
     assert not (tmp_path / "results").exists()
 
@@ -321,7 +308,7 @@ def test_options_for_a_network_that_takes_no_part_are_refused(
 ) -> None:
     make_network("grey")
     with pytest.raises(InputError, match="--set names 'other', which is not in this run"):
-        start_run(request_for("grey", settings={"other": {"x": 1}}), listener)
+        compare_here(request_for("grey", settings={"other": {"x": 1}}), listener)
 
 
 def test_a_python_that_is_none_is_refused_before_anything_starts(
@@ -329,7 +316,7 @@ def test_a_python_that_is_none_is_refused_before_anything_starts(
 ) -> None:
     make_network("grey")
     with pytest.raises(CannotRun, match="is not a Python interpreter"):
-        start_run(request_for("grey", pythons={"grey": tmp_path}), listener)
+        compare_here(request_for("grey", pythons={"grey": str(tmp_path)}), listener)
 
 
 class TestResume:
@@ -338,14 +325,14 @@ class TestResume:
     ) -> None:
         make_network("good")
         bad = make_network("zbad", failing("raise ValueError('wrong')"))
-        first = start_run(request_for("good", "zbad"), listener)
+        first = compare_here(request_for("good", "zbad"), listener)
         made = (first.path / "good.mp4").stat().st_mtime_ns
         (bad.code / "runner.py").write_text(GREY_RUNNER, "utf-8")
-        again = resume_run(first.path, listener, timeout_s=None, pythons={}, images={})
+        again = resume(first.path, listener)
         assert [job.status for job in again.run.jobs] == [JobStatus.DONE, JobStatus.DONE]
         assert (first.path / "good.mp4").stat().st_mtime_ns == made
         job = again.run.job("zbad")
-        assert (job.attempt, job.reason, job.kind) == (2, None, None)
+        assert (job.resumed, job.reason) == (1, None)
         log = (first.path / "zbad" / "log.txt").read_text("utf-8")
         assert "ValueError: wrong" in log
         assert "--- attempt 2 ---" in log
@@ -354,16 +341,14 @@ class TestResume:
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
         make_network("grey")
-        folder = start_run(request_for("grey"), listener)
-        # What a kill -9 in the middle leaves: a job that is running, a half-made video, a lock nobody holds.
-        job = folder.run.job("grey")
-        job.status, job.video = JobStatus.RUNNING, None
+        folder = compare_here(request_for("grey"), listener)
+        # What a kill -9 in the middle leaves: a job that is running, a half-made video.
+        folder.run.put(structs.replace(folder.run.job("grey"), status=JobStatus.RUNNING, video=None))
         folder.run.status = RunStatus.RUNNING
         folder.save()
         (folder.path / "grey.mp4").unlink()
         (folder.path / "grey" / "out" / ".grey.part").mkdir(parents=True)
-        (folder.path / ".lock").touch()
-        again = resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        again = resume(folder.path, listener)
         assert again.run.job("grey").status is JobStatus.DONE
         assert again.run.status is RunStatus.DONE
         assert not (folder.path / "grey" / "out").exists()
@@ -372,51 +357,47 @@ class TestResume:
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
         make_network("grey")
-        folder = start_run(request_for("grey"), listener)
+        folder = compare_here(request_for("grey"), listener)
         original = (folder.path / "grey.mp4").read_bytes()
         (folder.path / "grey.mp4").write_bytes(b"cut")
-        resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        resume(folder.path, listener)
         assert (folder.path / "grey.mp4").read_bytes() == original
 
     def test_nothing_missing_is_no_work(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
         make_network("grey")
-        folder = start_run(request_for("grey"), listener)
+        folder = compare_here(request_for("grey"), listener)
         listener.heard.clear()
-        resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        resume(folder.path, listener)
         assert listener.heard == []
 
     def test_inputs_that_changed_are_refused(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
         make_network("grey")
-        folder = start_run(request_for("grey"), listener)
+        folder = compare_here(request_for("grey"), listener)
         write_tone(folder.path / "inputs" / "clip.wav", seconds=2.0)
         with pytest.raises(RunFolderError, match=r"clip\.wav has changed since the run began"):
-            resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+            resume(folder.path, listener)
 
     def test_a_run_in_use_is_refused(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
-        import filelock
-
         make_network("grey")
-        folder = start_run(request_for("grey"), listener)
+        folder = compare_here(request_for("grey"), listener)
         (folder.path / "grey.mp4").unlink()
-        with (
-            filelock.FileLock(folder.path / ".lock"),
-            pytest.raises(RunFolderError, match="is in use by another faceorch"),
-        ):
-            resume_run(folder.path, listener, timeout_s=None, pythons={}, images={})
+        with folder.locked(), pytest.raises(RunFolderError, match="is in use by another faceorch"):
+            resume(folder.path, listener)
 
     @pytest.mark.parametrize(
         ("content", "message"),
         [
             (None, "is no run folder: No such file or directory: run.json"),
             ("{", "run.json is not JSON: "),
-            ('{"schema": 99}', "run.json has schema 99, this faceorch reads 1"),
-            ('{"schema": 1}', "run.json is damaged: Object missing required field `faceorch`"),
+            ('{"schema": 99}', "run.json has schema 99, this faceorch reads 1 to 2"),
+            ('{"schema": 1}', "run.json is damaged: "),
+            ('{"schema": 2}', "run.json is damaged: Object missing required field `faceorch`"),
         ],
     )
     def test_a_folder_that_is_no_run_is_named(
@@ -425,7 +406,7 @@ class TestResume:
         if content is not None:
             (tmp_path / "run.json").write_text(content, "utf-8")
         with pytest.raises(RunFolderError) as caught:
-            resume_run(tmp_path, listener, timeout_s=None, pythons={}, images={})
+            resume(tmp_path, listener)
         assert message in caught.value.message
 
 
@@ -450,9 +431,9 @@ def test_a_run_needs_verified_weights_and_records_their_hashes(
     file = {"path": "a/b.bin", "source": {"url": "https://example.org/b"}, "size": len(data), "licence": "CC0"}
     file = {**file, "sha256": hashlib.sha256(data).hexdigest(), "commercial": False, "why": "the level"}
     (network.folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [file]}), "utf-8")
-    request = request_for("weighed", weights=tmp_path / "store")
+    request = request_for("weighed", weights=str(tmp_path / "store"))
     with pytest.raises(CannotRun) as caught:
-        start_run(request, listener)
+        compare_here(request, listener)
     assert caught.value.message == ("weighed cannot run here: 1 of its 1 weight files is missing (1.0 kB): a/b.bin")
     assert caught.value.remedy == "faceorch weights pull weighed"
 
@@ -462,7 +443,7 @@ def test_a_run_needs_verified_weights_and_records_their_hashes(
     assert (
         CliRunner().invoke(cli, ["weights", "pull", "weighed", "--from", str(tmp_path / "have"), *store]).exit_code == 0
     )
-    folder = start_run(request, listener)
+    folder = compare_here(request, listener)
     job = folder.run.job("weighed")
     assert job.status is JobStatus.DONE
     recorded = json.loads((folder.path / "run.json").read_text("utf-8"))["jobs"][0]["weights"]
@@ -478,7 +459,7 @@ def test_what_the_settings_mean_for_the_video_is_in_the_record_and_the_report(
     path = make_network("grey").folder / "network.yaml"
     said = "caveats:\n- {setting: mode, equals: a, text: a is grey}\n- {setting: mode, equals: b, text: b is not}\n"
     path.write_text(path.read_text("utf-8") + said, "utf-8")
-    folder = start_run(request_for("grey"), listener)
+    folder = compare_here(request_for("grey"), listener)
     (job,) = folder.run.jobs
     assert job.caveats == ["a is grey"]
     for name in ("report.html", "report.md"):

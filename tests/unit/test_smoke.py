@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faceorch.runs.smoke import SmokeRequest, check_video, smoke
 
 from faceorch import media
-from faceorch.comparison import resume_run
+from faceorch.comparison import resume
 from faceorch.errors import CannotRun, RunFolderError
 from faceorch.networks.discover import Network
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind
+from faceorch.record.request import StandIn
 from faceorch.record.run import Job, Run
-from faceorch.smoke import SmokeRequest, check_video, smoke
+from faceorch.smoke import check_video, smoke
 from tests.conftest import MakeNetwork, write_code
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
@@ -65,16 +65,16 @@ def sized(make_network: MakeNetwork) -> Callable[..., Network]:
 @pytest.fixture
 def run_smoke(tmp_path: Path) -> Callable[..., RunFolder]:
     def run(*names: str, **changes: Any) -> RunFolder:
-        defaults: dict[str, Any] = {
+        stand_in = {"size": "tiny", "device": "cpu", "seconds": 1.0}
+        stand_in |= {name: changes.pop(name) for name in list(changes) if name in stand_in}
+        options: dict[str, Any] = {
             "networks": names,
-            "device": "cpu",
-            "seconds": 1.0,
             "runtime": "venv",
-            "out": tmp_path / "results",
             "timeout_s": 60.0,
-            "pythons": {name: Path(sys.executable) for name in names},
+            "pythons": dict.fromkeys(names, sys.executable),
+            **changes,
         }
-        return smoke(SmokeRequest(**{**defaults, **changes}), Listener())
+        return smoke(StandIn(**stand_in), tmp_path / "results", Listener(), **options)
 
     return run
 
@@ -93,7 +93,7 @@ def test_stand_in_weights_carry_a_network_through_and_everything_is_marked(
     assert re.fullmatch(expected, job.notes[-1])
     assert job.metrics["weight_bytes"].value == 10
     assert job.times.synthetic_s is not None
-    assert json.loads((folder.path / "run.json").read_text("utf-8"))["synthetic"] == "tiny"
+    assert json.loads((folder.path / "run.json").read_text("utf-8"))["request"]["stand_in"]["size"] == "tiny"
     with av.open(str(folder.path / "sized.mp4")) as video:
         assert video.metadata["title"] == "Synthetic: made by faceorch smoke"
         assert video.metadata["comment"] == (
@@ -184,7 +184,7 @@ def test_a_smoke_run_is_not_resumed(sized: Callable[..., Network], run_smoke: Ca
     sized()
     folder = run_smoke("sized")
     with pytest.raises(RunFolderError) as caught:
-        resume_run(folder.path, Listener(), timeout_s=None, pythons={}, images={})
+        resume(folder.path, Listener())
     assert caught.value.message == f"{folder.path} was made by faceorch smoke, which is not resumed"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import GpuUse
 from faceorch.engine.versions import version_key
@@ -62,7 +64,9 @@ def judge_kernels(gpus: Gpus, needs: Mapping[str, Needs], bases: Mapping[str, Ba
         who = ", ".join(name for name, need in needs.items() if need.gpu and need.bases == names)
         problem = kernel_problem(names, gpus.gpus, bases=bases)
         if problem is not None:
-            findings.append(_error("kernels", problem, running=f"{who} cannot run on these GPUs together"))
+            needed = f"kernels in {' or '.join(held(bases[name]) for name in names)}"
+            running = f"{who} cannot run on these GPUs together"
+            findings.append(structs.replace(_error("kernels", problem, running), needed=needed))
             continue
         chosen = choose_base(names, gpus.gpus, bases)
         assert chosen is not None  # or there would be a problem

@@ -69,8 +69,8 @@ def costs(run: Run, *, seconds: Show, size: Show, number: Show) -> Table:
         _Column("GPU busy", lambda job: _gpu_busy(job), lambda value: _with(number(value), " %", value)),
         _Column("energy", lambda job: job.metrics.get("energy_wh"), lambda value: _with(number(value), " Wh", value)),
         _Column("Wh per s of video", lambda job: job.metrics.get("energy_wh_per_video_s"), number),
-        _Column("cost of energy", lambda job: _energy_cost(job, run.request), number),
-        _Column("cost of GPU time", lambda job: _gpu_time_cost(job, run.request), number),
+        _Column("cost of energy", lambda job: energy_cost(job, run.request), number),
+        _Column("cost of GPU time", lambda job: gpu_time_cost(job, run.request), number),
         _Column("CPU time", lambda job: job.metrics.get("cpu_s"), seconds),
         _Column("peak memory", lambda job: job.metrics.get("memory_peak_bytes"), size),
     ]
@@ -114,7 +114,7 @@ def _gpu_busy(job: Job) -> Measured | None:
     return Measured(value=value, unit="%", method="device", note="mean while it animated: some kernel was running")
 
 
-def _energy_cost(job: Job, request: Request) -> Measured | None:
+def energy_cost(job: Job, request: Request) -> Measured | None:
     """Return what the GPUs' energy cost; None when no price is known."""
     used, price = job.metrics.get("energy_wh"), request.price_per_kwh
     if price is None or used is None:
@@ -124,7 +124,7 @@ def _energy_cost(job: Job, request: Request) -> Measured | None:
     return Measured(value=value, unit=request.currency, method=used.method, note=note)
 
 
-def _gpu_time_cost(job: Job, request: Request) -> Measured | None:
+def gpu_time_cost(job: Job, request: Request) -> Measured | None:
     """Return what renting the job's GPUs from its start to its stop would cost; None when no price is known."""
     price, used = request.price_per_gpu_hour, job.metrics.get("vram_peak_bytes")
     if price is None:

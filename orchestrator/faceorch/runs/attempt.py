@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from faceorch.errors import OutputError, UserError
+from faceorch.errors import InputError, OutputError, UserError
 from faceorch.media import BrokenVideo
 from faceorch.record.folder import now
 from faceorch.record.kinds import OutcomeKind
@@ -94,7 +94,7 @@ def attempt(
     except BrokenVideo as error:
         found = f"its video cannot be used: {error}"
         failure = Reason(kind=OutcomeKind.BROKEN_VIDEO, found=found, remedy="see its log")
-    except OutputError:
+    except (InputError, OutputError):
         raise
     except UserError as error:
         log.write_line(f"faceorch: {error.message}")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.images import build
 from faceorch.images.assembly import Assembly, Item
 from faceorch.images.built import Image
 from faceorch.images.failures import Failed
@@ -46,7 +45,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], list[str]]:
             names.append(recipe.name)
             return identity
 
-        monkeypatch.setattr(build, "build", fake)
+        monkeypatch.setattr("faceorch.images.build.build", fake)
         return names
 
     return replace
@@ -154,7 +153,7 @@ def test_ctrl_c_ends_the_builders(recipes: list[Recipe], monkeypatch: pytest.Mon
         sleeping.wait()
         raise Failed("ended", "", ())
 
-    monkeypatch.setattr(build, "build", fake)
+    monkeypatch.setattr("faceorch.images.build.build", fake)
     assembly = Assembly.of(recipes[:1], [], OPTIONS, jobs=1)
 
     def interrupt(item: Item) -> None:

@@ -95,7 +95,7 @@ class TestNetworks:
         rows = json.loads(faceorch("networks", "--json", DOCKER_HOST="unix:///nowhere.sock").stdout)
         assert [row["name"] for row in rows] == sorted(row["name"] for row in rows)
         for row in rows:
-            assert row["ready"] or (row["kind"] and row["reason"] and row["remedy"])
+            assert row["ready"] or (row["reason"]["kind"] and row["reason"]["found"] and row["reason"]["remedy"])
             assert row["needs"]["bases"]
             assert row["approach"]
 
@@ -293,7 +293,7 @@ class TestInterrupt:
         )
         assert errors.strip() == ""
         run = json.loads((folder / "run.json").read_text("utf-8"))
-        assert (run["status"], run["jobs"][0]["kind"]) == ("interrupted", "interrupted")
+        assert (run["status"], run["jobs"][0]["reason"]["kind"]) == ("interrupted", "interrupted")
         assert (folder / "report.html").is_file()
         wait_until_gone(runners)
 

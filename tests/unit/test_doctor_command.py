@@ -122,7 +122,7 @@ files:
 """
 
 
-@pytest.mark.parametrize(("size", "severity", "needed"), [(1000, "ok", "0 MB"), (10**18, "error", "1000000000.0 GB")])
+@pytest.mark.parametrize(("size", "severity", "needed"), [(1000, "ok", "1.0 kB"), (10**18, "error", "1000000000.0 GB")])
 def test_weights_that_do_not_fit_are_told_before_the_download(
     make_network: MakeNetwork, size: int, severity: str, needed: str
 ) -> None:

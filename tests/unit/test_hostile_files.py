@@ -9,12 +9,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from faceorch import report
 from faceorch.comparison import resume
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind
-from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here
+from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, reason_of
 from tests.unit.conftest import RequestFor
 from tests.unit.test_runs import Listener
 
@@ -88,8 +89,8 @@ def test_a_video_that_is_not_a_file_of_its_own_is_a_failure_and_shows_nothing(
     make_network("other")
     folder = compare_here(request_for("grey", "other"), Listener())
     job = folder.run.job("grey")
-    assert (job.status, job.kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
-    assert (job.reason or "").startswith(f"its video cannot be used: {reason}")
+    assert (job.status, reason_of(job).kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
+    assert reason_of(job).text.startswith(f"its video cannot be used: {reason}")
     assert not folder.video("grey").exists()
     assert sorted(path.name for path in folder.job_folder("grey").glob("*.mp4")) in ([], ["real.mp4"])
     assert folder.run.job("other").status is JobStatus.DONE
@@ -123,7 +124,7 @@ def test_a_job_taken_up_again_writes_through_no_link(
     network = make_network("grey", leaving(body, secret))
     folder = compare_here(request_for("grey"), Listener())
     assert folder.run.job("grey").status is JobStatus.FAILED
-    (network.folder / "runner.py").write_text(GREY_RUNNER, "utf-8")
+    (network.code / "runner.py").write_text(GREY_RUNNER, "utf-8")
     again = resume(folder.path, Listener())
     assert again.run.job("grey").status is JobStatus.DONE
     assert secret.read_bytes() == SECRET
@@ -141,7 +142,7 @@ def test_a_folder_of_a_job_that_is_a_link_is_not_worked_in(
     job_folder = folder.job_folder("grey")
     job_folder.rename(tmp_path / "aside")
     job_folder.symlink_to(theirs, target_is_directory=True)
-    (network.folder / "runner.py").write_text(GREY_RUNNER, "utf-8")
+    (network.code / "runner.py").write_text(GREY_RUNNER, "utf-8")
     again = resume(folder.path, Listener())
     assert again.run.job("grey").status is JobStatus.DONE
     assert [path.name for path in theirs.rglob("*")] == ["out", "letter"]
@@ -153,25 +154,34 @@ def finished(make_network: MakeNetwork, request_for: RequestFor) -> RunFolder:
     return compare_here(request_for("grey"), Listener())
 
 
+def rename_in_record(folder: RunFolder, name: str, size: int | None = None) -> None:
+    """Let the record say that the video is called `name` (and the portrait too, unless a `size` is given)."""
+    job = folder.run.jobs[0]
+    assert job.video is not None
+    video = structs.replace(job.video, file=name, bytes=job.video.bytes if size is None else size)
+    folder.run.put(structs.replace(job, video=video))
+    if size is None:
+        inputs = folder.run.inputs
+        folder.run.inputs = structs.replace(inputs, portrait=structs.replace(inputs.portrait, file=name))
+
+
 @pytest.mark.parametrize("what", ["link", "folder on the way", "above", "absolute", "fifo", "address"])
 def test_the_page_shows_only_what_lies_in_the_run_folder(finished: RunFolder, secret: Path, what: str) -> None:
-    video = finished.run.jobs[0].video
-    assert video is not None
     if what == "link":
         finished.video("grey").unlink()
         finished.video("grey").symlink_to(secret)
     elif what == "folder on the way":
         (finished.path / "inputs" / "more").symlink_to(secret.parent, target_is_directory=True)
-        video.file = finished.run.inputs.portrait.file = "inputs/more/key"
+        rename_in_record(finished, "inputs/more/key")
     elif what == "above":
-        video.file = finished.run.inputs.portrait.file = os.path.relpath(secret, finished.path)
+        rename_in_record(finished, os.path.relpath(secret, finished.path))
     elif what == "absolute":
-        video.file = finished.run.inputs.portrait.file = os.fspath(secret)
+        rename_in_record(finished, os.fspath(secret))
     elif what == "fifo":
         finished.video("grey").unlink()
         os.mkfifo(finished.video("grey"))
     else:
-        video.file, video.bytes = "http://example.org/v.mp4", 1 << 40
+        rename_in_record(finished, "http://example.org/v.mp4", 1 << 40)
         (finished.path / "http:" / "example.org").mkdir(parents=True)
         finished.video("grey").rename(finished.path / "http:" / "example.org" / "v.mp4")
     page = report.write_report(finished).read_text("utf-8")
@@ -181,9 +191,7 @@ def test_the_page_shows_only_what_lies_in_the_run_folder(finished: RunFolder, se
 
 
 def test_an_address_that_is_a_path_stays_a_path(finished: RunFolder) -> None:
-    video = finished.run.jobs[0].video
-    assert video is not None
-    video.file, video.bytes = "http:/example.org", 1 << 40
+    rename_in_record(finished, "http:/example.org", 1 << 40)
     (finished.path / "http:").mkdir()
     finished.video("grey").rename(finished.path / "http:" / "example.org")
     assert '<video src="http%3A/example.org"' in report.write_report(finished).read_text("utf-8")

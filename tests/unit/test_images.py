@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network
@@ -172,18 +173,18 @@ def test_upstream_commits_are_on_the_label() -> None:
 
 
 def image(network: str, base: str, inputs: str) -> images.Image:
-    return images.Image("sha256:1", ("x:1",), network, inputs, base, "debian:12", "classic", 0.0)
+    return built.Image("sha256:1", ("x:1",), network, inputs, base, "debian:12", "classic", 0.0)
 
 
 def test_an_image_is_current_or_old_or_of_a_network_that_is_not_here(network: Network) -> None:
     known = {"grey": network}
     current = images.make_recipe(network, "cu121", "debian:12").inputs
-    assert images.is_current(image("grey", "cu121", current), known) is True
-    assert images.is_current(image("grey", "cu121", "0" * 64), known) is False
-    assert images.is_current(image("gone", "cu121", "0" * 64), known) is None
-    assert images.is_current(image("grey", "gone", "0" * 64), known) is None
+    assert built.is_current(image("grey", "cu121", current), known) is True
+    assert built.is_current(image("grey", "cu121", "0" * 64), known) is False
+    assert built.is_current(image("gone", "cu121", "0" * 64), known) is None
+    assert built.is_current(image("grey", "gone", "0" * 64), known) is None
     base = images.make_base_recipe("cu121", "debian:12").inputs
-    assert images.is_current(image("", "cu121", base), known) is True
+    assert built.is_current(image("", "cu121", base), known) is True
 
 
 def test_no_revision_is_claimed_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

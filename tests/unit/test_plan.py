@@ -235,7 +235,9 @@ def test_a_gpu_that_was_not_selected_does_not_matter(make_network: MakeNetwork) 
         for i, gb in enumerate((8, 24))
     )
     runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", READY)}
-    made = make_plan([network], runtimes=runtimes, gpus=Gpus((small, large), "580.1"), selected=[large])
+    made = make_plan(
+        [network], runtimes=runtimes, gpus=Gpus((small, large), "580.1"), selected=[large], weights=Store()
+    )
     assert [p.gpus for p in made.planned] == [("GPU-1",)]
 
 

@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from faceorch.record.kinds import JobStatus
-from faceorch.record.run import Gpu, Job
+from faceorch.record.run import Gpu
 from faceorch.telemetry import summary
 from faceorch.telemetry.attribution import Attribution, attribute
 from faceorch.telemetry.samples import Watched
@@ -37,10 +36,8 @@ class Recorded:
     def share(self) -> Attribution:
         return summary.attributions(self.seen)[GPU.uuid]
 
-    def job(self) -> Job:
-        job = Job(network="load", title="Load", status=JobStatus.DONE)
-        summary.fill(job, self.seen, summary.attributions(self.seen), (GPU,), summary.Prices())
-        return job
+    def figures(self) -> summary.Figures:
+        return summary.summarise(self.seen, summary.attributions(self.seen), (GPU,), reported={}, video_s=None)
 
     def between(self, name: str, *, edge_s: float) -> tuple[float, float]:
         index = next(i for i, (_, stage) in enumerate(self.stages) if stage == name)
@@ -94,7 +91,7 @@ def test_two_containers_at_once_are_told_apart() -> None:
     assert newcomer.memory_bytes == large.share().peak_bytes
     assert early.memory_bytes == small.share().peak_bytes
     for one in (small, large):
-        energy = one.job().metrics["energy_wh"]
+        energy = one.figures().metrics["energy_wh"]
         assert (energy.value, energy.method) == (None, "unavailable")
         assert energy.note.startswith("the GPU was shared: process ")
 
@@ -107,13 +104,13 @@ def test_a_process_of_the_host_is_somebody_else() -> None:
 
 def test_energy_agrees_with_power_over_time() -> None:
     one = recorded("allocation")
-    energy = one.job().metrics["energy_wh"]
+    energy = one.figures().metrics["energy_wh"]
     assert energy.method == "energy_counter"
     power = [(s.t_s, s.power_w) for s in one.seen.gpus if s.power_w is not None]
     summed_j = sum((t2 - t1) * (p1 + p2) / 2 for (t1, p1), (t2, p2) in itertools.pairwise(power))
     assert (energy.value or 0) * 3600 == pytest.approx(summed_j, rel=0.05)
     no_counter = [replace(s, energy_j=None) for s in one.seen.gpus]
-    fallen_back = replace(one, seen=replace(one.seen, gpus=no_counter)).job().metrics["energy_wh"]
+    fallen_back = replace(one, seen=replace(one.seen, gpus=no_counter)).figures().metrics["energy_wh"]
     assert fallen_back.method == "power_integral"
     assert fallen_back.value == pytest.approx(energy.value, rel=0.05)
 
@@ -137,7 +134,7 @@ def test_utilisation_and_power_follow_a_load_of_known_length() -> None:
 
 
 def test_a_power_limit_is_told_apart_from_heat() -> None:
-    (gpu,) = recorded("allocation").job().gpus
+    (gpu,) = recorded("allocation").figures().gpus
     assert set(gpu.throttled) == {"power"}
 
 

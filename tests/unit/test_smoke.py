@@ -21,7 +21,7 @@ from faceorch.record.kinds import JobStatus, OutcomeKind
 from faceorch.record.request import StandIn
 from faceorch.record.run import Job, Run
 from faceorch.smoke import check_video, smoke
-from tests.conftest import MakeNetwork, write_code
+from tests.conftest import MakeNetwork, reason_of, write_code
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
 
@@ -111,11 +111,11 @@ def test_full_means_true_dimensions_default_settings_and_the_whole_clip(
 ) -> None:
     manifest = sized().folder / "network.yaml"
     manifest.write_text(manifest.read_text("utf-8") + "smoke: {settings: {size: 32}}\n", "utf-8")
-    tiny, full = run_smoke("sized", seconds=None), run_smoke("sized", seconds=None, full=True)
+    tiny, full = run_smoke("sized", seconds=None), run_smoke("sized", seconds=None, size="full")
     assert [f.run.job("sized").settings["size"] for f in (tiny, full)] == [32, 64]
     assert [f.run.job("sized").metrics["weight_bytes"].value for f in (tiny, full)] == [10, 1000]
     assert [f.run.inputs.clip.duration_s for f in (tiny, full)] == [2.0, 15.0]
-    assert full.run.synthetic == "full"
+    assert full.run.synthetic
 
 
 def test_a_network_without_weights_is_run_as_it_is(
@@ -132,7 +132,7 @@ def test_stand_ins_that_cannot_be_made_are_a_failure_that_says_why(
 ) -> None:
     sized(standin="def make(weights, *, full):\n    raise ValueError('no such class upstream')\n")
     job = run_smoke("sized").run.job("sized")
-    assert (job.status, job.kind, job.reason) == (
+    assert (job.status, reason_of(job).kind, reason_of(job).text) == (
         JobStatus.FAILED,
         OutcomeKind.CRASH,
         "ValueError: no such class upstream",
@@ -144,7 +144,7 @@ def test_stand_ins_that_do_not_fit_are_a_failure(
 ) -> None:
     sized(standin="def make(weights, *, full):\n    (weights / 'wrong').touch()\n")
     job = run_smoke("sized").run.job("sized")
-    assert (job.kind, job.reason) == (OutcomeKind.MISSING_WEIGHT, "a/b.bin is missing")
+    assert (reason_of(job).kind, reason_of(job).text) == (OutcomeKind.MISSING_WEIGHT, "a/b.bin is missing")
 
 
 def test_a_video_that_lost_its_tail_fails_the_check(
@@ -152,8 +152,8 @@ def test_a_video_that_lost_its_tail_fails_the_check(
 ) -> None:
     sized(lost="- 10")
     job = run_smoke("sized").run.job("sized")
-    assert (job.status, job.kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
-    assert job.reason == "its video cannot be used: 15 frames at 25 per second for a clip of 1.00 s"
+    assert (job.status, reason_of(job).kind) == (JobStatus.FAILED, OutcomeKind.BROKEN_VIDEO)
+    assert reason_of(job).text == "its video cannot be used: 15 frames at 25 per second for a clip of 1.00 s"
 
 
 def test_weights_without_stand_ins_are_named(
@@ -169,7 +169,7 @@ def test_weights_without_stand_ins_are_named(
 def test_a_gpu_that_is_not_there_is_never_replaced_by_the_cpu(
     sized: Callable[..., Network], run_smoke: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from faceorch.runs.start import smoke as module
+    from faceorch import smoke as module
     from faceorch.telemetry.nvml import Gpus
 
     sized(gpu=True)

@@ -53,7 +53,7 @@ def test_it_shows_what_runs_now(running: Path) -> None:
     assert lines[0].split() == ["network", "up", "CPU", "cores", "memory", "VRAM", "threads", "run"]
     cells = lines[1].split()
     assert (cells[0], cells[-1]) == ("sleeping", running.name)
-    assert "MiB" in cells
+    assert "MB" in cells
     if not read_gpus().gpus:
         assert lines[-1] == f"GPUs: n/a: {read_gpus().reason}"
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.record.kinds import JobStatus
-from faceorch.record.run import Job
 from faceorch.telemetry import summary
 from faceorch.telemetry.container import CgroupProbe, usage
 from faceorch.telemetry.nvml import Nvml, Unavailable
@@ -108,12 +106,11 @@ def test_without_nvml_the_rest_is_measured_and_the_reason_kept(
     nvml.refuses_to_start = error
     with Watch(("GPU-0",)) as watch, watch.following(Runner()):
         time.sleep(0.05)
-    job = Job(network="a", title="A", status=JobStatus.DONE)
-    summary.fill(job, watch.seen, summary.attributions(watch.seen), (), summary.Prices(per_kwh=1, per_gpu_hour=1))
-    for name in ("vram_peak_bytes", "energy_wh", "energy_wh_per_video_s", "energy_cost", "gpu_time_cost"):
-        metric = job.metrics[name]
+    found = summary.summarise(watch.seen, summary.attributions(watch.seen), (), reported={}, video_s=None)
+    for name in ("vram_peak_bytes", "energy_wh", "energy_wh_per_video_s"):
+        metric = found.metrics[name]
         assert (metric.value, metric.method, metric.note) == (None, "unavailable", reason)
-    assert job.metrics["cpu_s"].value is not None
+    assert found.metrics["cpu_s"].value is not None
 
 
 def test_a_gpu_that_is_not_there_is_said(nvml: FakeNvml) -> None:
@@ -137,10 +134,9 @@ def test_a_fault_of_the_measuring_is_told_and_costs_no_result(nvml: FakeNvml) ->
 
     with Watch(("GPU-0",)) as watch, watch.following(Broken()):
         time.sleep(0.05)
-    job = Job(network="a", title="A", status=JobStatus.DONE)
-    summary.fill(job, watch.seen, summary.attributions(watch.seen), (), summary.Prices())
-    assert job.notes == ["faceorch's own measuring failed: KeyError: 'column'; please report it"]
-    assert job.metrics["cpu_s"].note == "it ended before it could be looked at"
+    found = summary.summarise(watch.seen, summary.attributions(watch.seen), (), reported={}, video_s=None)
+    assert found.notes == ["faceorch's own measuring failed: KeyError: 'column'; please report it"]
+    assert found.metrics["cpu_s"].note == "it ended before it could be looked at"
 
 
 def test_a_look_that_takes_long_is_followed_by_a_rest() -> None:

@@ -29,10 +29,3 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     running: Annotated[str, Meta(description="what it means for running networks")] = ""
     measuring: Annotated[str, Meta(description="what it means for what is measured")] = ""
     remedy: str = ""
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people write it, in decimal units like those on a disk's or GPU's box."""
-    if count < 10**9:
-        return f"{count / 1e6:.0f} MB"
-    return f"{count / 1e9:.1f} GB"

@@ -42,13 +42,14 @@ class Collected:
 class Attempt:
     """How one start of a runner went.
 
-    `ended_s` is the `time.monotonic()` at which its output had ended, `total_s` the seconds from the request to start
-    it until it was gone. `failure` is None when it has done what it was asked for; `interrupted`: the user ended it.
+    `ended_s` is the `time.monotonic()` at which its output had ended, None when it was left before; `total_s` the
+    seconds from the request to start it until it was gone. `failure` is None when it has done what it was asked for;
+    `interrupted`: the user ended it.
     """
 
     started: datetime
     transcript: Transcript
-    ended_s: float
+    ended_s: float | None = None
     total_s: float | None = None
     exit: Exit | None = None
     seen: Watched | None = None
@@ -124,7 +125,7 @@ class _Following:
         self._launch, self._log, self._tell, self._watch = launch, log, tell, watch
         self._timeout_s, self._timed_out = timeout_s, False
         self.transcript = Transcript(time.monotonic())
-        self.ended_s = self.transcript.begun_s
+        self.ended_s: float | None = None
         self.total_s: float | None = None
         self.exit: Exit | None = None
 
@@ -133,7 +134,6 @@ class _Following:
         watch = self._watch
         with watch if watch is not None else contextlib.nullcontext():
             self.transcript = Transcript(time.monotonic())
-            self.ended_s = self.transcript.begun_s
             with (
                 runtime.start(self._launch) as process,
                 watch.following(process) if watch is not None else contextlib.nullcontext(),

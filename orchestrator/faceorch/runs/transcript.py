@@ -73,8 +73,8 @@ class Transcript:
         """The numbers that the runner reported, without those that belong to its times."""
         return {name: metric for name, metric in self._metrics.items() if name not in _TIME_METRICS}
 
-    def times(self, ended_s: float, total_s: float | None) -> Times:
-        """Return where the time went; `ended_s` is when the runner was gone, `total_s` what all of it took."""
+    def times(self, ended_s: float | None, total_s: float | None) -> Times:
+        """Return where the time went; `ended_s` is when the runner was gone, `total_s` what all took."""
         durations: dict[str, float] = {}
         for (name, from_s), (_, to_s) in zip(self._stages, self._stages[1:], strict=False):
             durations[name] = durations.get(name, 0.0) + max(0.0, to_s - from_s)
@@ -88,7 +88,7 @@ class Transcript:
             animate_s=self._animate_s,
             first_frame_s=None if first_frame is None else number(first_frame.value),
             encode_s=None if encode is None else number(encode.value),
-            stop_s=ended_s - (self._last_s or 0.0) if heard else None,
+            stop_s=ended_s - (self._last_s or 0.0) if heard and ended_s is not None else None,
             total_s=total_s,
             stages={name: s for name, s in durations.items() if name and name not in _OWN_STAGES},
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceorch.errors import WeightsError
-from faceorch.files import sha256_of
+from faceorch.files import Refused, remove, sha256_of, take
 from faceorch.joblog import JobLog
 from faceorch.outcome import Failure, Transcript, explain_exit
 from faceorch.owner import Owner
@@ -18,6 +19,10 @@ from faceorch.plan import Planned
 from faceorch.runtimes import Launch, Preparing
 from faceorch.weights.manifest import File, load_weights
 from faceorch.weights.store import Seen, State, Store
+from faceorch.weights.tensors import Invalid, Tensor, read_tensors
+
+# Tensors that share their storage in a pickle come apart, so what is written may be larger than the original.
+_GROWTH, _HEADER_BYTES = 2, 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class Repacked:
 def repack(plan: Planned, store: Store, *, drop: bool, line: Callable[[str], None]) -> list[Repacked]:
     """Convert every file of the network whose manifest says how, and that is there; return what was done.
 
-    The environment has checked each tensor; what it wrote is hashed into the store. With `drop` the originals go.
+    The environment has checked each tensor against the original. What it wrote is hostile all the same (a pickle may
+    run any code there): a copy of it is checked here and hashed into the store. With `drop` the originals go.
     """
     network = plan.network.name
     weights = load_weights(plan.network)
@@ -48,8 +54,8 @@ def repack(plan: Planned, store: Store, *, drop: bool, line: Callable[[str], Non
     waiting = [f for f in files if found[f.path].state is State.READY and store.converted(f) is None]
     done: list[Repacked] = []
     if waiting:
-        with tempfile.TemporaryDirectory(dir=store.root / "partial", prefix="convert-") as name:
-            out = Path(name) / "out"
+        with _work_folder(store) as work:
+            out = work / "out"
             out.mkdir()
             _convert(plan, store, waiting, out, line)
             for file in waiting:
@@ -63,8 +69,19 @@ def repack(plan: Planned, store: Store, *, drop: bool, line: Callable[[str], Non
     return done
 
 
+@contextlib.contextmanager
+def _work_folder(store: Store) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir=store.root / "partial", prefix="convert-"))
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            remove(folder)
+
+
 def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Callable[[str], None]) -> None:
-    needed, free = sum(f.size for f in files), shutil.disk_usage(store.root).free
+    # Each file is copied once it is there, and the original goes before the next is copied.
+    needed, free = sum(f.size for f in files) + max(f.size for f in files), shutil.disk_usage(store.root).free
     if needed > free:
         raise WeightsError(
             f"{store.root} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB needed",
@@ -109,13 +126,44 @@ def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Ca
 
 
 def _keep(network: str, store: Store, file: File, out: Path) -> Repacked:
+    """Check a file that the environment wrote, and put it into the store."""
     assert file.convert is not None
-    made = out / file.convert.path
-    sha256, size = sha256_of(made), made.stat().st_size
+    original = store.view(network) / file.path
+    before, made = original.stat().st_size, out.parent / "made.safetensors"
+    try:
+        size = take(out.parent, f"{out.name}/{file.convert.path}", made, limit=_GROWTH * before + _HEADER_BYTES)
+        remove(out / file.convert.path)
+        _check(read_tensors(made), file, original)
+    except (Refused, Invalid) as error:
+        raise WeightsError(
+            f"{network} cannot be converted: what its environment made of {file.path} is not taken: {error}",
+            "go on with the original, which is as it was",
+        ) from error
+    sha256 = sha256_of(made)
     store.take(made, sha256)
     store.remember_converted(
         file, Seen(source=store.sha256(file) or "", sha256=sha256, size=size, revision=None, how="converted")
     )
     with store.locked(network):
         store.link(network, file.convert.path, sha256)
-    return Repacked(file, (store.view(network) / file.path).stat().st_size, size)
+    return Repacked(file, before, size)
+
+
+def _check(tensors: dict[str, Tensor], file: File, original: Path) -> None:
+    """Raise `Invalid` unless these are the tensors that were asked for, as far as it can be known from here.
+
+    Which tensors a pickle holds only those know who load it. Of safetensors the host knows them itself.
+    """
+    assert file.convert is not None
+    for name, tensor in tensors.items():
+        if file.convert.half and tensor.floating and tensor.dtype != "F16":
+            raise Invalid(f"{name[:80]!r} is {tensor.dtype}, F16 was asked for")
+    if original.suffix != ".safetensors":
+        return
+    for name, tensor in (promised := read_tensors(original)).items():
+        wanted = "F16" if file.convert.half and tensor.floating else tensor.dtype
+        found = tensors.get(name)
+        if found is None or (found.dtype, found.shape) != (wanted, tensor.shape):
+            raise Invalid(f"{name[:80]!r} is not {wanted} of shape {list(tensor.shape)} as in the original")
+    if more := tensors.keys() - promised.keys():
+        raise Invalid(f"the original has no {min(more)[:80]!r}")

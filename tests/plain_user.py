@@ -16,16 +16,18 @@ NOBODY = 65534
 _ROOT = Path(__file__).parents[1]
 
 
-def run_plain(arguments: Sequence[str], *, groups: Sequence[int] = (), **env: str) -> subprocess.CompletedProcess[str]:
+def run_plain(
+    arguments: Sequence[str], *, groups: Sequence[int] = (), stdin: str = "", **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run this Python with `arguments` and this test's packages as nobody; skip where that cannot be."""
     python = _python()
     if python is None:
         pytest.skip("no user but root can run this Python, and the system has none of the same version")
-    return _run(python, arguments, groups, env)
+    return _run(python, arguments, groups, stdin, env)
 
 
 def _run(
-    python: str, arguments: Sequence[str], groups: Sequence[int], env: dict[str, str]
+    python: str, arguments: Sequence[str], groups: Sequence[int], stdin: str, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     # The standard library is the interpreter's own.
     paths = [path for path in sys.path if not path.startswith((sys.base_prefix, "/usr/lib/python")) and path]
@@ -36,6 +38,7 @@ def _run(
         user=NOBODY,
         group=NOBODY,
         extra_groups=groups,
+        input=stdin,
         capture_output=True,
         text=True,
     )
@@ -45,7 +48,7 @@ def _run(
 def _python() -> str | None:
     for python in (sys.executable, f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"):
         try:
-            if _run(python, ["-c", "import av, docker, pytest, faceorch.cli.main"], (), {}).returncode == 0:
+            if _run(python, ["-c", "import av, docker, pytest, faceorch.cli.main"], (), "", {}).returncode == 0:
                 return python
         except OSError:
             continue

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from faceorch.engine.client import endpoint
+from faceorch.engine.facts import read_facts
 from faceorch.errors import EngineError
 from faceorch.images import recipe as images
 from faceorch.images.options import Builder, find_builder
 from faceorch.owner import Owner
 from faceorch.runtimes import Exit, Launch, NotReady, Stream
-from faceorch.runtimes.docker import DockerRuntime
+from faceorch.runtimes.docker import DockerRuntime, sandbox
 from faceorch_runner import Event, EventKind, EventParser
 from tests.engine.conftest import Probe
 
@@ -84,6 +86,52 @@ def test_events_and_log_arrive_apart_and_the_exit_code_is_told(probe: Probe) -> 
     assert events[-1].kind is EventKind.ERROR
     assert events[-1].data == {"kind": "crash", "message": "ValueError: wrong"}
     assert "hello from upstream" in log
+
+
+def test_the_engine_keeps_nothing_of_what_is_printed(probe: Probe) -> None:
+    probe.write(
+        """
+        import os, sys, time
+        line = b"x" * 1023 + b"\\n"
+        for _ in range(64):
+            os.write(2, line * 1024)
+        print("the end")
+        sys.stdout.flush()
+        time.sleep(300)
+        """
+    )
+    probe.build()
+    seen = b""
+    with DockerRuntime().start(probe.launch()) as process:
+        process.send(DRAIN)
+        heard = 0
+        while b"the end" not in seen:
+            piece = process.output.get(timeout=60)
+            assert piece is not None
+            heard, seen = heard + len(piece[1]), (seen + piece[1])[-1000:]
+        assert heard > 64 * 2**20, "all of it arrives here"
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        found = probe.api.inspect_container(entry["Id"])
+        assert (found["HostConfig"]["LogConfig"]["Type"], found["LogPath"]) == ("none", "")
+        process.stop()
+
+
+def test_a_log_that_the_engine_is_to_keep_has_a_limit(probe: Probe) -> None:
+    probe.build()
+    facts = read_facts(probe.api, endpoint())
+    host_config = sandbox(probe.api, facts, mounts=[], memory_bytes=2**28, gpus=[], log_bytes=2**14)
+    flood = "import os\nfor i in range(100): os.write(1, b'x' * 9999 + b'\\n')\nos.write(1, b'the end')"
+    container = probe.api.create_container(
+        probe.ready().identity, entrypoint=["/opt/faceorch/env/bin/python", "-c", flood], host_config=host_config
+    )
+    try:
+        probe.api.start(container)
+        assert probe.api.wait(container)["StatusCode"] == 0
+        kept = probe.api.logs(container)
+        assert kept.endswith(b"the end")
+        assert len(kept) <= 2**14 + 10_000, "a line past the limit begins a new file"
+    finally:
+        probe.api.remove_container(container)
 
 
 @pytest.mark.parametrize(

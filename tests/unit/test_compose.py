@@ -42,6 +42,7 @@ def test_the_sandbox_is_that_of_the_docker_runtime(make_network: MakeNetwork) ->
     assert (made["pids_limit"], made["shm_size"]) == (runtime.PROCESSES, runtime.SHM_BYTES)
     assert made["ulimits"] == {"nofile": {"soft": runtime.FILES, "hard": runtime.FILES}, "core": 0}
     assert (made["mem_limit"], made["memswap_limit"]) == ("3g", "3g")
+    assert made["logging"] == {"driver": "json-file", "options": {"max-size": "16m", "max-file": "2"}}
     assert "deploy" not in made
 
 

@@ -29,6 +29,7 @@ CHECK = "GPU in a container"
 _SCRIPT = Path(__file__).with_name("in_container.py")
 _PATIENCE_S = 120  # the first use of a GPU loads gigabytes of kernels from what may be a slow disk
 _MEMORY_BYTES = 8 * 2**30
+_LOG_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +75,14 @@ def probe_container(
             entrypoint=[entrypoint[0], "-c", _SCRIPT.read_text("utf-8")],
             command=[],
             labels={f"{LABEL}.run": "doctor", f"{LABEL}.owner": str(Owner.me())},
-            host_config=sandbox(api, facts, mounts=[], memory_bytes=_MEMORY_BYTES, gpus=gpu_requests(access, uuids)),
+            host_config=sandbox(
+                api,
+                facts,
+                mounts=[],
+                memory_bytes=_MEMORY_BYTES,
+                gpus=gpu_requests(access, uuids),
+                log_bytes=_LOG_BYTES,
+            ),
         )
         api.start(name)
         code = int(api.wait(name, timeout=_PATIENCE_S)["StatusCode"])

@@ -117,6 +117,7 @@ def _service(network: Network) -> dict[str, Any]:
         "shm_size": SHM_BYTES,
         "ulimits": {"nofile": {"soft": FILES, "hard": FILES}, "core": 0},
         "init": True,
+        "logging": {"driver": "json-file", "options": {"max-size": "16m", "max-file": "2"}},
     }
     if weights:
         folder = "${FACEORCH_WEIGHTS:-${HOME}/.cache/faceorch/weights}"

@@ -233,12 +233,25 @@ class DockerRuntime:
 
 
 def sandbox(
-    api: APIClient, facts: EngineFacts, *, mounts: Sequence[Mount], memory_bytes: int, gpus: Sequence[DeviceRequest]
+    api: APIClient,
+    facts: EngineFacts,
+    *,
+    mounts: Sequence[Mount],
+    memory_bytes: int,
+    gpus: Sequence[DeviceRequest],
+    log_bytes: int = 0,
 ) -> dict[str, Any]:
-    """Return the engine's settings of the sandbox: what every container of ours runs in."""
-    from docker.types import Ulimit
+    """Return the engine's settings of the sandbox: what every container of ours runs in.
+
+    The engine keeps the last `log_bytes` of what it prints; none of it for who is attached and limits it himself.
+    """
+    from docker.types import LogConfig, Ulimit
 
     return api.create_host_config(
+        # Without a limit, a container that prints fills the engine's disk.
+        log_config=LogConfig(type="json-file", config={"max-size": str(log_bytes), "max-file": "1"})
+        if log_bytes
+        else LogConfig(type="none"),
         network_mode="none",
         read_only=True,
         tmpfs={"/tmp": TMP},

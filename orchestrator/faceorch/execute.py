@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import queue
-import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from faceorch.record import (
     Times,
     Video,
     now,
+    resume_command,
 )
 from faceorch.repeats import Turn
 from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready
@@ -96,7 +96,7 @@ class Executor:
         self._folder.save()
 
     def _interrupted(self) -> None:
-        remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
+        remedy = resume_command(self._folder.path)
         if self._run.synthetic is not None:
             remedy = "faceorch smoke"
         self._run.status = RunStatus.INTERRUPTED

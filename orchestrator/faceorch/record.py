@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
@@ -457,6 +459,11 @@ class RunFolder:
 
 
 _WHERE = "name a folder that `faceorch run` made, such as results/20260131-120000-face-clip"
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that finishes a run, for a shell in any folder."""
+    return shlex.join(["faceorch", "run", "--resume", os.fspath(folder.absolute())])
 
 
 def new_run_id(portrait: Path, clip: Path, when: datetime) -> str:

@@ -24,6 +24,7 @@ from faceorch.networks import Network, SettingValue, load_networks, pick
 from faceorch.observe import Observer
 from faceorch.plan import Obstacle, Plan, Planned, Purpose, demand, make_plan, select_gpus
 from faceorch.record import (
+    FILE_NAME,
     AppliedPatch,
     ClipRecord,
     Host,
@@ -122,7 +123,7 @@ def start_run(
             status=RunStatus.RUNNING,
             created=now(),
             updated=now(),
-            command=list(request.command),
+            command=[one_line(word) for word in request.command],
             synthetic=request.synthetic,
             options=options,
             host=described,
@@ -158,7 +159,10 @@ def resume_run(
     pythons: Mapping[str, Path],
     images: Mapping[str, str],
 ) -> RunFolder:
-    """Do what is missing in an earlier run, with the inputs, settings and seed that it recorded."""
+    """Do what is missing in an earlier run, with the inputs, settings and seed that it recorded.
+
+    Raises `CannotRun`, and changes nothing, when none of the jobs that were started or waiting can run here now.
+    """
     record = RunFolder.load(path)
     run = record.run
     if run.synthetic is not None:
@@ -166,10 +170,13 @@ def resume_run(
     known = load_networks()
     _check_inputs(record)
     missing = [job for job in run.jobs if not _has_video(record, job)]
+    if not missing:
+        return _complete(record, observer)
+    wanted = {job.network for job in missing if job.status is not JobStatus.SKIPPED or _was_interrupted(job)}
     networks = [pick(known, job.network) for job in missing]
     if timeout_s is not None:
         run.options.timeout_s = timeout_s
-    run.options.pythons.update({name: os.fspath(python) for name, python in pythons.items()})
+    run.options.pythons.update({name: os.fspath(python.absolute()) for name, python in pythons.items()})
     run.options.images.update(images)
     runtimes = make_runtimes(
         run.options.runtime, {n: Path(p) for n, p in run.options.pythons.items()}, run.options.images
@@ -186,18 +193,41 @@ def resume_run(
         store=Store(None if run.options.weights is None else Path(run.options.weights)),
     )
     plan = _without_too_short(plan, run.inputs.clip.duration_s, ())
-    if not networks and run.status is RunStatus.DONE:
-        return record
+    blocked = [obstacle for obstacle in plan.obstacles if obstacle.network.name in wanted]
+    if blocked and not plan.planned:
+        names = ", ".join(obstacle.network.name for obstacle in blocked)
+        raise CannotRun(f"{names} cannot run here now: {blocked[0].reason}", blocked[0].remedy)
     run.host = _host(gpus, runtimes)
     run.faceorch = __version__
     for obstacle in plan.obstacles:
         job = run.job(obstacle.network.name)
-        job.status, job.kind = JobStatus.SKIPPED, obstacle.kind
+        job.status = JobStatus.FAILED if job.network in wanted else JobStatus.SKIPPED
+        job.kind = obstacle.kind
         job.reason, job.remedy = obstacle.reason, obstacle.remedy
     for planned in plan.planned:
         run.job(planned.network.name).status = JobStatus.PENDING
     run.status = RunStatus.RUNNING
     _execute(record, plan.planned, observer, gate_inputs=False)
+    return record
+
+
+def _was_interrupted(job: Job) -> bool:
+    return job.kind is OutcomeKind.INTERRUPTED
+
+
+def _complete(record: RunFolder, observer: Observer) -> RunFolder:
+    """Say that nothing is missing in a run, after writing what a kill has left unwritten."""
+    with _locked(record.path):
+        if record.run.status is not RunStatus.DONE:
+            record.run.status = RunStatus.DONE
+            record.save()
+        unwritten = not all((record.path / name).is_file() for name in report.FILES)
+        if unwritten:
+            report.write_report(record)
+    observer.note("", "nothing is missing: every network of this run has its video")
+    if unwritten:
+        observer.note("", "its report was missing, and is written")
+    observer.run_ended(record.run, record.path)
     return record
 
 
@@ -225,7 +255,7 @@ def _plan(request: Request, chosen: Sequence[Network]) -> tuple[Plan, Options, H
         seed=request.seed,
         timeout_s=request.timeout_s,
         settings={name: dict(values) for name, values in request.settings.items()},
-        pythons={name: os.fspath(path) for name, path in request.pythons.items()},
+        pythons={name: os.fspath(path.absolute()) for name, path in request.pythons.items()},
         images=dict(request.images),
         repeat=request.repeat,
         warmup=request.warmup,
@@ -404,6 +434,8 @@ def _locked(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise RunFolderError(f"{folder} is in use by another faceorch", "wait for it to end") from None
     try:
+        for left in folder.glob(f".{FILE_NAME}.*"):  # half written by a faceorch that was killed
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

@@ -288,9 +288,7 @@ class TestInterrupt:
         output, errors = sleeping.communicate(timeout=20)
         assert sleeping.returncode == 130
         (folder,) = (tmp_path / "out").iterdir()
-        assert (
-            output.splitlines()[-1] == f"interrupted; finish it with: faceorch run --resume {os.path.relpath(folder)}"
-        )
+        assert output.splitlines()[-1] == f"interrupted; finish it with: faceorch run --resume {folder}"
         assert errors.strip() == ""
         run = json.loads((folder / "run.json").read_text("utf-8"))
         assert (run["status"], run["jobs"][0]["kind"]) == ("interrupted", "interrupted")

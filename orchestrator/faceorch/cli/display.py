@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 import time
 from contextlib import AbstractContextManager
@@ -16,7 +15,7 @@ import click
 import msgspec
 
 from faceorch.observe import Observer
-from faceorch.record import Job, JobStatus, Run, RunStatus
+from faceorch.record import Job, JobStatus, Run, RunStatus, resume_command
 
 _PLAIN_STEP_S = 5.0
 MARKS = {JobStatus.DONE: "done", JobStatus.FAILED: "FAILED", JobStatus.SKIPPED: "skipped"}
@@ -200,5 +199,5 @@ def closing_lines(run: Run, folder: Path) -> list[str]:
         lines += [f"{job.network}: {note}" for job in run.jobs for note in job.notes if note.startswith("checked: ")]
         lines.append("synthetic: these videos show that the code runs, not what the networks can do")
     elif run.status is RunStatus.INTERRUPTED:
-        lines.append(f"interrupted; finish it with: faceorch run --resume {shlex.quote(path)}")
+        lines.append(f"interrupted; finish it with: {resume_command(folder)}")
     return lines

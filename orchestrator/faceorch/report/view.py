@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faceorch import media
-from faceorch.record import Job, JobStatus, OutcomeKind, RunFolder, RunStatus
+from faceorch.record import Job, JobStatus, OutcomeKind, RunFolder, RunStatus, resume_command
 from faceorch.report import costs
 
 # Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).
@@ -73,7 +73,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "legend": [part for part in _PARTS if run.synthetic is not None or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
         "again": again,
-        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}" if run.synthetic is None else again,
+        "resume": resume_command(folder.path) if run.synthetic is None else again,
         "costs": costs.costs(run, seconds=seconds, size=size, number=number),
         "ranges": costs.ranges(run, seconds=seconds, size=size, number=number),
         "ranking": costs.ranking(run),

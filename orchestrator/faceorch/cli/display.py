@@ -103,7 +103,21 @@ def outcome_line(job: Job) -> str:
     return f"{job.reason or 'not finished'} -> {job.remedy}" if job.remedy else job.reason or "not finished"
 
 
-class _Plain(Display):
+class _Lines(Display):
+    """Prints lines, for as long as somebody takes them: a run goes on without its reader."""
+
+    _gone = False
+
+    def _print(self, line: str) -> None:
+        if self._gone:
+            return
+        try:
+            click.echo(line)
+        except OSError:  # the reader has left (`| head`), or the file's disk is full
+            self._gone = True
+
+
+class _Plain(_Lines):
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._state = Progress()
@@ -112,27 +126,24 @@ class _Plain(Display):
     def __enter__(self) -> _Plain:
         return self
 
-    def _say(self, text: str) -> None:
-        click.echo(text)
-
     def run_started(self, run: Run) -> None:
         if self._quiet:
             return
         for job in run.jobs:
             if job.status is JobStatus.SKIPPED:
-                self._say(f"{job.network}: skipped: {outcome_line(job)}")
+                self._print(f"{job.network}: skipped: {outcome_line(job)}")
 
     def job_started(self, job: Job) -> None:
         self._state = Progress()
 
     def repetition(self, network: str, name: str) -> None:
         if not self._quiet:
-            self._say(f"{network}: {name}")
+            self._print(f"{network}: {name}")
 
     def stage(self, network: str, name: str) -> None:
         self._state.enter(name)
         if not self._quiet:
-            self._say(f"{network}: {name} (after {duration(self._state.elapsed_s)})")
+            self._print(f"{network}: {name} (after {duration(self._state.elapsed_s)})")
 
     def progress(self, network: str, done: int, total: int, unit: str) -> None:
         state = self._state
@@ -141,29 +152,28 @@ class _Plain(Display):
         if not self._quiet and (done == total or now_s - self._said_s >= _PLAIN_STEP_S):
             self._said_s = now_s
             left = "" if state.remaining_s is None or done == total else f", {duration(state.remaining_s)} left"
-            self._say(f"{network}: {state.stage} {state.counts} ({duration(state.elapsed_s)}{left})")
+            self._print(f"{network}: {state.stage} {state.counts} ({duration(state.elapsed_s)}{left})")
 
     def note(self, network: str, text: str) -> None:
         if not self._quiet and text:
-            self._say(f"{network}: {text}" if network else text)
+            self._print(f"{network}: {text}" if network else text)
 
     def job_ended(self, job: Job) -> None:
-        self._say(f"{job.network}: {MARKS[job.status]}: {outcome_line(job)}")
+        self._print(f"{job.network}: {MARKS[job.status]}: {outcome_line(job)}")
 
     def run_ended(self, run: Run, folder: Path) -> None:
         for line in closing_lines(run, folder):
-            self._say(line)
+            self._print(line)
 
 
-class _JsonLines(Display):
+class _JsonLines(_Lines):
     """One JSON object per line on stdout."""
 
     def __enter__(self) -> _JsonLines:
         return self
 
     def _emit(self, event: str, **data: Any) -> None:
-        sys.stdout.write(json.dumps({"event": event, **data}, ensure_ascii=True) + "\n")
-        sys.stdout.flush()
+        self._print(json.dumps({"event": event, **data}, ensure_ascii=True))
 
     def run_started(self, run: Run) -> None:
         self._emit("run_started", run=msgspec.to_builtins(run))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -288,9 +289,7 @@ class TestInterrupt:
         output, errors = sleeping.communicate(timeout=20)
         assert sleeping.returncode == 130
         (folder,) = (tmp_path / "out").iterdir()
-        assert (
-            output.splitlines()[-1] == f"interrupted; finish it with: faceorch run --resume {os.path.relpath(folder)}"
-        )
+        assert output.splitlines()[-1] == f"interrupted; finish it with: faceorch run --resume {folder}"
         assert errors.strip() == ""
         run = json.loads((folder / "run.json").read_text("utf-8"))
         assert (run["status"], run["jobs"][0]["reason"]["kind"]) == ("interrupted", "interrupted")
@@ -313,6 +312,28 @@ class TestInterrupt:
         assert done.returncode == 1
         assert "sleeping: FAILED: ValueError: awake" in done.stdout
         assert list((own_home / "processes").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["{} | head -1", "{} > /dev/full"])
+def test_a_run_goes_on_without_its_reader(
+    make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path, command: str, form: list[str]
+) -> None:
+    make_network("grey")
+    make_network("other")
+    arguments = [sys.executable, "-m", "faceorch", *run_arguments(portrait, clip, tmp_path / "out", "grey", "other")]
+    done = subprocess.run(
+        ["/bin/sh", "-c", command.format(shlex.join([*arguments, *form]))],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder,) = (tmp_path / "out").iterdir()
+    run = json.loads((folder / "run.json").read_text("utf-8"))
+    assert [run["status"], *(job["status"] for job in run["jobs"])] == ["done"] * 3
+    assert (folder / "report.html").is_file()
 
 
 def test_kill_9_at_any_moment_leaves_only_runs_that_load(

@@ -363,14 +363,78 @@ class TestResume:
         resume(folder.path, listener)
         assert (folder.path / "grey.mp4").read_bytes() == original
 
-    def test_nothing_missing_is_no_work(
+    def test_nothing_missing_is_no_work_and_says_so(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
         make_network("grey")
         folder = compare_here(request_for("grey"), listener)
         listener.heard.clear()
+        page = (folder.path / "report.html").stat()
         resume(folder.path, listener)
-        assert listener.heard == []
+        assert listener.heard == [
+            ("note", None, "nothing is missing: every network of this run has its video"),
+            ("run_ended", RunStatus.DONE),
+        ]
+        assert (folder.path / "report.html").stat() == page
+
+    @pytest.mark.parametrize("missing", ["report.html", "report.md"])
+    def test_what_a_kill_left_unwritten_is_written(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, missing: str
+    ) -> None:
+        """Killed between the last video and the end of the report."""
+        make_network("grey")
+        folder = compare_here(request_for("grey"), listener)
+        folder.run.status = RunStatus.RUNNING
+        folder.save()
+        (folder.path / missing).unlink()
+        (folder.path / ".run.json.abcdefgh").touch()
+        listener.heard.clear()
+        resume(folder.path, listener)
+        assert ("note", None, "its report was missing, and is written") in listener.heard
+        assert (folder.path / missing).is_file()
+        assert RunFolder.load(folder.path).run.status is RunStatus.DONE
+        assert not list(folder.path.glob(".run.json.*"))
+
+    def test_what_cannot_run_any_more_is_an_error_and_changes_nothing(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+    ) -> None:
+        """As when the engine is gone."""
+        make_network("grey")
+        folder = compare_here(request_for("grey"), listener)
+        (folder.path / "grey.mp4").unlink()
+        before = (folder.path / "run.json").read_bytes()
+        gone = tmp_path / "gone"
+        with pytest.raises(CannotRun) as caught:
+            resume(folder.path, listener, pythons={"grey": str(gone)})
+        assert caught.value.message == f"grey cannot run here now: {gone} is not a Python interpreter"
+        assert (folder.path / "run.json").read_bytes() == before
+
+    def test_of_two_the_one_that_cannot_run_any_more_fails(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+    ) -> None:
+        make_network("grey")
+        make_network("other")
+        folder = compare_here(request_for("grey", "other"), listener)
+        (folder.path / "grey.mp4").unlink()
+        (folder.path / "other.mp4").unlink()
+        run = resume(folder.path, listener, pythons={"other": str(tmp_path / "gone")}).run
+        assert (run.job("grey").status, run.job("other").status) == (JobStatus.DONE, JobStatus.FAILED)
+        assert reason_of(run.job("other")).kind is OutcomeKind.NO_PYTHON
+
+    def test_what_could_not_run_before_still_is_no_failure(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+    ) -> None:
+        make_network("grey")
+        make_network("other")
+        folder = compare_here(request_for("grey", "other"), listener)
+        reason = Reason(kind=OutcomeKind.NO_GPU, found="needs an NVIDIA GPU")
+        job = structs.replace(folder.run.job("other"), status=JobStatus.SKIPPED, reason=reason, video=None)
+        folder.run.put(job)
+        folder.save()
+        listener.heard.clear()
+        run = resume(folder.path, listener, pythons={"other": str(tmp_path / "gone")}).run
+        assert run.job("other").status is JobStatus.SKIPPED
+        assert [entry[0] for entry in listener.heard] == ["run_started", "run_ended"]
 
     def test_inputs_that_changed_are_refused(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener

@@ -94,9 +94,9 @@ def main() -> None:
         code = 0
     except Exception as error:
         code = _bug(error)
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # who does not take our output has been told nothing before, either
+            stream.flush()
     # Not sys.exit: taking the libraries apart takes a tenth of a second, and nothing of ours waits for it.
     os._exit(code if isinstance(code, int) else 0)
 

@@ -241,6 +241,24 @@ def test_the_sweep_leaves_foreign_containers_alone(probe: Probe, owner: str) -> 
         probe.api.remove_container(foreign["Id"])
 
 
+def test_the_sweep_of_another_pid_namespace_leaves_a_living_container_alone(probe: Probe) -> None:
+    """Nor does one after the clock was set, which is what the time of the boot is computed from."""
+    probe.write("import time; time.sleep(300)")
+    probe.build()
+    code = "from faceorch.runtimes.docker import DockerRuntime; print(DockerRuntime().sweep())"
+    shifted = "import psutil; psutil.Process.create_time = lambda process: 1e9; " + code
+    with DockerRuntime().start(probe.launch()) as process:
+        process.output.get(timeout=60)
+        commands = [[sys.executable, "-c", shifted]]
+        if os.getuid() == 0:
+            commands.append(["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code])
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        assert entry["State"] == "running"
+
+
 def test_a_missing_input_is_an_error_and_makes_no_folder(probe: Probe, tmp_path: Path) -> None:
     probe.build()
     probe.portrait = tmp_path / "gone.png"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from faceorch.runs import Request
+from tests.conftest import LIMIT_S
 
 RequestFor = Callable[..., Request]
 
@@ -25,7 +26,7 @@ def request_for(tmp_path: Path, portrait: Path, clip: Path) -> RequestFor:
             "networks": names,
             "runtime": "venv",
             "out": tmp_path / "results",
-            "timeout_s": 60.0,
+            "timeout_s": LIMIT_S,
             "pythons": {name: Path(sys.executable) for name in names},
         }
         return Request(**{**defaults, **changes})

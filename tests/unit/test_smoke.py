@@ -19,7 +19,7 @@ from faceorch.networks import Network
 from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder
 from faceorch.runs import resume_run
 from faceorch.smoke import SmokeRequest, check_video, smoke
-from tests.conftest import MakeNetwork
+from tests.conftest import LIMIT_S, MakeNetwork
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
 
@@ -69,7 +69,7 @@ def run_smoke(tmp_path: Path) -> Callable[..., RunFolder]:
             "seconds": 1.0,
             "runtime": "venv",
             "out": tmp_path / "results",
-            "timeout_s": 60.0,
+            "timeout_s": LIMIT_S,
             "pythons": {name: Path(sys.executable) for name in names},
         }
         return smoke(SmokeRequest(**{**defaults, **changes}), Listener())

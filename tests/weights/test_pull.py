@@ -20,7 +20,7 @@ from faceorch.weights.check import Lacking, Weighed, check_weights
 from faceorch.weights.lock import lock
 from faceorch.weights.remote import endpoint, parse_mirrors
 from faceorch.weights.store import State, Store
-from tests.conftest import MakeNetwork
+from tests.conftest import LIMIT_S, MakeNetwork
 from tests.weights import server as http
 from tests.weights.conftest import DATA, Heard, entry, on_hub, pull_network, write_manifest
 from tests.weights.server import COMMIT, POINTER, Server
@@ -328,7 +328,7 @@ def test_files_come_at_the_same_time(server: Server, store: Store, bring: Bring)
     meeting = threading.Barrier(4)
 
     def together(handler: http.Handler, data: bytes) -> None:
-        meeting.wait(10)
+        meeting.wait(LIMIT_S)
         http.good(handler, data)
 
     bring(*[entry(server.host(f"/{i}", DATA[i:], always=together), DATA[i:], path=str(i)) for i in range(4)], jobs=4)

@@ -20,7 +20,7 @@ from faceorch.errors import EngineError
 from faceorch.runtimes import NotReady, Ready
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
-from tests.conftest import MakeNetwork
+from tests.conftest import LIMIT_S, MakeNetwork
 from tests.engine.conftest import REQUIRED, Probe, make_probe
 
 CDI_HOST = "FACEORCH_TEST_CDI_HOST"
@@ -72,7 +72,7 @@ def run(probe: Probe, *gpus: str) -> dict[str, object]:
     """Run the probe with `gpus` and return what it found in its container."""
     with DockerRuntime().start(replace(probe.launch(), gpus=gpus)) as process:
         process.send(b'{"op":"drain"}\n')
-        while process.output.get(timeout=60) is not None:
+        while process.output.get(timeout=LIMIT_S) is not None:
             pass
         process.wait()
     found: dict[str, object] = json.loads((probe.out / "facts.json").read_text("utf-8"))

@@ -105,7 +105,7 @@ def test_a_container_that_somebody_removes_counts_as_killed(probe: Probe) -> Non
     probe.build()
     with DockerRuntime().start(probe.launch()) as process:
         process.output.get(timeout=LIMIT_S)
-        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run={probe.run}"})
         probe.api.remove_container(entry["Id"], force=True)
         while process.output.get(timeout=LIMIT_S) is not None:
             pass
@@ -143,7 +143,7 @@ def test_ctrl_c_leaves_nothing(probe: Probe) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert probe.api.containers(all=True, filters={"label": f"{images.LABEL}.run"}) == []
+    assert probe.api.containers(all=True, filters={"label": f"{images.LABEL}.run={probe.run}"}) == []
 
 
 OWNER = """
@@ -167,7 +167,7 @@ def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(probe: Probe, 
     with subprocess.Popen([sys.executable, "-c", OWNER, str(file)], stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"started\n"
-        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run={probe.run}"})
         assert DockerRuntime().sweep() == [], "a living owner's container is not touched"
         owner.send_signal(signal.SIGKILL)
         owner.wait()

@@ -21,7 +21,7 @@ from faceorch.runtimes import NotReady, Ready
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.runtimes.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
 from tests.conftest import LIMIT_S, MakeNetwork
-from tests.engine.conftest import REQUIRED, Probe, make_probe
+from tests.engine.conftest import REQUIRED, Probe, containers_left, make_probe
 
 CDI_HOST = "FACEORCH_TEST_CDI_HOST"
 REQUEST = Access(route=Route.REQUEST, reason="a test")
@@ -60,8 +60,7 @@ def cdi_probe(
     monkeypatch.setenv("DOCKER_HOST", host)
     monkeypatch.setattr("faceorch.engine_facts._SERVICE_PATH", ())
     yield from make_probe(make_network, connect(), base_image, tmp_path, portrait, clip)
-    left = connect().containers(all=True, filters={"label": f"{images.LABEL}.run"})
-    assert left == []
+    assert containers_left(connect()) == []
 
 
 def facts() -> EngineFacts:

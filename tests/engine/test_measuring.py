@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from faceorch.record import Job, JobStatus
-from faceorch.runtimes import Stream
+from faceorch.runtimes import Running, Stream
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.telemetry import summary
 from faceorch.telemetry.container import ContainerProbe
@@ -183,19 +183,23 @@ def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
     probe.write(f"import time; time.sleep({FOR_EVER_S})")
     probe.build()
     runtime = DockerRuntime()
-    assert runtime.running() == []
+
+    def mine() -> list[Running]:
+        return [running for running in DockerRuntime().running() if running.run == probe.run]
+
+    assert mine() == []
     with runtime.start(probe.launch()) as process:
         process.output.get(timeout=LIMIT_S)
-        (found,) = DockerRuntime().running()
-        assert (found.key, found.network, found.run) == (process.target.container, "probe", "test-run")
+        (found,) = mine()
+        assert (found.key, found.network, found.run) == (process.target.container, "probe", probe.run)
         sample = found.probe.read()
         assert sample is not None
         assert (sample.memory_bytes or 0) > MIB
-        with Live((runtime,), (), no_gpu="no NVIDIA driver is installed", run="test-run") as live:
+        with Live((runtime,), (), no_gpu="no NVIDIA driver is installed", run=probe.run) as live:
             live.look()
             now = live.look()
     (runner,) = now.runners
     assert (runner.network, runner.vram_bytes, runner.vram_note) == ("probe", None, "no NVIDIA driver is installed")
     assert runner.cpu_cores is not None
     assert runner.threads == 3, "docker-init, the runner and its lifeline"
-    assert DockerRuntime().running() == []
+    assert mine() == []

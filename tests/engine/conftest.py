@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import textwrap
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -70,11 +71,21 @@ def base_image(api: APIClient) -> str:
     return name
 
 
+def containers_left(api: APIClient) -> list[dict[str, Any]]:
+    """Return the containers of runs of this process and of those that have ended; another faceorch may run here too."""
+
+    def ours(owner: Owner | None) -> bool:
+        return owner is not None and (owner == Owner.me() or not owner.alive())
+
+    runs = api.containers(all=True, filters={"label": f"{images.LABEL}.run"})
+    return [entry for entry in runs if ours(Owner.parse(entry["Labels"].get(f"{images.LABEL}.owner", "")))]
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(api: APIClient) -> Iterator[None]:
     """No test may leave a container of ours behind."""
     yield
-    left = api.containers(all=True, filters={"label": f"{images.LABEL}.run"})
+    left = containers_left(api)
     for entry in left:
         api.remove_container(entry["Id"], force=True)
     assert left == []
@@ -88,6 +99,7 @@ class Probe:
         self.out = tmp_path / "work" / "out"
         self.out.mkdir(parents=True)
         self.portrait, self.clip = portrait, clip
+        self.run = f"test-{uuid.uuid4().hex}"
 
     def write(self, body: str) -> None:
         """Set what `animate` does; `facts` is a folder that the host can read afterwards."""
@@ -113,7 +125,7 @@ class Probe:
             network=self.network,
             environment=self.ready(),
             owner=owner or Owner.me(),
-            run="test-run",
+            run=self.run,
             job={"id": "probe", "seed": 0, "settings": {}, "timeout_s": timeout_s},
             portrait=self.portrait,
             audio=self.clip,

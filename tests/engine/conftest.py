@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 import textwrap
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import pytest
 
-from faceorch.engine.client import connect
+from faceorch.engine.client import connect, endpoint
 from faceorch.errors import EngineError
 from faceorch.images import recipe as images
 from faceorch.images.build import build
@@ -82,7 +85,15 @@ def containers_left(api: APIClient) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(api: APIClient) -> Iterator[None]:
+def alone(api: APIClient) -> Iterator[None]:
+    """Take turns with the tests of another checkout on the same engine: their images have the same names."""
+    name = hashlib.sha256(endpoint().encode()).hexdigest()[:12]
+    with filelock.FileLock(Path(tempfile.gettempdir()) / f"faceorch-engine-tests-{name}.lock"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(api: APIClient, alone: None) -> Iterator[None]:
     """No test may leave a container of ours behind."""
     yield
     left = containers_left(api)

@@ -76,9 +76,11 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; never returns."""
     gc.set_threshold(100_000)  # loading libraries makes much that lives on: looking for garbage there finds none
-    signal.signal(signal.SIGTERM, _interrupt)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, _interrupt)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What is ignored stays ignored: nohup asks for that.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="faceorch", standalone_mode=False)
     except click.exceptions.Abort:

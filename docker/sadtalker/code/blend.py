@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .paste import Box, Composer, Image
+from faceorch_kit.portrait import Image
+
+from .paste import Box, Composer
 
 Matrix = npt.NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from faceorch_kit.portrait import Image
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 

@@ -73,5 +73,5 @@ def test_the_cores_are_those_of_this_process() -> None:
 
 def test_what_is_on_the_host_already_needs_no_copy_and_no_torch() -> None:
     tensors = [SimpleNamespace(device=SimpleNamespace(type="cpu")) for _ in range(2)]
-    first, second = stream.Landing(*tensors).wait()  # type: ignore[arg-type]
+    first, second = stream.Landing(*tensors).wait()
     assert (first, second) == tuple(tensors)

@@ -25,7 +25,8 @@ CORNERS = ((slice(0, 20), slice(0, 40)), (slice(0, 20), slice(216, 256)))
 
 def change(frames: Frames, place: tuple[slice, slice]) -> NDArray[np.float64]:
     """Mean absolute difference of every frame from the first, in a place, in grey levels."""
-    part = frames[(slice(None), *place)].astype(np.float64)
+    rows, columns = place
+    part = frames[:, rows, columns].astype(np.float64)
     return np.asarray(np.abs(part - part[0]).mean(axis=(1, 2, 3)))
 
 

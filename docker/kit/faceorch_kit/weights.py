@@ -134,7 +134,8 @@ def fill(build: Callable[[], _Network], tensors: Tensors, device: str, name: str
     left = [key for key, value in [*network.named_parameters(), *network.named_buffers()] if value.is_meta]
     if left:
         raise MissingWeight(f"{name} does not fill {', '.join(left[:3])}")
-    return network.to(device).requires_grad_(False).eval()
+    network.to(device).requires_grad_(False).eval()
+    return network
 
 
 def _full(tensor: torch.Tensor) -> torch.Tensor:

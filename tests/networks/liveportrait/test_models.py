@@ -52,7 +52,7 @@ def code(module: str) -> Any:
     return load_code("liveportrait", module, "liveportrait-on-stand-ins")
 
 
-class Motion(torch.nn.Module):
+class Motion(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch is not installed here
     """A motion model that guesses x0 = bias, with a bias of its own when it hears the clip."""
 
     n_motions, n_prev_motions, motion_feat_dim = 4, 2, 73
@@ -90,7 +90,8 @@ def test_guidance_goes_beyond_what_the_clip_asks_for() -> None:
 
 
 def test_every_window_continues_the_one_before() -> None:
-    model, seen = Motion(), []
+    model = Motion()
+    seen: list[int] = []
     heard = np.stack([np.full(8, value, np.float32) for value in range(10)])
     motion = generate(model, heard, guidance=1.0, on_step=seen.append)
     assert motion.shape == (40, 70)

@@ -108,7 +108,7 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
 
 def frames_of(path: Path) -> int:
     with wave.open(str(path)) as clip:
-        return clip.getnframes() * 25 // clip.getframerate()
+        return int(clip.getnframes() * 25 // clip.getframerate())
 
 
 Make = Callable[..., Network]

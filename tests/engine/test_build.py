@@ -59,8 +59,8 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
         with socket.socket() as door:
             return door.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_until(lambda: server.poll() is not None or listens(), f"{server.args} at port {port}")
-    assert server.poll() is None, f"{server.args} does not start"
+    wait_until(lambda: server.poll() is not None or listens(), f"{server.args!r} at port {port}")
+    assert server.poll() is None, f"{server.args!r} does not start"
 
 
 def needed(program: str) -> str:

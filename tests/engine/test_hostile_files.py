@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from faceorch.images import recipe as images
-from faceorch.images.options import BuildOptions
-from faceorch.images.build import build
 from faceorch.cli.main import cli
+from faceorch.comparison import start_run
 from faceorch.engine.client import endpoint
+from faceorch.images import recipe as images
+from faceorch.images.build import build
+from faceorch.images.options import BuildOptions
 from faceorch.networks.discover import Network
 from faceorch.networks.manifest import read_manifest
 from faceorch.record.request import Request
-from faceorch.comparison import start_run
 from faceorch.weights.store import Store
 from tests.plain_user import NOBODY, nobodys_folder, run_plain
 from tests.unit.test_runs import Listener

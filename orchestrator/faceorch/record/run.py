@@ -1,6 +1,6 @@
 """The record: every fact of a run, the content of `run.json`.
 
-docs/reference/run-json.md describes it; docs/reference/schema/run-2.json is the JSON Schema that is generated from here.
+docs/reference/run-json.md describes it; docs/reference/schema/run-2.json is the JSON Schema generated from here.
 """
 
 from __future__ import annotations

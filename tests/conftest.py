@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import signal
 import struct
 import sys
 import textwrap
+import time
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,10 @@ from faceorch.runs.events import Event, Listener
 from faceorch.runs.job import Check
 
 MakeNetwork = Callable[..., Network]
+
+# No test measures time: this only keeps one that hangs from hanging for ever, however busy the machine is.
+LIMIT_S = 600.0
+FOR_EVER_S = 86_400  # how long what must be ended by another hand sleeps
 
 # A runner that needs nothing but the contract: a grey picture that follows the loudness of the clip.
 GREY_RUNNER = """
@@ -51,6 +58,31 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("FACEORCH_HOME", str(home))
     monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
     return home
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a state that nobody announces, such as that of a file."""
+    until_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < until_s, f"it never happened: {what}"
+        time.sleep(0.01)
+
+
+@contextmanager
+def usual_signals() -> Iterator[None]:
+    """Let programs that are started meanwhile heed SIGINT and SIGHUP, also where the tests themselves ignore them.
+
+    They do when they run in the background (`make test &`, nohup), and a program inherits what is ignored; what is
+    handled, it does not.
+    """
+    ignored = [n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

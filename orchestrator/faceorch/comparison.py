@@ -11,7 +11,7 @@ from faceorch import media, report
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import RunStatus
 from faceorch.record.request import Request
-from faceorch.runs.events import Listener, RunEnded
+from faceorch.runs.events import Listener, Noted, RunEnded
 from faceorch.runs.execute import execute
 from faceorch.runs.job import Check
 from faceorch.runs.resume import resume_run
@@ -42,7 +42,23 @@ def resume(
 ) -> RunFolder:
     """Do what is missing in an earlier run; return its finished folder."""
     started = resume_run(path, tell, timeout_s=timeout_s, pythons=pythons, use_images=use_images)
-    return _finish(started, tell, None)
+    return _finish(started, tell, None) if started.missing else _complete(started.folder, tell)
+
+
+def _complete(folder: RunFolder, tell: Listener) -> RunFolder:
+    """Tell that nothing is missing in a run, after writing what a kill has left unwritten."""
+    with folder.locked():
+        if folder.run.status is not RunStatus.DONE:
+            folder.run.status = RunStatus.DONE
+            folder.save()
+        unwritten = not all((folder.path / name).is_file() for name in report.FILES)
+        if unwritten:
+            report.write_report(folder)
+    tell(Noted(network=None, text="nothing is missing: every network of this run has its video"))
+    if unwritten:
+        tell(Noted(network=None, text="its report was missing, and is written"))
+    tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
+    return folder
 
 
 def _finish(started: Started, tell: Listener, check: Check | None) -> RunFolder:

@@ -17,7 +17,8 @@ from pathlib import Path
 import psutil
 
 _UNKNOWN = "unknown"  # no boot id can be read here: ticks alone tell
-_NEW = re.compile(r"(?P<host>[^/]+)/(?P<boot>[^/:]+)/(?P<namespace>\d{1,20}):(?P<pid>\d{1,10}):(?P<ticks>\d{1,20})")
+# The end is not a number, so that an earlier faceorch does not take the whole for its own form and judge it.
+_NEW = re.compile(r"(?P<host>[^/]+)/(?P<boot>[^/:]+):(?P<pid>\d{1,10}):(?P<ticks>\d{1,20})@(?P<namespace>\d{1,20})")
 _OLD = re.compile(r"(?P<host>[^/]+)/(?P<boot>[^/:]+):(?P<pid>\d{1,10}):\d{1,20}(\.\d{1,20})?")
 _PROC = Path("/proc")
 
@@ -70,7 +71,7 @@ class Owner:
         return self.judged() is not False
 
     def __str__(self) -> str:
-        return f"{self.machine}/{self.namespace}:{self.pid}:{self.ticks}"
+        return f"{self.machine}:{self.pid}:{self.ticks}@{self.namespace}"
 
     @classmethod
     def parse(cls, text: str) -> Owner | None:

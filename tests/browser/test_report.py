@@ -13,8 +13,7 @@ import pytest
 
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
-from faceorch.runs.events import Observer
-from tests.conftest import MakeNetwork, compare_here, ignore
+from tests.conftest import LIMIT_S, MakeNetwork, compare_here, ignore, write_tone
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -31,21 +30,19 @@ BAD = """
 """
 
 
-class Silent(Observer):
-    """Hears nothing."""
-
-
 @pytest.fixture
 def run(make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path) -> RunFolder:
-    """A run with two videos, a failure with hostile words, and a network that cannot run."""
+    return make_run(make_network, portrait, clip, tmp_path / "results")
+
+
+def make_run(make_network: MakeNetwork, portrait: Path, clip: Path, out: Path) -> RunFolder:
+    """Make a run with two videos, a failure with hostile words, and a network that cannot run."""
     for name in ("grey", "other"):
         make_network(name)
     make_network("bad", BAD)
-    pythons = {name: Path(sys.executable) for name in ("grey", "other", "bad")}
-    request = Request(
-        image=portrait, audio=clip, networks=tuple(pythons), runtime="venv", out=tmp_path / "results", pythons=pythons
-    )
-    return compare_here(request, ignore)
+    pythons = dict.fromkeys(("grey", "other", "bad"), sys.executable)
+    request = Request(portrait=str(portrait), clip=str(clip), networks=tuple(pythons), runtime="venv", pythons=pythons)
+    return compare_here(request, ignore, out)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +68,7 @@ def open_page(browser: Any, page: Path) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get(page.absolute().as_uri())
-    WebDriverWait(browser, 20).until(
+    WebDriverWait(browser, LIMIT_S).until(
         lambda b: b.execute_script("return document.documentElement.dataset.videos"), "the videos do not load"
     )
 
@@ -89,18 +86,29 @@ def test_the_page_stands_alone_and_says_nothing_to_the_console(browser: Any, run
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "no sideways scroll"
 
 
-def test_all_videos_play_together(browser: Any, run: RunFolder) -> None:
+def test_all_videos_play_together(browser: Any, make_network: MakeNetwork, portrait: Path, tmp_path: Path) -> None:
+    """One that is elsewhere is brought back to the others: the clip is long, so that its end does not do that."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
+    run = make_run(make_network, portrait, write_tone(tmp_path / "long.wav", seconds=120.0), tmp_path / "results")
     open_page(browser, run.path / "report.html")
-    assert browser.execute_script("return document.documentElement.dataset.videos") == "2 ready, 1.00 s"
+    assert browser.execute_script("return document.documentElement.dataset.videos") == "2 ready, 120.00 s"
     browser.find_element(By.ID, "play").click()
     times = "return [...document.querySelectorAll('video')].map(v => v.currentTime)"
-    WebDriverWait(browser, 10).until(lambda b: min(b.execute_script(times)) > 0.2)
-    first, second = browser.execute_script(times)
-    assert abs(first - second) < 0.2
+    WebDriverWait(browser, LIMIT_S).until(lambda b: min(b.execute_script(times)) > 0.0, "they do not play")
+    browser.execute_script("document.querySelectorAll('video')[1].currentTime += 60")
+
+    def together(b: Any) -> bool:
+        first, second = b.execute_script(times)
+        return bool(abs(first - second) < 0.2)
+
+    WebDriverWait(browser, LIMIT_S).until(together, "they do not play together")
+    paused = "return [...document.querySelectorAll('video')].map(v => v.paused)"
+    assert browser.execute_script(paused) == [False, False]
     assert browser.execute_script("return [...document.querySelectorAll('video')].filter(v => !v.muted).length") == 1
+    browser.find_element(By.ID, "play").click()
+    assert browser.execute_script(paused) == [True, True]
 
 
 def test_every_outcome_is_told_and_hostile_words_stay_words(browser: Any, run: RunFolder) -> None:

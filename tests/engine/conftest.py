@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 import textwrap
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import filelock
 import pytest
 
-from faceorch.engine.client import connect
+from faceorch.engine.client import connect, endpoint
 from faceorch.errors import EngineError
 from faceorch.images import recipe as images
 from faceorch.images.build import build
@@ -70,11 +74,29 @@ def base_image(api: APIClient) -> str:
     return name
 
 
+def containers_left(api: APIClient) -> list[dict[str, Any]]:
+    """Return the containers of runs of this process and of those that have ended; another faceorch may run here too."""
+
+    def ours(owner: Owner | None) -> bool:
+        return owner is not None and (owner == Owner.me() or not owner.alive())
+
+    runs = api.containers(all=True, filters={"label": f"{images.LABEL}.run"})
+    return [entry for entry in runs if ours(Owner.parse(entry["Labels"].get(f"{images.LABEL}.owner", "")))]
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_left(api: APIClient) -> Iterator[None]:
+def alone(api: APIClient) -> Iterator[None]:
+    """Take turns with the tests of another checkout on the same engine: their images have the same names."""
+    name = hashlib.sha256(endpoint().encode()).hexdigest()[:12]
+    with filelock.FileLock(Path(tempfile.gettempdir()) / f"faceorch-engine-tests-{name}.lock"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(api: APIClient, alone: None) -> Iterator[None]:
     """No test may leave a container of ours behind."""
     yield
-    left = api.containers(all=True, filters={"label": f"{images.LABEL}.run"})
+    left = containers_left(api)
     for entry in left:
         api.remove_container(entry["Id"], force=True)
     assert left == []
@@ -88,6 +110,7 @@ class Probe:
         self.out = tmp_path / "work" / "out"
         self.out.mkdir(parents=True)
         self.portrait, self.clip = portrait, clip
+        self.run = f"test-{uuid.uuid4().hex}"
 
     def write(self, body: str) -> None:
         """Set what `animate` does; `facts` is a folder that the host can read afterwards."""
@@ -113,7 +136,7 @@ class Probe:
             network=self.network,
             environment=self.ready(),
             owner=owner or Owner.me(),
-            run="test-run",
+            run=self.run,
             job={"id": "probe", "seed": 0, "settings": {}, "timeout_s": timeout_s},
             portrait=self.portrait,
             audio=self.clip,

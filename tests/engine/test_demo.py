@@ -34,7 +34,6 @@ def image(api: APIClient, base_image: str, tmp_path_factory: pytest.TempPathFact
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,7 +62,6 @@ def test_building_again_what_is_there_is_no_work(image: str, base_image: str) ->
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=60,
         check=True,
     )
     assert f"{NAME}: {image} is there and current" in done.stdout

@@ -20,8 +20,8 @@ from faceorch.images import recipe as images
 from faceorch.networks.bases import load_bases
 from faceorch.runtimes import NotReady, Ready
 from faceorch.runtimes.docker import DockerRuntime
-from tests.conftest import MakeNetwork
-from tests.engine.conftest import REQUIRED, Probe, make_probe
+from tests.conftest import LIMIT_S, MakeNetwork
+from tests.engine.conftest import REQUIRED, Probe, containers_left, make_probe
 
 CDI_HOST = "FACEORCH_TEST_CDI_HOST"
 REQUEST = Access(route=Route.REQUEST, reason="a test")
@@ -60,8 +60,7 @@ def cdi_probe(
     monkeypatch.setenv("DOCKER_HOST", host)
     monkeypatch.setattr("faceorch.engine.facts._SERVICE_PATH", ())
     yield from make_probe(make_network, connect(), base_image, tmp_path, portrait, clip)
-    left = connect().containers(all=True, filters={"label": f"{images.LABEL}.run"})
-    assert left == []
+    assert containers_left(connect()) == []
 
 
 def facts() -> EngineFacts:
@@ -72,7 +71,7 @@ def run(probe: Probe, *gpus: str) -> dict[str, object]:
     """Run the probe with `gpus` and return what it found in its container."""
     with DockerRuntime().start(replace(probe.launch(), gpus=gpus)) as process:
         process.send(b'{"op":"drain"}\n')
-        while process.output.get(timeout=60) is not None:
+        while process.output.get(timeout=LIMIT_S) is not None:
             pass
         process.wait()
     found: dict[str, object] = json.loads((probe.out / "facts.json").read_text("utf-8"))

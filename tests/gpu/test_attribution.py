@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.conftest import wait_until
 from tests.gpu.scenarios import SCENARIOS, Lab, Outcome
 
 Holds = Callable[[Outcome], None]
@@ -36,5 +36,8 @@ def test_nothing_stays_open_after_a_job_and_after_an_interrupted_one(lab: Lab) -
         lab.measure(load_s=30.0, on_stage=interrupt)
     with pytest.raises(pynvml.NVMLError_Uninitialized):
         pynvml.nvmlDeviceGetCount()
-    time.sleep(0.2)
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith(("faceorch", "docker"))] == []
+
+    def left() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith(("faceorch", "docker"))]
+
+    wait_until(lambda: left() == [], "the end of every thread")

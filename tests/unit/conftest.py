@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from faceorch.record.request import Request
+from tests.conftest import LIMIT_S
 
 RequestFor = Callable[..., Request]
 
@@ -24,7 +25,7 @@ def request_for(tmp_path: Path, portrait: Path, clip: Path) -> RequestFor:
             "clip": str(clip),
             "networks": names,
             "runtime": "venv",
-            "timeout_s": 60.0,
+            "timeout_s": LIMIT_S,
             "pythons": dict.fromkeys(names, sys.executable),
         }
         return Request(**{**defaults, **changes})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from faceorch.cli.main import COMMANDS
-from tests.conftest import MakeNetwork
+from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, usual_signals, wait_until
 
-SLEEPING = """
+SLEEPING = f"""
 from faceorch_runner import Network
 import time
 class Sleeping(Network):
     def animate(self, job, progress):
         progress.stage("sleeping")
         progress.update(1, 10)
-        time.sleep(300)
+        time.sleep({FOR_EVER_S})
 """
 
 
@@ -36,7 +36,7 @@ def faceorch(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         text=True,
         stdin=subprocess.DEVNULL,
         env={**os.environ, **env},
-        timeout=60,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -227,16 +227,19 @@ class TestRun:
 @pytest.fixture
 def sleeping(make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A `faceorch run` in the middle of a job that takes for ever."""
-    network = make_network("sleeping", SLEEPING)
+    make_network("sleeping", SLEEPING)
     arguments = run_arguments(portrait, clip, tmp_path / "out", "sleeping")
-    with subprocess.Popen(
-        [sys.executable, "-m", "faceorch", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert any("sleeping: sleeping" in line for line in process.stdout)
-        yield process
-        process.kill()
-    assert network.name == "sleeping"
+    with usual_signals():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faceorch", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    with process:
+        try:
+            assert process.stdout is not None
+            assert any("sleeping: sleeping" in line for line in process.stdout)
+            yield process
+        finally:
+            process.kill()
 
 
 def runners_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -244,7 +247,7 @@ def runners_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def wait_until_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=LIMIT_S)
     assert alive == []
 
 
@@ -285,12 +288,10 @@ class TestInterrupt:
         runners = runners_of(sleeping)
         assert runners
         sleeping.send_signal(number)
-        output, errors = sleeping.communicate(timeout=20)
+        output, errors = sleeping.communicate(timeout=LIMIT_S)
         assert sleeping.returncode == 130
         (folder,) = (tmp_path / "out").iterdir()
-        assert (
-            output.splitlines()[-1] == f"interrupted; finish it with: faceorch run --resume {os.path.relpath(folder)}"
-        )
+        assert output.splitlines()[-1] == f"interrupted; finish it with: faceorch run --resume {folder}"
         assert errors.strip() == ""
         run = json.loads((folder / "run.json").read_text("utf-8"))
         assert (run["status"], run["jobs"][0]["reason"]["kind"]) == ("interrupted", "interrupted")
@@ -308,27 +309,81 @@ class TestInterrupt:
         assert json.loads((folder / "run.json").read_text("utf-8"))["jobs"][0]["status"] == "running"
         assert faceorch("report", str(folder)).returncode == 0, "an unfinished run has a report too"
         source = tmp_path / "networks" / "sleeping" / "code" / "runner.py"
-        source.write_text(source.read_text("utf-8").replace("time.sleep(300)", "raise ValueError('awake')"), "utf-8")
+        source.write_text(
+            source.read_text("utf-8").replace(f"time.sleep({FOR_EVER_S})", "raise ValueError('awake')"), "utf-8"
+        )
         done = faceorch("run", "--resume", str(folder))
         assert done.returncode == 1
         assert "sleeping: FAILED: ValueError: awake" in done.stdout
         assert list((own_home / "processes").iterdir()) == []
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["{} | head -1", "{} > /dev/full"])
+def test_a_run_goes_on_without_its_reader(
+    make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path, command: str, form: list[str]
+) -> None:
+    make_network("grey")
+    make_network("other")
+    arguments = [sys.executable, "-m", "faceorch", *run_arguments(portrait, clip, tmp_path / "out", "grey", "other")]
+    done = subprocess.run(
+        ["/bin/sh", "-c", command.format(shlex.join([*arguments, *form]))],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (folder,) = (tmp_path / "out").iterdir()
+    run = json.loads((folder / "run.json").read_text("utf-8"))
+    assert [run["status"], *(job["status"] for job in run["jobs"])] == ["done"] * 3
+    assert (folder / "report.html").is_file()
+
+
+def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """`nohup faceorch run` outlives its terminal."""
+    script = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from faceorch.cli import main as module\n"
+        "def hang_up(*, prog_name, standalone_mode):\n"
+        "    os.kill(os.getpid(), getattr(signal, sys.argv[1]))\n"
+        "    return 7\n"
+        "module.cli.main = hang_up\n"
+        "module.main()\n"
+    )
+    codes = {
+        name: subprocess.run([sys.executable, "-c", script, name], check=False).returncode
+        for name in ("SIGHUP", "SIGTERM")
+    }
+    assert codes == {"SIGHUP": 7, "SIGTERM": 130}
+
+
 def test_kill_9_at_any_moment_leaves_only_runs_that_load(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
 ) -> None:
+    """The moments are those at which it says something, from the first event to the last but one, and some before."""
     make_network("grey")
-    out = tmp_path / "out"
-    arguments = [sys.executable, "-m", "faceorch", *run_arguments(portrait, clip, out, "grey")]
-    begun_s = time.monotonic()
-    subprocess.run(arguments, stdout=subprocess.DEVNULL, check=True)
-    whole_s = time.monotonic() - begun_s
-    for step in range(12):
-        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            time.sleep(whole_s * (step + 1) / 12)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+
+    def command(folder: Path) -> list[str]:
+        return [sys.executable, "-m", "faceorch", *run_arguments(portrait, clip, folder, "grey"), "--json"]
+
+    events = len(subprocess.run(command(whole), stdout=subprocess.PIPE, check=True).stdout.splitlines())
+    moments = sorted({1 + (events - 2) * step // 9 for step in range(10)})
+    for moment in moments:
+        with subprocess.Popen(command(out), stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(moment):
+                process.stdout.readline()
             process.kill()
-    for folder in (path for path in out.iterdir() if not path.name.startswith(".")):
+    # The folder appears before the first event, and its record before or after a kill that follows at once.
+    early = tmp_path / "early"
+    with subprocess.Popen(command(early), stdout=subprocess.DEVNULL) as process:
+        wait_until(lambda: early.is_dir() and any(early.iterdir()), "something in the folder of results")
+        process.kill()
+    folders = [path for path in out.iterdir() if not path.name.startswith(".")]
+    assert len(folders) == len(moments)
+    for folder in folders + [path for path in early.iterdir() if not path.name.startswith(".")]:
         done = faceorch("run", "--resume", str(folder))
         assert done.returncode == 0, done.stdout + done.stderr
         assert (folder / "grey.mp4").is_file()

@@ -60,7 +60,7 @@ def test_a_gpu_that_computes() -> None:
                 gpus=[{"name": "RTX 5090", "error": "CUDA error: no kernel image is available"}], **{"with": "torch 2"}
             ),
             "RTX 5090: CUDA error: no kernel image is available (in faceorch/hallo:0123, torch 2)",
-            "faceorch build with a --base that has kernels for this GPU",
+            "build on a base that has kernels for this GPU: faceorch build --base NAME",
         ),
         (
             seen(gpus=[{"name": "H200", "right": False}], **{"with": "torch 2"}),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jsonschema
@@ -22,8 +24,9 @@ from faceorch.record.folder import RunFolder, json_schema
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.request import Request
-from faceorch.runs.events import Event, JobEnded, RunEnded, RunStarted
-from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, reason_of, write_tone
+from faceorch.runs import attempt
+from faceorch.runs.events import Event, JobEnded, RunEnded, RunStarted, StageStarted
+from tests.conftest import FOR_EVER_S, GREY_RUNNER, LIMIT_S, MakeNetwork, compare_here, reason_of, write_tone
 from tests.unit.conftest import RequestFor
 
 
@@ -165,27 +168,44 @@ def test_a_failed_job_keeps_the_last_lines_of_its_log(
     assert job.log_tail[-1] == "ValueError: wrong"
 
 
-def test_a_hang_is_ended_at_the_timeout(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
+def test_a_hang_is_ended_at_the_timeout(
+    make_network: MakeNetwork, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over once it hangs: however long it took to get there, and how long the other one takes."""
     source = (
-        "import subprocess; subprocess.Popen(['sleep', '300']); progress.stage('frames'); import time; time.sleep(300)"
+        f"import subprocess; subprocess.Popen(['sleep', '{FOR_EVER_S}']); progress.stage('frames'); "
+        f"import time; time.sleep({FOR_EVER_S})"
     )
     make_network("slow", failing(source))
     make_network("zgood")
-    folder = compare_here(request_for("slow", "zgood", timeout_s=2.0), listener)
+    ahead_s = 0.0
+
+    def hasten(event: Event) -> None:
+        nonlocal ahead_s
+        if isinstance(event, StageStarted) and (event.network, event.name) == ("slow", "frames"):
+            ahead_s = 2 * LIMIT_S
+
+    class Clock(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(time, name)
+
+        def monotonic(self) -> float:
+            return time.monotonic() + ahead_s
+
+    monkeypatch.setattr(attempt, "time", Clock("time"))
+    folder = compare_here(request_for("slow", "zgood", timeout_s=LIMIT_S), hasten)
     slow = folder.run.job("slow")
     assert (reason_of(slow).kind, reason_of(slow).text) == (
         OutcomeKind.TIMEOUT,
-        "not finished after 2 s (in stage 'frames')",
+        f"not finished after {LIMIT_S:g} s (in stage 'frames')",
     )
-    assert slow.times.total_s is not None
-    assert slow.times.total_s < 8
     assert folder.run.job("zgood").status is JobStatus.DONE
 
 
 def test_a_child_that_outlives_its_runner_does_not_hold_the_run(
     make_network: MakeNetwork, request_for: RequestFor, listener: Listener
 ) -> None:
-    make_network("grey", GREY_RUNNER + "\nimport subprocess\nsubprocess.Popen(['sleep', '300'])\n")
+    make_network("grey", GREY_RUNNER + f"\nimport subprocess\nsubprocess.Popen(['sleep', '{FOR_EVER_S}'])\n")
     job = compare_here(request_for("grey"), listener).run.job("grey")
     assert job.status is JobStatus.DONE
 
@@ -363,14 +383,78 @@ class TestResume:
         resume(folder.path, listener)
         assert (folder.path / "grey.mp4").read_bytes() == original
 
-    def test_nothing_missing_is_no_work(
+    def test_nothing_missing_is_no_work_and_says_so(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
     ) -> None:
         make_network("grey")
         folder = compare_here(request_for("grey"), listener)
         listener.heard.clear()
+        page = (folder.path / "report.html").stat()
         resume(folder.path, listener)
-        assert listener.heard == []
+        assert listener.heard == [
+            ("note", None, "nothing is missing: every network of this run has its video"),
+            ("run_ended", RunStatus.DONE),
+        ]
+        assert (folder.path / "report.html").stat() == page
+
+    @pytest.mark.parametrize("missing", ["report.html", "report.md"])
+    def test_what_a_kill_left_unwritten_is_written(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, missing: str
+    ) -> None:
+        """Killed between the last video and the end of the report."""
+        make_network("grey")
+        folder = compare_here(request_for("grey"), listener)
+        folder.run.status = RunStatus.RUNNING
+        folder.save()
+        (folder.path / missing).unlink()
+        (folder.path / ".run.json.abcdefgh").touch()
+        listener.heard.clear()
+        resume(folder.path, listener)
+        assert ("note", None, "its report was missing, and is written") in listener.heard
+        assert (folder.path / missing).is_file()
+        assert RunFolder.load(folder.path).run.status is RunStatus.DONE
+        assert not list(folder.path.glob(".run.json.*"))
+
+    def test_what_cannot_run_any_more_is_an_error_and_changes_nothing(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+    ) -> None:
+        """As when the engine is gone."""
+        make_network("grey")
+        folder = compare_here(request_for("grey"), listener)
+        (folder.path / "grey.mp4").unlink()
+        before = (folder.path / "run.json").read_bytes()
+        gone = tmp_path / "gone"
+        with pytest.raises(CannotRun) as caught:
+            resume(folder.path, listener, pythons={"grey": str(gone)})
+        assert caught.value.message == f"grey cannot run here now: {gone} is not a Python interpreter"
+        assert (folder.path / "run.json").read_bytes() == before
+
+    def test_of_two_the_one_that_cannot_run_any_more_fails(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+    ) -> None:
+        make_network("grey")
+        make_network("other")
+        folder = compare_here(request_for("grey", "other"), listener)
+        (folder.path / "grey.mp4").unlink()
+        (folder.path / "other.mp4").unlink()
+        run = resume(folder.path, listener, pythons={"other": str(tmp_path / "gone")}).run
+        assert (run.job("grey").status, run.job("other").status) == (JobStatus.DONE, JobStatus.FAILED)
+        assert reason_of(run.job("other")).kind is OutcomeKind.NO_PYTHON
+
+    def test_what_could_not_run_before_still_is_no_failure(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+    ) -> None:
+        make_network("grey")
+        make_network("other")
+        folder = compare_here(request_for("grey", "other"), listener)
+        reason = Reason(kind=OutcomeKind.NO_GPU, found="needs an NVIDIA GPU")
+        job = structs.replace(folder.run.job("other"), status=JobStatus.SKIPPED, reason=reason, video=None)
+        folder.run.put(job)
+        folder.save()
+        listener.heard.clear()
+        run = resume(folder.path, listener, pythons={"other": str(tmp_path / "gone")}).run
+        assert run.job("other").status is JobStatus.SKIPPED
+        assert [entry[0] for entry in listener.heard] == ["run_started", "run_ended"]
 
     def test_inputs_that_changed_are_refused(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener

@@ -21,7 +21,7 @@ from faceorch.record.kinds import JobStatus, OutcomeKind
 from faceorch.record.request import StandIn
 from faceorch.record.run import Job, Run
 from faceorch.smoke import check_video, smoke
-from tests.conftest import MakeNetwork, reason_of, write_code
+from tests.conftest import LIMIT_S, MakeNetwork, reason_of, write_code
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
 
@@ -70,7 +70,7 @@ def run_smoke(tmp_path: Path) -> Callable[..., RunFolder]:
         options: dict[str, Any] = {
             "networks": names,
             "runtime": "venv",
-            "timeout_s": 60.0,
+            "timeout_s": LIMIT_S,
             "pythons": dict.fromkeys(names, sys.executable),
             **changes,
         }

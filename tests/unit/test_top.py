@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from faceorch.runs.living import Live
 from faceorch.runtimes import Running
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import Facts
-from faceorch.telemetry.samples import Target
+from faceorch.telemetry.samples import Target, UsageSample
 from tests.conftest import MakeNetwork
 from tests.fake_nvml import MIB, FakeNvml
 from tests.unit.test_cli import SLEEPING, faceorch, run_arguments
@@ -79,6 +78,14 @@ def test_with_nothing_running_it_says_so() -> None:
     assert done.stdout.splitlines()[0] == "no network runs now"
 
 
+class Steady(Runner):
+    """A runner that is looked at twice a second, whenever that is."""
+
+    def read(self) -> UsageSample | None:
+        self.looks += 1
+        return UsageSample(t_s=self.looks / 2, cpu_s=float(self.looks), memory_bytes=MIB)
+
+
 class OneContainer:
     """A runtime in which one container runs: process 7 is its own."""
 
@@ -86,7 +93,7 @@ class OneContainer:
     elsewhere = ""
 
     def running(self) -> list[Running]:
-        runner = Runner()
+        runner = Steady()
         from datetime import datetime, timezone
 
         return [
@@ -109,11 +116,9 @@ def test_of_each_gpu_it_shows_the_containers_share_and_the_others(monkeypatch: p
     monkeypatch.setattr("faceorch.runs.living.ProcLookUp", lambda: lambda pid: None)
     with Live((OneContainer(),), read_gpus().gpus, no_gpu="", run=None) as live:  # type: ignore[arg-type]
         live.look()
-        time.sleep(0.05)
         now = live.look()
     (runner,) = now.runners
     (gpu,) = now.gpus
     assert (runner.vram_bytes, gpu.foreign, gpu.sample.power_w) == (900 * MIB, 1, 150.0)
-    assert runner.cpu_cores is not None
-    assert runner.cpu_cores > 1, "a second of CPU at each look"
+    assert runner.cpu_cores == 2.0, "a second of CPU at each look"
     assert nvml.opened == 0

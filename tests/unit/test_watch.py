@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from faceorch.telemetry import summary
+from faceorch.telemetry import watch as watch_module
 from faceorch.telemetry.container import CgroupProbe, usage
 from faceorch.telemetry.nvml import Nvml, Unavailable
 from faceorch.telemetry.processes import EngineLookUp, Facts, LookUp, ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target, UsageSample
-from faceorch.telemetry.watch import Probe, Ticker, Watch
+from faceorch.telemetry.watch import GPU_SHARE, USAGE_SHARE, Pace, Probe, Ticker, Watch
+from tests.conftest import FOR_EVER_S, LIMIT_S, wait_until
 from tests.fake_nvml import MIB, FakeNvml, NVMLError, NVMLError_LibraryNotFound
 
 OURS = "a" * 64
@@ -25,6 +28,7 @@ OURS = "a" * 64
 @pytest.fixture
 def nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNvml]:
     fake = FakeNvml(compute=[(7, 900)]).install(monkeypatch)
+    monkeypatch.setattr(watch_module, "_JOIN_S", LIMIT_S)
     yield fake
     assert fake.opened == 0, "NVML was left open"
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("faceorch")]
@@ -41,6 +45,9 @@ class Runner:
         self.looks = 0
         self.reasons: dict[str, str] = {}
 
+    def wait_for_look(self, number: int = 1) -> None:
+        wait_until(lambda: self.looks >= number, f"look {number} at the runner")
+
     @property
     def probe(self) -> Probe:
         return self
@@ -54,34 +61,43 @@ class Runner:
         return UsageSample(t_s=time.monotonic(), cpu_s=float(self.looks), memory_bytes=MIB * self.looks)
 
 
-def test_a_job_is_looked_at_ten_times_a_second_and_its_container_five(nvml: FakeNvml) -> None:
+def test_a_job_is_looked_at_ten_times_a_second_and_its_container_five(
+    nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: dict[str, tuple[float, float]] = {}
+
+    class Noted(Ticker):
+        def __init__(self, name: str, read: Callable[[], bool], hz: float, share: float) -> None:
+            rates[name] = (hz, share)
+            super().__init__(name, read, hz, share)
+
+    monkeypatch.setattr(watch_module, "Ticker", Noted)
     runner = Runner()
     with Watch(("GPU-0",)) as watch, watch.following(runner):
-        time.sleep(1.05)
+        wait_until(lambda: len(watch.seen.gpus) >= 3 and len(watch.seen.usage) >= 3, "three looks at everything")
+    assert rates == {"faceorch-gpus": (10.0, GPU_SHARE), "faceorch-usage": (5.0, USAGE_SHARE)}
     seen = watch.seen
-    assert 8 <= len(seen.gpus) <= 13
-    assert 4 <= len(seen.usage) <= 7
     assert len(seen.before) == 1
-    gaps = sorted(b.t_s - a.t_s for a, b in zip(seen.gpus, seen.gpus[1:], strict=False))
-    assert gaps[len(gaps) // 2] == pytest.approx(0.1, abs=0.03)
+    assert all(a.t_s < b.t_s for a, b in itertools.pairwise(seen.gpus))
     share = summary.attributions(seen)["GPU-0"]
     assert (share.method, share.exclusive) == ("per_process", False), "process 7 was there before the job began"
 
 
-def test_the_end_of_the_work_is_read_at_once(nvml: FakeNvml) -> None:
+def test_the_end_of_the_work_is_read_at_once(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "USAGE_HZ", 1 / FOR_EVER_S)  # only the mark brings a second look
     runner = Runner()
     with Watch(("GPU-0",)) as watch, watch.following(runner):
-        time.sleep(0.05)
-        looks = runner.looks
+        runner.wait_for_look(1)
         watch.mark("", time.monotonic())
-        time.sleep(0.05)
-        assert runner.looks == looks + 1
+        runner.wait_for_look(2)
+    assert runner.looks == 2
 
 
 def test_nothing_is_left_open_when_the_job_is_interrupted(nvml: FakeNvml) -> None:
     def interrupted() -> None:
-        with Watch(("GPU-0",)) as watch, watch.following(Runner()):
-            time.sleep(0.15)
+        runner = Runner()
+        with Watch(("GPU-0",)) as watch, watch.following(runner):
+            runner.wait_for_look()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -104,8 +120,9 @@ def test_without_nvml_the_rest_is_measured_and_the_reason_kept(
     nvml: FakeNvml, error: type[NVMLError], reason: str
 ) -> None:
     nvml.refuses_to_start = error
-    with Watch(("GPU-0",)) as watch, watch.following(Runner()):
-        time.sleep(0.05)
+    runner = Runner()
+    with Watch(("GPU-0",)) as watch, watch.following(runner):
+        runner.wait_for_look()
     found = summary.summarise(watch.seen, summary.attributions(watch.seen), (), reported={}, video_s=None)
     for name in ("vram_peak_bytes", "energy_wh", "energy_wh_per_video_s"):
         metric = found.metrics[name]
@@ -123,49 +140,96 @@ def test_a_gpu_that_is_not_there_is_said(nvml: FakeNvml) -> None:
 def test_measuring_that_is_turned_off_touches_nothing(nvml: FakeNvml) -> None:
     runner = Runner()
     with Watch(("GPU-0",), hz=0) as watch, watch.following(runner):
-        time.sleep(0.02)
+        assert [thread.name for thread in threading.enumerate() if thread.name.startswith("faceorch")] == []
     assert (nvml.reads, runner.looks, watch.seen.no_gpu) == (0, 0, "measuring was turned off")
 
 
 def test_a_fault_of_the_measuring_is_told_and_costs_no_result(nvml: FakeNvml) -> None:
     class Broken(Runner):
         def read(self) -> UsageSample | None:
+            self.looks += 1
             raise KeyError("column")
 
-    with Watch(("GPU-0",)) as watch, watch.following(Broken()):
-        time.sleep(0.05)
+    runner = Broken()
+    with Watch(("GPU-0",)) as watch, watch.following(runner):
+        runner.wait_for_look()
     found = summary.summarise(watch.seen, summary.attributions(watch.seen), (), reported={}, video_s=None)
     assert found.notes == ["faceorch's own measuring failed: KeyError: 'column'; please report it"]
     assert found.metrics["cpu_s"].note == "it ended before it could be looked at"
 
 
-def test_a_look_that_takes_long_is_followed_by_a_rest() -> None:
-    def slow() -> bool:
+class Simulated:
+    """A thread that looks at `hz`: each look takes what `spend` says of processor time, each rest ends on time."""
+
+    def __init__(self, hz: float, share: float) -> None:
+        self.pace = Pace(hz, share, 0.0)
+        self.now_s = self.cpu_s = 0.0
+        self.looks: list[float] = []
+
+    def run(self, until_s: float, spend: Callable[[int], float], oversleep_s: float = 0.0) -> None:
+        while self.now_s <= until_s:
+            self.looks.append(self.now_s)
+            spent_s = spend(len(self.looks))
+            self.now_s += spent_s
+            self.cpu_s += spent_s
+            self.now_s += self.pace.rest_s(self.now_s, spent_s) + oversleep_s
+
+
+class TestPace:
+    def test_looks_come_at_their_rate_and_do_not_drift(self) -> None:
+        gpus, usage = Simulated(10.0, GPU_SHARE), Simulated(5.0, USAGE_SHARE)
+        gpus.run(60.0, lambda number: 0.0005)
+        usage.run(60.0, lambda number: 0.0005)
+        assert gpus.looks == pytest.approx([n / 10 for n in range(len(gpus.looks))])
+        assert usage.looks == pytest.approx([n / 5 for n in range(len(usage.looks))])
+        assert len(gpus.looks) >= 600
+        assert len(usage.looks) >= 300
+        assert (gpus.pace.late, usage.pace.late) == (0, 0)
+
+    def test_a_machine_that_wakes_us_late_makes_no_drift_either(self) -> None:
+        made = Simulated(10.0, GPU_SHARE)
+        made.run(60.0, lambda number: 0.0005, oversleep_s=0.03)
+        assert len(made.looks) >= 600
+        assert made.looks == pytest.approx([n / 10 for n in range(len(made.looks))], abs=0.04)
+
+    def test_what_was_missed_is_counted_and_not_made_up_for(self) -> None:
+        pace = Pace(10.0, GPU_SHARE, 0.0)
+        assert pace.rest_s(0.001, 0.001) == pytest.approx(0.099)
+        assert pace.rest_s(5.0, 0.001) == 0.0
+        assert pace.late == 1
+        assert pace.rest_s(5.001, 0.001) == pytest.approx(0.099), "one look, and then at the rate again"
+
+    def test_a_look_that_takes_long_is_followed_by_a_rest(self) -> None:
+        made = Simulated(50.0, 0.02)
+        made.run(0.5, lambda number: 0.01)
+        assert made.pace.late >= 1
+        assert made.cpu_s < 0.05, "50 looks a second would have taken a quarter of a second"
+        made.run(60.0, lambda number: 0.01)
+        assert made.cpu_s / made.now_s == pytest.approx(0.02, rel=0.05)
+
+    def test_one_look_that_takes_very_long_does_not_blind_the_rest(self) -> None:
+        made = Simulated(10.0, 0.015)
+        made.run(2.0, lambda number: 0.1 if number == 1 else 0.0005)
+        assert made.looks[1] - made.looks[0] == pytest.approx(1.1), "at the full price it would be five seconds"
+        assert len(made.looks) >= 10
+
+
+def test_what_looking_costs_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "_JOIN_S", LIMIT_S)
+    looks = 0
+
+    def busy() -> bool:
+        nonlocal looks
         until_s = time.thread_time() + 0.01
         while time.thread_time() < until_s:
             pass
+        looks += 1
         return True
 
-    with Ticker("faceorch-test", slow, 50.0, 0.02) as ticker:
-        time.sleep(0.5)
-    assert ticker.late >= 1
-    assert ticker.cpu_s < 0.05, "50 looks a second would have taken a quarter of a second"
-
-
-def test_one_look_that_takes_very_long_does_not_blind_the_rest() -> None:
-    looks: list[float] = []
-
-    def first_is_slow() -> bool:
-        until_s = time.thread_time() + (0.0 if looks else 0.1)
-        while time.thread_time() < until_s:
-            pass
-        looks.append(time.monotonic())
-        return True
-
-    with Ticker("faceorch-test", first_is_slow, 10.0, 0.015):
-        time.sleep(2.0)
-    assert looks[1] - looks[0] == pytest.approx(1.0, abs=0.3), "at the full price it would be five seconds"
-    assert len(looks) >= 6
+    with Ticker("faceorch-test", busy, 1000.0, 1.0) as ticker:
+        wait_until(lambda: looks >= 3, "three looks")
+    assert ticker.cpu_s >= 0.03
+    assert ticker.failure == ""
 
 
 class TestNvml:
@@ -263,12 +327,21 @@ class TestLookUp:
                 self.asked += 1
                 return {"Titles": ["PID", "PPID", "COMMAND"], "Processes": [["7", "1", "python3"]]}
 
-        api = Api()
-        look_up = EngineLookUp(api, OURS)  # type: ignore[arg-type]
+        api, now_s = Api(), 100.0
+        look_up = EngineLookUp(api, OURS, clock=lambda: now_s)  # type: ignore[arg-type]
         assert look_up(7) == Facts(0, OURS)
         assert look_up(9) == Facts(0), "the engine has just been asked, and does not name it"
         assert look_up(7) == Facts(0, OURS)
         assert api.asked == 1
+        now_s += 0.1
+        assert look_up(11) is None, "too old an answer for one that may be new, too young to ask again"
+        assert api.asked == 1
+        now_s += 0.2
+        assert look_up(11) == Facts(0)
+        assert api.asked == 2
+        now_s += 1.0
+        assert look_up(7) == Facts(0, OURS)
+        assert api.asked == 3
 
 
 class TestUsage:

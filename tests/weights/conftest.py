@@ -16,10 +16,13 @@ from faceorch.weights.download import Patience
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.pull import PullObserver, PullOptions, Task, Wanted, pull
 from faceorch.weights.store import Store
-from tests.conftest import MakeNetwork
+from tests.conftest import LIMIT_S, MakeNetwork
 from tests.weights.server import COMMIT, Server
 
-HASTY = Patience(connect_s=2.0, stall_s=0.4, tries=3, first_wait_s=0.01)
+# Who tries again does so soon; but a server of this process may be late, and that must not look like a dead one.
+HASTY = Patience(connect_s=LIMIT_S, stall_s=LIMIT_S, tries=3, first_wait_s=0.01)
+# For servers that fall silent. A good one may seem silent too when the machine is busy: so there is no end of tries.
+STALL_S = 0.4
 DATA = random.Random(5).randbytes(300_000)
 
 
@@ -96,13 +99,15 @@ def bring(store: Store, make_network: MakeNetwork) -> Callable[..., Heard]:
     return bring
 
 
-def pull_network(network: Network, store: Store, **options: Any) -> Heard:
+def pull_network(
+    network: Network, store: Store, patience: Patience = HASTY, heard: Heard | None = None, **options: Any
+) -> Heard:
     from faceorch.networks.manifest import read_manifest
 
     network = Network(network.folder, read_manifest(network.folder / "network.yaml"))
     weights = load_weights(network)
     assert weights is not None
     wanted = Wanted(network=network.name, files=weights.files, known=weights.paths)
-    heard = Heard()
-    pull([wanted], store, PullOptions(patience=HASTY, **options), heard)
+    heard = heard or Heard()
+    pull([wanted], store, PullOptions(patience=patience, **options), heard)
     return heard

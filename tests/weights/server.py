@@ -6,13 +6,15 @@ import contextlib
 import gzip
 import hashlib
 import re
+import select
 import socket
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.conftest import LIMIT_S
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 POINTER = (
@@ -58,6 +60,13 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
+    def wait_for_the_end(self, limit_s: float | None = None) -> bool:
+        """Wait until the other side has hung up; return whether it has."""
+        readable, _, _ = select.select([self.connection], [], [], limit_s)
+        if readable:  # nobody sends a second request before the first is answered
+            self.close_connection = True
+        return bool(readable)
+
     def hang_up(self) -> None:
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
@@ -93,8 +102,8 @@ def cut(after: int) -> Answer:
     return answer
 
 
-def stall(after: int, seconds: float) -> Answer:
-    """Send `after` bytes, then nothing for a while, with the connection open."""
+def stall(after: int) -> Answer:
+    """Send `after` bytes, then nothing until the other side hangs up."""
 
     def answer(handler: Handler, data: bytes) -> None:
         start = handler.start
@@ -102,8 +111,7 @@ def stall(after: int, seconds: float) -> Answer:
         ranged = {"Content_Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
         handler.head(status, Content_Length=len(data) - start, **ranged)
         handler.wfile.write(data[start : start + after])
-        time.sleep(seconds)
-        handler.hang_up()
+        handler.wait_for_the_end()
 
     return answer
 
@@ -115,7 +123,8 @@ def trickle(piece: int, pause_s: float) -> Answer:
         handler.head(200, Content_Length=len(data))
         for at in range(0, len(data), piece):
             handler.wfile.write(data[at : at + piece])
-            time.sleep(pause_s)
+            if handler.wait_for_the_end(pause_s):
+                return
 
     return answer
 
@@ -180,6 +189,7 @@ class Server(ThreadingHTTPServer):
     """`files` by path; `script`: what the next requests get; `always`: what all others get; `heard`: headers."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -187,7 +197,30 @@ class Server(ThreadingHTTPServer):
         self.script: dict[str, list[Answer]] = defaultdict(list)
         self.always: dict[str, Answer] = {}
         self.heard: dict[str, list[dict[str, str]]] = defaultdict(list)
+        self._connections, self._changed = 0, threading.Condition()
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._changed:
+            self._connections += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._changed:
+                self._connections -= 1
+                self._changed.notify_all()
+
+    def settle(self) -> None:
+        """Wait until everything is heard that clients sent which are gone now: `heard` is complete then."""
+        with socket.create_connection(self.server_address[:2]) as last:  # connections are taken in their order
+            last.sendall(b"GET /last HTTP/1.0\r\n\r\n")
+            while last.recv(65536):
+                pass
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._connections == 0, LIMIT_S)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # hanging up in the middle is what this server is for

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import time
+import itertools
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from faceorch.errors import WeightsError
 from faceorch.weights.store import Store
 from tests.weights import server as http
-from tests.weights.conftest import DATA, Heard, entry, on_hub
+from tests.weights.conftest import DATA, HASTY, STALL_S, Heard, entry, on_hub
 from tests.weights.server import POINTER, Answer, Server
 
 Bring = Callable[..., Heard]
@@ -44,7 +46,6 @@ def test_a_file_arrives_and_is_not_asked_for_again(server: Server, store: Store,
         ([http.cut(100_000)], [None, "bytes=100000-"]),
         ([http.cut(100_000), http.cut(50_000)], [None, "bytes=100000-", "bytes=150000-"]),
         ([http.cut(0), http.cut(0)], [None, None, None]),
-        ([http.stall(100_000, 1.0)], [None, "bytes=100000-"]),
         ([http.status(500), http.status(503), http.good], [None, None, None]),
         ([http.status(429, Retry_After="0")], [None, None]),
         ([http.status(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")], [None, None]),
@@ -79,7 +80,6 @@ def test_progress_gives_new_patience(server: Server, store: Store, bring: Bring)
         (http.status(500), "HTTP 500 Internal Server Error, 3 times in a row"),
         (http.status(429), "HTTP 429 Too Many Requests, 3 times in a row"),
         (http.cut(0), "cut off after 0 of 300000 bytes, 3 times in a row"),
-        (http.stall(0, 1.0), "no answer for 0.4 s, 3 times in a row"),
     ],
 )
 def test_what_does_not_pass_is_named(server: Server, store: Store, bring: Bring, always: Answer, message: str) -> None:
@@ -146,11 +146,36 @@ def test_a_pointer_of_the_length_promised_but_cut_is_still_named(server: Server,
         bring(entry(url))
 
 
-def test_a_trickle_counts_as_a_stall(server: Server, store: Store, bring: Bring) -> None:
-    begun_s = time.monotonic()
-    bring(entry(server.host("/f", DATA, http.trickle(10, 0.1))))
+def test_a_stall_is_got_over(server: Server, store: Store, bring: Bring) -> None:
+    """The stalled connection never ends by itself: whoever waits for it waits for ever."""
+    patience = replace(HASTY, stall_s=STALL_S, tries=1000)
+    heard = bring(entry(server.host("/f", DATA, http.stall(100_000))), patience=patience)
     assert there(store)
-    assert time.monotonic() - begun_s < 5
+    assert heard.notes[0].startswith("no answer for 0.4 s; trying again in ")
+    first, *others = server.ranges("/f")
+    assert first is None
+    starts = [int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0 for asked in others]
+    assert starts
+    assert starts == sorted(starts), "what has arrived is not asked for again"
+    assert heard.bytes == len(DATA)
+
+
+def test_a_stall_that_does_not_end_is_named(server: Server, store: Store, bring: Bring) -> None:
+    url = server.host("/f", DATA, always=http.stall(0))
+    with pytest.raises(WeightsError) as caught:
+        bring(entry(url), patience=replace(HASTY, stall_s=STALL_S))
+    assert caught.value.message == f"grey/a/b.bin: {url}: no answer for 0.4 s, 3 times in a row"
+    assert not there(store)
+
+
+def test_a_trickle_counts_as_a_stall(server: Server, store: Store, bring: Bring) -> None:
+    """On a clock by which ten seconds pass with every piece of the trickle, and none afterwards."""
+    ticks = itertools.count(0, 10)
+    patience = replace(HASTY, clock=lambda: float(next(ticks)) if len(server.heard["/f"]) < 2 else 0.0)
+    heard = bring(entry(server.host("/f", DATA, http.trickle(1, 0.01))), patience=patience)
+    assert there(store)
+    assert re.fullmatch(r"only \d+ bytes in \d+ s; trying again in 0 s", heard.notes[0])
+    assert len(server.ranges("/f")) == 2
 
 
 def test_redirects_are_followed_and_the_token_stays_at_home(

@@ -47,6 +47,8 @@ def test_kill_9_at_random_moments_leaves_no_wrong_file_and_nothing_verified_come
     arguments = [str(tmp_path / "store"), str(network.folder), str(ROUNDS), "7"]
     completed = resumed = 0
     verified: dict[str, int] = {}  # path -> requests for it when its file was first seen in place
+    heard = dict.fromkeys(pieces, 0)  # path -> requests for it before this round
+    arrived: dict[str, int] = {}  # path -> bytes that the rounds before this one left
     with subprocess.Popen(
         [sys.executable, "-m", "tests.weights.killed", *arguments],
         cwd=ROOT,
@@ -60,20 +62,26 @@ def test_kill_9_at_random_moments_leaves_no_wrong_file_and_nothing_verified_come
             report = json.loads(line)
             assert report["wrong"] == []
             assert report["strangers"] == []
+            server.settle()
             requests = {path: len(server.heard[path]) for path in pieces}
+            for path in pieces:
+                for asked in server.ranges(path)[heard[path] :]:
+                    left = arrived.get(path, 0)
+                    assert asked == (f"bytes={left}-" if left else None), "what had arrived is not asked for again"
+                    resumed += left > 0
             for path, count in verified.items():
                 assert requests[path] == count, f"{path} was whole and verified, and was asked for again"
             for blob in report["blobs"]:
                 verified.setdefault(by_hash[blob], requests[by_hash[blob]])
+            heard, arrived = requests, {by_hash[name]: size for name, size in report["partial"].items()}
             if report["completed"]:
                 completed += 1
-                verified = {}
+                verified, arrived = {}, {}
             driver.stdin.write("\n")
             driver.stdin.flush()
     assert driver.returncode == 0
-    resumed = sum(1 for path in pieces for asked in server.ranges(path) if asked is not None)
-    assert completed >= 1, "kills do not keep it from getting done"
-    assert resumed >= 10, "what had arrived was used"
+    assert completed >= 2, "kills do not keep it from getting done"
+    assert resumed >= 1, "what had arrived was used"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from faceorch.weights.check import Lacking, Weighed, check_weights
 from faceorch.weights.lock import lock
 from faceorch.weights.remote import endpoint, parse_mirrors
 from faceorch.weights.store import State, Store
-from tests.conftest import MakeNetwork
+from tests.conftest import LIMIT_S, MakeNetwork, wait_until
 from tests.weights import server as http
 from tests.weights.conftest import DATA, Heard, entry, on_hub, pull_network, write_manifest
 from tests.weights.server import COMMIT, POINTER, Server
@@ -96,15 +97,15 @@ def test_removing_keeps_what_another_network_holds(server: Server, store: Store,
 
 
 def test_a_second_process_waits_and_fetches_nothing(server: Server, store: Store, bring: Bring) -> None:
-    file = entry(server.host("/f", DATA))
+    file, heard = entry(server.host("/f", DATA)), Heard()
     with store.locked(file["sha256"]):
-        thread = threading.Thread(target=bring, args=(file,))
+        thread = threading.Thread(target=bring, args=(file,), kwargs={"heard": heard})
         thread.start()
-        thread.join(0.5)
-        assert thread.is_alive()
+        wait_until(lambda: bool(heard.notes), "a word about waiting")
+        assert heard.notes == ["another faceorch is bringing it; waiting"]
         assert server.heard["/f"] == []
         store.blob(file["sha256"]).write_bytes(DATA)  # the first one has finished
-    thread.join(10)
+    thread.join(LIMIT_S)
     assert server.heard["/f"] == [], "found whole, verified by reading, not fetched again"
     assert view(store).read_bytes() == DATA
 
@@ -329,7 +330,7 @@ def test_files_come_at_the_same_time(server: Server, store: Store, bring: Bring)
     meeting = threading.Barrier(4)
 
     def together(handler: http.Handler, data: bytes) -> None:
-        meeting.wait(10)
+        meeting.wait(LIMIT_S)
         http.good(handler, data)
 
     bring(*[entry(server.host(f"/{i}", DATA[i:], always=together), DATA[i:], path=str(i)) for i in range(4)], jobs=4)
@@ -447,8 +448,9 @@ def _files(store: Store) -> tuple[Any, ...]:
 
 
 def test_after_a_power_cut_a_file_that_may_not_have_reached_the_disk_is_read_again(
-    server: Server, store: Store, bring: Bring
+    server: Server, store: Store, bring: Bring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("faceorch.weights.store._WRITTEN_AFTER", timedelta(days=1))
     file = entry(server.host("/f", DATA))
     bring(file)
     note = store.root / "checked" / f"{file['sha256']}.json"

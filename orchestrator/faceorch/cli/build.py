@@ -116,7 +116,10 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
         needs = network.manifest.needs
         reason, remedy = "", "leave out --base"
         if "docker" not in needs.runtimes:
-            reason, remedy = "it runs only without a container", f"faceorch run --network {name}"
+            reason, remedy = (
+                "it runs only without a container",
+                f"faceorch run --image face.png --audio clip.wav --network {name}",
+            )
         elif network.missing_files:
             reason = f"its image is not part of faceorch yet: {', '.join(network.missing_files)} missing"
             remedy = "update faceorch when it is released"

@@ -76,9 +76,11 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; never returns."""
     gc.set_threshold(100_000)  # loading libraries makes much that lives on: looking for garbage there finds none
-    signal.signal(signal.SIGTERM, _interrupt)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, _interrupt)
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What is ignored stays ignored: nohup asks for that.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="faceorch", standalone_mode=False)
     except click.exceptions.Abort:
@@ -94,9 +96,9 @@ def main() -> None:
         code = 0
     except Exception as error:
         code = _bug(error)
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # who does not take our output has been told nothing before, either
+            stream.flush()
     # Not sys.exit: taking the libraries apart takes a tenth of a second, and nothing of ours waits for it.
     os._exit(code if isinstance(code, int) else 0)
 

@@ -100,8 +100,8 @@ def command(
     from faceorch.record.request import Request
 
     request = Request(
-        portrait=os.fspath(image),
-        clip=os.fspath(audio),
+        portrait=one_line(os.fspath(image)),
+        clip=one_line(os.fspath(audio)),
         networks=tuple(dict.fromkeys(given["networks"])),
         runtime=given["runtime"],
         gpus=given["gpus"],

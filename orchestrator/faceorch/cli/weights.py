@@ -316,7 +316,7 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
         elif names:
             raise WeightsError(f"{network.name} has no weights.yaml yet", "update faceorch when it is released")
     if not chosen:
-        raise WeightsError("no network of this faceorch has weights", "nothing is missing: faceorch run")
+        raise WeightsError("no network of this faceorch has weights", "nothing is missing: they can run as they are")
     return chosen
 
 

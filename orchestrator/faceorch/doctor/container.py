@@ -129,7 +129,7 @@ def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:
     if wrong:
         remedy = "update the driver and restart the host; a GPU that still computes wrongly is broken"
         if any("no kernel image" in line for line in wrong):
-            remedy = "faceorch build with a --base that has kernels for this GPU"
+            remedy = "build on a base that has kernels for this GPU: faceorch build --base NAME"
         findings.append(_error(f"{'; '.join(wrong)} ({where}, {tool})", remedy))
     elif len(gpus) != seen.asked:
         told = f"{len(gpus)} of {seen.asked} GPUs reached the container ({where})"

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -69,6 +70,8 @@ class RunFolder:
             except OSError as error:
                 if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
                     raise
+            for left in self.path.glob(f".{FILE_NAME}.*"):  # half written by a faceorch that was killed
+                left.unlink(missing_ok=True)
             yield
         finally:
             os.close(handle)
@@ -114,6 +117,11 @@ class RunFolder:
 
 
 _WHERE = "name a folder that `faceorch run` made, such as results/20260131-120000-face-clip"
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that finishes a run, for a shell in any folder."""
+    return shlex.join(["faceorch", "run", "--resume", os.fspath(folder.absolute())])
 
 
 def new_run_id(portrait: Path, clip: Path, when: datetime) -> str:

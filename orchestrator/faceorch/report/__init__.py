@@ -12,6 +12,8 @@ from faceorch.record.folder import RunFolder
 if TYPE_CHECKING:
     from jinja2 import Template
 
+FILES = ("report.html", "report.md")
+
 
 @cache
 def templates() -> tuple[Template, Template]:
@@ -39,7 +41,7 @@ def write_report(folder: RunFolder) -> Path:
 
     html, markdown = templates()
     content = view.content(folder)
-    page = folder.path / "report.html"
+    page, text = (folder.path / name for name in FILES)
     write_atomically(page, html.render(content).encode())
-    write_atomically(folder.path / "report.md", markdown.render(content).encode())
+    write_atomically(text, markdown.render(content).encode())
     return page

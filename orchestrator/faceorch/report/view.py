@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from urllib.parse import quote
 
 from faceorch import media
 from faceorch.files import Refused, open_below
-from faceorch.record.folder import RunFolder
+from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
 from faceorch.report import costs
@@ -78,7 +77,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
         "again": again,
-        "resume": f"faceorch run --resume {shlex.quote(folder.path.name)}" if not run.synthetic else again,
+        "resume": resume_command(folder.path) if not run.synthetic else again,
         "costs": costs.costs(run, seconds=duration, size=size, number=number),
         "ranges": costs.ranges(run, seconds=duration, size=size, number=number),
         "ranking": costs.ranking(run),

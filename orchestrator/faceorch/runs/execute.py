@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import shlex
 import shutil
 from dataclasses import replace
 
@@ -14,7 +12,7 @@ from faceorch import bugs
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import own_folder
 from faceorch.owner import Owner
-from faceorch.record.folder import InvalidRecord, RunFolder, now
+from faceorch.record.folder import InvalidRecord, RunFolder, now, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.run import Job, Repetition, Video
@@ -73,7 +71,7 @@ class Executor:
         self._folder.save()
 
     def _interrupted(self) -> None:
-        remedy = f"faceorch run --resume {shlex.quote(os.fspath(self._folder.path))}"
+        remedy = resume_command(self._folder.path)
         if self._run.synthetic:
             remedy = "faceorch smoke"
         self._run.status = RunStatus.INTERRUPTED

@@ -8,11 +8,11 @@ from pathlib import Path
 from msgspec import structs
 
 from faceorch import __version__, media
-from faceorch.errors import RunFolderError
+from faceorch.errors import CannotRun, RunFolderError
 from faceorch.files import sha256_of
 from faceorch.networks.discover import load_networks, pick
 from faceorch.record.folder import RunFolder
-from faceorch.record.kinds import JobStatus, RunStatus
+from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
 from faceorch.runs import host
 from faceorch.runs.events import Listener, Noted
@@ -32,7 +32,8 @@ def resume_run(
 ) -> Started:
     """Plan what is missing in an earlier run, with the inputs, settings and seed that it recorded.
 
-    What is given replaces what was asked for then.
+    What is given replaces what was asked for then. Raises `CannotRun`, and changes nothing, when none of the jobs that
+    were started or waiting can run here now.
     """
     record = RunFolder.load(path)
     run = record.run
@@ -41,6 +42,9 @@ def resume_run(
     known = load_networks()
     _check_inputs(record)
     missing = [job for job in run.jobs if not _has_video(record, job)]
+    if not missing:
+        return Started(record, (), fresh=False, missing=False)
+    wanted = {job.network for job in missing if job.status is not JobStatus.SKIPPED or _was_interrupted(job)}
     networks = [pick(known, job.network) for job in missing]
     request = structs.replace(
         run.request,
@@ -62,17 +66,24 @@ def resume_run(
         weights=weights_for(request),
     )
     plan = without_too_short(plan, run.inputs.clip.duration_s, ())
-    if not networks and run.status is RunStatus.DONE:
-        return Started(record, (), fresh=False)
+    blocked = [obstacle for obstacle in plan.obstacles if obstacle.network.name in wanted]
+    if blocked and not plan.planned:
+        names, why = ", ".join(obstacle.network.name for obstacle in blocked), blocked[0].reason
+        raise CannotRun(f"{names} cannot run here now: {why.text}", why.remedy)
     run.request, run.host, run.faceorch = request, host.describe(gpus, runtimes), __version__
     for obstacle in plan.obstacles:
         job = run.job(obstacle.network.name)
-        run.put(structs.replace(job, status=JobStatus.SKIPPED, reason=obstacle.reason))
+        status = JobStatus.FAILED if job.network in wanted else JobStatus.SKIPPED
+        run.put(structs.replace(job, status=status, reason=obstacle.reason))
     for planned in plan.planned:
         job = run.job(planned.network.name)
         run.put(structs.replace(job, status=JobStatus.PENDING, reason=None, resumed=job.resumed + 1))
     run.status = RunStatus.RUNNING
     return Started(record, plan.planned, fresh=False)
+
+
+def _was_interrupted(job: Job) -> bool:
+    return job.reason is not None and job.reason.kind is OutcomeKind.INTERRUPTED
 
 
 def _has_video(record: RunFolder, job: Job) -> bool:

@@ -35,11 +35,15 @@ _HALF_MADE, _HALF_MADE_S = ".faceorch-", 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that can be executed. `fresh`: nothing of it has run, so that refused inputs leave nothing behind."""
+    """A run that can be executed.
+
+    `fresh`: nothing of it has run, so that refused inputs leave nothing behind. `missing`: not every job has its video.
+    """
 
     folder: RunFolder
     planned: tuple[Planned, ...]
     fresh: bool
+    missing: bool = True
 
 
 def start_run(request: Request, out: Path, reading: media.Reading | None = None) -> Started:

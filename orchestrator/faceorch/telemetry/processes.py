@@ -61,19 +61,19 @@ class ProcLookUp:
 class EngineLookUp:
     """Asks the engine, for a faceorch whose own /proc is not the host's (it runs in a container itself)."""
 
-    def __init__(self, api: APIClient, container: str) -> None:
-        self._api, self._container = api, container
+    def __init__(self, api: APIClient, container: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._api, self._container, self._clock = api, container, clock
         self._ours: frozenset[int] = frozenset()
         self._others: set[int] = set()
         self._asked_s = float("-inf")
 
     def __call__(self, pid: int) -> Facts | None:
         """Return whether the process is one of the container's; None while the engine has not been asked about it."""
-        since_s = time.monotonic() - self._asked_s
+        since_s = self._clock() - self._asked_s
         new = pid not in self._ours and pid not in self._others
         if since_s >= _REFRESH_S or (new and since_s >= _SOONEST_S):
             self._refresh()
-            self._asked_s, since_s = time.monotonic(), 0.0
+            self._asked_s, since_s = self._clock(), 0.0
         if pid in self._ours:
             return Facts(0, self._container)
         if since_s < _FRESH_S:  # the engine has just been asked, and did not name it

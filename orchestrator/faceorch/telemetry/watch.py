@@ -56,16 +56,40 @@ class Watchable(Protocol):
         """What tells whose a process of the host is."""
 
 
+class Pace:
+    """When to look next: `hz` times a second from `now_s` on, without drift.
+
+    Looks take `share` of one core at most, over some seconds: those that cost more come less often, but once a second.
+    `late` is how many came late.
+    """
+
+    def __init__(self, hz: float, share: float, now_s: float) -> None:
+        self._interval_s, self._share = 1.0 / hz, share
+        self._next_s = self._counted_s = now_s
+        self._saved_s = _SAVED_S  # processor time that may be spent now
+        self.late = 0
+
+    def rest_s(self, now_s: float, spent_s: float) -> float:
+        """Return how long to rest after a look that ended at `now_s` and took `spent_s` of processor time."""
+        saved_s = min(_SAVED_S, self._saved_s + (now_s - self._counted_s) * self._share) - spent_s
+        self._saved_s = saved_s = max(saved_s, -_LONGEST_REST_S * self._share)
+        self._counted_s = now_s
+        self._next_s += self._interval_s
+        if self._next_s + _SLACK_S < now_s or saved_s < 0:
+            self.late += 1
+            self._next_s = max(now_s, now_s - saved_s / self._share if saved_s < 0 else self._next_s)
+        return max(0.0, self._next_s - now_s)
+
+
 class Ticker:
     """Calls `read` again and again in a thread of its own until it returns False or the context ends.
 
-    The times of calls do not drift. They take `share` of one core at most, over some seconds: calls that cost more come
-    less often, but once a second. `cpu_s` is the processor time that they took, `late` how many came late, `failure`
-    what ended them before their time.
+    `cpu_s` is the processor time that the calls took, `late` how many came late, `failure` what ended them before their
+    time.
     """
 
     def __init__(self, name: str, read: Callable[[], bool], hz: float, share: float) -> None:
-        self._read, self._interval_s, self._share = read, 1.0 / hz, share
+        self._read, self._hz, self._share = read, hz, share
         self._wake = threading.Event()
         self._over = False
         self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
@@ -93,8 +117,7 @@ class Ticker:
         self._wake.set()
 
     def _loop(self) -> None:
-        next_s = counted_s = time.monotonic()
-        saved_s = _SAVED_S  # processor time that may be spent now
+        pace = Pace(self._hz, self._share, time.monotonic())
         while True:
             self._wake.clear()
             if self._over:
@@ -108,15 +131,9 @@ class Ticker:
                 return
             spent_s = time.thread_time() - begun_s
             self.cpu_s += spent_s
-            now_s = time.monotonic()
-            saved_s = min(_SAVED_S, saved_s + (now_s - counted_s) * self._share) - spent_s
-            saved_s = max(saved_s, -_LONGEST_REST_S * self._share)
-            counted_s = now_s
-            next_s += self._interval_s
-            if next_s + _SLACK_S < now_s or saved_s < 0:
-                self.late += 1
-                next_s = max(now_s, now_s - saved_s / self._share if saved_s < 0 else next_s)
-            self._wake.wait(max(0.0, next_s - time.monotonic()))
+            rest_s = pace.rest_s(time.monotonic(), spent_s)
+            self.late = pace.late
+            self._wake.wait(rest_s)
 
 
 class Watch:

@@ -46,12 +46,16 @@ class Remote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patience:
-    """How long to wait, and how often to try again; `tries` counts only attempts that brought nothing."""
+    """How long to wait, and how often to try again; `tries` counts only attempts that brought nothing.
+
+    `clock` tells how slowly a body comes.
+    """
 
     connect_s: float = 10.0
     stall_s: float = 30.0
     tries: int = 5
     first_wait_s: float = 1.0
+    clock: Callable[[], float] = time.monotonic
 
 
 class StoreFull(WeightsError):
@@ -234,7 +238,8 @@ class Download:
     def _body(self, response: requests.Response, file: IO[bytes]) -> None:
         raw: Any = response.raw
         decode = response.headers.get("Content-Encoding", "identity") != "identity"
-        since_s, since = time.monotonic(), self._have
+        clock = self._patience.clock
+        since_s, since = clock(), self._have
         while piece := raw.read1(_PIECE_BYTES, decode_content=decode):
             if self._stop.is_set():
                 raise Stopped
@@ -247,11 +252,11 @@ class Download:
             while view:
                 view = view[file.write(view) or 0 :]
             self._take(piece)
-            passed_s = time.monotonic() - since_s
+            passed_s = clock() - since_s
             if passed_s > self._patience.stall_s:
                 if self._have - since < passed_s * _SLOWEST_BYTES_PER_S:
                     raise _Again(f"only {self._have - since} bytes in {passed_s:.0f} s")
-                since_s, since = time.monotonic(), self._have
+                since_s, since = clock(), self._have
         if self._total is None:
             self._total = self._have  # the body ended as HTTP says it should
         elif self._have < self._total:

@@ -6,6 +6,8 @@ import os
 import sys
 from types import TracebackType
 
+import click
+
 from faceorch.runs.events import Event
 
 
@@ -23,6 +25,21 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         pass
+
+
+class Lines(Display):
+    """Prints lines, for as long as somebody takes them: a run goes on without its reader."""
+
+    _gone = False
+
+    def print(self, line: str) -> None:
+        """Print one line; after the reader has left (`| head`), or the file's disk is full, nothing more."""
+        if self._gone:
+            return
+        try:
+            click.echo(line)
+        except OSError:
+            self._gone = True
 
 
 def make_display(*, as_json: bool, quiet: bool) -> Display:

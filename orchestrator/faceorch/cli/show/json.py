@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-
 import msgspec
 
-from faceorch.cli.show import Display
+from faceorch.cli.show import Lines
 from faceorch.runs.events import Event
 
 
-class JsonLines(Display):
+class JsonLines(Lines):
     """Prints every event as it comes."""
 
     def __call__(self, event: Event) -> None:
         """Print `event`; what is not ASCII is escaped, so that any terminal and any pipe takes it."""
         text = msgspec.json.encode(event).decode("utf-8")
-        sys.stdout.write("".join(c if c.isascii() else _escaped(c) for c in text) + "\n")
-        sys.stdout.flush()
+        self.print("".join(c if c.isascii() else _escaped(c) for c in text))
 
 
 def _escaped(character: str) -> str:

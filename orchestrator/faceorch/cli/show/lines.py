@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from pathlib import Path
 
+from faceorch.record.folder import resume_command
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.run import Job, Run
 from faceorch.words import duration
@@ -76,5 +76,5 @@ def closing_lines(run: Run, folder: Path) -> list[str]:
         lines += [f"{job.network}: {note}" for job in run.jobs for note in job.notes if note.startswith("checked: ")]
         lines.append("synthetic: these videos show that the code runs, not what the networks can do")
     elif run.status is RunStatus.INTERRUPTED:
-        lines.append(f"interrupted; finish it with: faceorch run --resume {shlex.quote(path)}")
+        lines.append(f"interrupted; finish it with: {resume_command(folder)}")
     return lines

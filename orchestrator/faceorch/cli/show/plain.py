@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import click
-
-from faceorch.cli.show import Display
+from faceorch.cli.show import Lines
 from faceorch.cli.show.lines import MARKS, Progress, closing_lines, outcome_line
 from faceorch.record.kinds import JobStatus
 from faceorch.runs.events import (
@@ -26,7 +24,7 @@ from faceorch.words import duration
 _STEP_S = 5.0
 
 
-class PlainLines(Display):
+class PlainLines(Lines):
     """Prints a line per stage and, every few seconds, how far it is; `quiet`: only how jobs and the run ended."""
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -44,7 +42,7 @@ class PlainLines(Display):
             case Progressed():
                 self._state.count(event.done, event.total, event.unit)
         for line in self._lines(event):
-            click.echo(line)
+            self.print(line)
 
     def _lines(self, event: Event) -> list[str]:
         match event:

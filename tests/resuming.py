@@ -68,11 +68,11 @@ def interrupted(arguments: Sequence[str], folder: Path, number: signal.Signals) 
 
 def printed_command(output: str) -> str:
     """Return the command that the end of an interrupted run prints."""
-    return re.findall(r"^interrupted; finish it with: (faceorch .*)$", output, re.MULTILINE)[0]
+    return str(re.findall(r"^interrupted; finish it with: (faceorch .*)$", output, re.MULTILINE)[0])
 
 
 def reported_command(page: Path) -> str:
     """Return the command that report.md shows for a run that is not complete."""
-    return re.findall(
-        r"^\*\*Not complete\.\*\* Finish it with `(faceorch .*)`$", page.read_text("utf-8"), re.MULTILINE
-    )[0]
+    return str(
+        re.findall(r"^\*\*Not complete\.\*\* Finish it with `(faceorch .*)`$", page.read_text("utf-8"), re.MULTILINE)[0]
+    )

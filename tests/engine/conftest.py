@@ -16,6 +16,7 @@ import pytest
 
 from faceorch.engine.client import connect, endpoint
 from faceorch.errors import EngineError
+from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.images.build import build
 from faceorch.images.options import Builder, BuildOptions
@@ -122,7 +123,7 @@ class Probe:
         recipe = images.make_recipe(self.network, "cpu", self.base)
         assert recipe.parent is not None
         options, log = BuildOptions.of(builder=builder), self.out.parent / "build.log"
-        if not any(image.inputs == recipe.parent.inputs for image in images.ours(self.api)):
+        if not any(image.inputs == recipe.parent.inputs for image in built.ours(self.api)):
             build(recipe.parent, options, log=log)
         return build(recipe, options, log=log)
 
@@ -154,7 +155,7 @@ def make_probe(
     made = Probe(network, api, base_image, tmp_path, portrait, clip)
     made.write("pass")
     yield made
-    for image in images.ours(api):
+    for image in built.ours(api):
         if image.network == "probe":
             api.remove_image(image.id, force=True)
 

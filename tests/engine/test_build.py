@@ -59,8 +59,8 @@ def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
         with socket.socket() as door:
             return door.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_until(lambda: server.poll() is not None or listens(), f"{server.args} at port {port}")
-    assert server.poll() is None, f"{server.args} does not start"
+    wait_until(lambda: server.poll() is not None or listens(), f"{server.args!r} at port {port}")
+    assert server.poll() is None, f"{server.args!r} does not start"
 
 
 def needed(program: str) -> str:
@@ -87,7 +87,7 @@ def build_nothing(*_: object, **__: object) -> str:
 
 def labels(probe: Probe) -> dict[str, str]:
     recipe = images.make_recipe(probe.network, "cpu", probe.base)
-    found: dict[str, str] = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]
+    found: dict[str, str] = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]  # type: ignore[no-untyped-call]
     return found
 
 
@@ -103,8 +103,8 @@ def test_the_base_is_built_first_and_what_is_there_is_not_built_again(
     assert f"with {builder}; log: " in lines[-1]
     assert labels(probe)["io.faceorch.builder"] == builder
     assert labels(probe)["org.opencontainers.image.base.name"] == probe.base
-    parent = probe.api.inspect_image(recipe.parent.tag)
-    child = probe.api.inspect_image(recipe.tag)
+    parent = probe.api.inspect_image(recipe.parent.tag)  # type: ignore[no-untyped-call]
+    child = probe.api.inspect_image(recipe.tag)  # type: ignore[no-untyped-call]
     shared = parent["RootFS"]["Layers"]
     assert child["RootFS"]["Layers"][: len(shared)] == shared, "the network's image stands on the base's layers"
     monkeypatch.setattr("faceorch.builders.build", build_nothing)

@@ -15,13 +15,16 @@ import pytest
 
 from faceorch.engine.client import endpoint
 from faceorch.engine.facts import read_facts
+from faceorch.engine.sandbox import sandbox
 from faceorch.errors import EngineError
 from faceorch.images import recipe as images
 from faceorch.images.options import Builder, find_builder
 from faceorch.owner import Owner
-from faceorch.runtimes import Exit, Launch, NotReady, Stream
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.runtimes import Exit, Launch, Stream
 from faceorch.runtimes import docker as docker_runtime
-from faceorch.runtimes.docker import DockerRuntime, sandbox
+from faceorch.runtimes.docker import DockerRuntime
 from faceorch_runner import Event, EventKind, EventParser
 from tests.conftest import FOR_EVER_S, LIMIT_S
 from tests.engine.conftest import Probe
@@ -220,7 +223,7 @@ def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(probe: Probe, 
         assert DockerRuntime().sweep() == [], "a living owner's container is not touched"
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    assert probe.api.wait(entry["Id"], timeout=LIMIT_S)["StatusCode"] == 75
+    assert probe.api.wait(entry["Id"], timeout=int(LIMIT_S))["StatusCode"] == 75
     assert DockerRuntime().sweep() == [f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died"]
 
 
@@ -276,16 +279,16 @@ def test_a_missing_input_is_an_error_and_makes_no_folder(probe: Probe, tmp_path:
 
 class TestReady:
     def test_without_an_image_it_says_how_to_build_one(self, probe: Probe) -> None:
-        assert DockerRuntime().ready(probe.network, "cpu") == NotReady(
-            kind="not_built", reason="its image is not built", remedy="faceorch build probe"
+        assert DockerRuntime().ready(probe.network, "cpu") == Reason(
+            kind=OutcomeKind.NOT_BUILT, found="its image is not built", remedy="faceorch build probe"
         )
 
     def test_an_image_of_other_inputs_is_not_run(self, probe: Probe) -> None:
         probe.build()
         probe.write("raise ValueError('newer')")
         found = DockerRuntime().ready(probe.network, "cpu")
-        assert isinstance(found, NotReady)
-        assert found.reason == "its image is older than what it is made of"
+        assert isinstance(found, Reason)
+        assert found.text == "its image is older than what it is made of"
         probe.build()
         assert probe.ready().base == "cpu"
 
@@ -297,8 +300,8 @@ class TestReady:
 
     def test_a_given_image_that_is_not_there_is_named(self, probe: Probe) -> None:
         found = DockerRuntime({"probe": "no/such:image"}).ready(probe.network, "cpu")
-        assert isinstance(found, NotReady)
-        assert found.reason == "the engine has no image no/such:image"
+        assert isinstance(found, Reason)
+        assert found.text == "the engine has no image no/such:image"
 
     def test_the_engine_is_described(self, probe: Probe) -> None:
         facts = DockerRuntime().facts
@@ -313,7 +316,7 @@ class TestBuild:
             pytest.skip("the Docker CLI has no buildx plugin")
         probe.build(builder)
         recipe = images.make_recipe(probe.network, "cpu", probe.base)
-        labels = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]
+        labels = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]  # type: ignore[no-untyped-call]
         assert labels[f"{images.LABEL}.inputs"] == recipe.inputs
         assert labels[f"{images.LABEL}.base-image"] == probe.base
         assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"

@@ -16,9 +16,11 @@ from faceorch.engine.client import connect, endpoint
 from faceorch.engine.facts import EngineFacts, read_facts
 from faceorch.engine.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
 from faceorch.errors import EngineError
-from faceorch.images import recipe as images
+from faceorch.images import built
 from faceorch.networks.bases import load_bases
-from faceorch.runtimes import NotReady, Ready
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.runtimes import Ready
 from faceorch.runtimes.docker import DockerRuntime
 from tests.conftest import LIMIT_S, MakeNetwork
 from tests.engine.conftest import REQUIRED, Probe, containers_left, make_probe
@@ -93,9 +95,9 @@ def test_without_a_way_for_gpus_a_network_is_not_ready(probe: Probe) -> None:
         pytest.skip("this host's engine can give GPUs")
     probe.build()
     found = DockerRuntime().ready(probe.network, "cpu", gpu=True)
-    assert found == NotReady(
-        kind="no_gpu_access",
-        reason="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
+    assert found == Reason(
+        kind=OutcomeKind.NO_GPU_ACCESS,
+        found="the engine cannot reach NVIDIA GPUs: no container toolkit and no CDI specification",
         remedy=INSTALL_TOOLKIT,
     )
     assert isinstance(DockerRuntime().ready(probe.network, "cpu"), Ready), "on the CPU it is"
@@ -104,7 +106,7 @@ def test_without_a_way_for_gpus_a_network_is_not_ready(probe: Probe) -> None:
 @pytest.mark.usefixtures("hook")
 def test_a_container_that_starts_without_a_gpu_is_found_out(probe: Probe) -> None:
     probe.build()
-    (image,) = [image for image in images.ours(probe.api) if image.network == "probe"]
+    (image,) = [image for image in built.ours(probe.api) if image.network == "probe"]
     (finding,) = judge_container(probe_container(probe.api, facts(), image, REQUEST, ["GPU-a"]), load_bases()["cpu"])
     assert (finding.severity, finding.remedy) == (Severity.ERROR, INSTALL_TOOLKIT)
     assert finding.found == (
@@ -117,7 +119,7 @@ def test_an_image_whose_python_is_gone_is_told_and_nothing_is_left(probe: Probe)
     dockerfile = probe.network.folder / "Dockerfile"
     dockerfile.write_text(f'{dockerfile.read_text("utf-8")}\nENTRYPOINT ["/no/python"]\n', "utf-8")
     probe.build()
-    (image,) = [image for image in images.ours(probe.api) if image.network == "probe"]
+    (image,) = [image for image in built.ours(probe.api) if image.network == "probe"]
     seen = probe_container(probe.api, facts(), image, REQUEST, [])
     assert seen.problem.startswith("the program in the container ended with exit code 127: ")
     assert "/no/python" in seen.problem

@@ -21,8 +21,8 @@ import pytest
 from click.testing import CliRunner
 
 from faceorch.cli.main import cli
-from faceorch.comparison import start_run
 from faceorch.engine.client import endpoint
+from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.images.build import build
 from faceorch.images.options import BuildOptions
@@ -30,8 +30,8 @@ from faceorch.networks.discover import Network
 from faceorch.networks.manifest import read_manifest
 from faceorch.record.request import Request
 from faceorch.weights.store import Store
+from tests.conftest import compare_here
 from tests.plain_user import NOBODY, nobodys_folder, run_plain
-from tests.unit.test_runs import Listener
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -114,21 +114,20 @@ class Hostile:
 def do(deed: str, top: Path) -> dict[str, Any]:
     """Let the runner do something; return what came of it."""
     request = Request(
-        image=top / "face.png",
-        audio=top / "clip.wav",
+        portrait=str(top / "face.png"),
+        clip=str(top / "clip.wav"),
         networks=(NAME,),
         runtime="docker",
-        out=top / "results",
         settings={NAME: {"deed": deed}},
         timeout_s=120.0,
     )
-    folder = start_run(request, Listener())
+    folder = compare_here(request)
     (job,) = folder.run.jobs
     files = [path for path in folder.path.rglob("*") if stat.S_ISREG(path.lstat().st_mode)]
     secrets = (SECRET.encode(), base64.b64encode(SECRET.encode()))
     video = folder.video(NAME)
     found = {
-        "reason": job.reason,
+        "reason": None if job.reason is None else job.reason.text,
         "shown": [path.name for path in files if any(secret in path.read_bytes() for secret in secrets)],
         "kept": [stat.filemode(video.lstat().st_mode), video.lstat().st_nlink] if os.path.lexists(video) else None,
         "whole": job.video is not None and folder.holds(job.video),
@@ -193,7 +192,7 @@ def network(api: APIClient, base_image: str, tmp_path_factory: pytest.TempPathFa
     recipe = images.make_recipe(Network(folder, read_manifest(folder / "network.yaml")), "cpu", base_image)
     assert recipe.parent is not None
     log = folder.parent / "build.log"
-    if not any(image.inputs == recipe.parent.inputs for image in images.ours(api)):
+    if not any(image.inputs == recipe.parent.inputs for image in built.ours(api)):
         build(recipe.parent, BuildOptions.of(builder="classic"), log=log)
     build(recipe, BuildOptions.of(builder="classic"), log=log)
     yield folder

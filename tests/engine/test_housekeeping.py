@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from faceorch.cli.clean import command as clean
 from faceorch.cli.images import command as list_images
+from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.owner import Owner
 from tests.engine.conftest import Probe
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at the images of these tests alone: `clean --yes` must not take what a developer has built."""
 
-    def of_these_tests(api: APIClient) -> list[images.Image]:
-        return [image for image in images.ours(api) if image.network == "probe"]
+    def of_these_tests(api: APIClient) -> list[built.Image]:
+        return [image for image in built.ours(api) if image.network == "probe"]
 
     monkeypatch.setattr("faceorch.housekeeping.ours", of_these_tests)
 
@@ -74,7 +75,7 @@ def stale(probe: Probe, own_home: Path) -> dict[str, Path | str]:
 
 
 def has(probe: Probe, stale: dict[str, Path | str]) -> dict[str, bool]:
-    tags = [tag for image in images.ours(probe.api) for tag in image.tags]
+    tags = [tag for image in built.ours(probe.api) for tag in image.tags]
     return {
         "image": stale["image"] in tags,
         "container": any(c["Id"] == stale["container"] for c in probe.api.containers(all=True)),

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from faceorch.record.kinds import JobStatus
-from faceorch.record.run import Job
 from faceorch.runs.living import Live
 from faceorch.runtimes import Running, Stream
 from faceorch.runtimes.docker import DockerRuntime
@@ -19,6 +17,7 @@ from faceorch.telemetry.container import ContainerProbe
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, Facts, ProcLookUp
 from faceorch.telemetry.samples import Watched
+from faceorch.telemetry.summary import Figures
 from faceorch.telemetry.watch import Watch
 from faceorch_runner import EventKind, EventParser
 from tests.conftest import FOR_EVER_S, LIMIT_S, wait_until
@@ -75,7 +74,7 @@ def watched(probe: Probe) -> tuple[Watch, float]:
 class Seen:
     """What was seen of a job that says itself how much CPU it used."""
 
-    job: Job
+    found: Figures
     watched: Watched
     used_s: float
 
@@ -85,15 +84,14 @@ def seen(probe: Probe) -> Seen:
     probe.write(WORK + UNTIL_SEEN)
     probe.build()
     watch, used_s = watched(probe)
-    job = Job(network="probe", title="Probe", status=JobStatus.RUNNING)
-    summary.fill(job, watch.seen, summary.attributions(watch.seen), (), summary.Prices())
-    return Seen(job, watch.seen, used_s)
+    found = summary.summarise(watch.seen, summary.attributions(watch.seen), (), reported={}, video_s=None)
+    return Seen(found, watch.seen, used_s)
 
 
 def test_what_a_container_used_is_measured(seen: Seen) -> None:
-    job = seen.job
-    found = {name: metric.value for name, metric in job.metrics.items()}
-    methods = {name: metric.method for name, metric in job.metrics.items()}
+    figures = seen.found
+    found = {name: metric.value for name, metric in figures.metrics.items()}
+    methods = {name: metric.method for name, metric in figures.metrics.items()}
     assert 96 * MIB <= (found["memory_peak_bytes"] or 0) <= 160 * MIB
     assert methods["memory_peak_bytes"] == "cgroup"
     # Beside the runner there is docker-init, and how the container came up.
@@ -101,17 +99,17 @@ def test_what_a_container_used_is_measured(seen: Seen) -> None:
     assert (found["memory_high_water_bytes"] or 0) >= 96 * MIB
     assert methods["memory_high_water_bytes"] == "cgroup"
     assert found["network_sent_bytes"] == found["network_received_bytes"] == 0
-    written = job.metrics["block_written_bytes"]
+    written = figures.metrics["block_written_bytes"]
     assert written.value is None or written.value >= 20 * MIB, "known and right, or unknown and said so"
-    cores = job.sampled["cpu_cores"]
+    cores = figures.sampled["cpu_cores"]
     assert cores.max is not None
     usage = seen.watched.usage
     first, last = usage[0], usage[-1]
     assert first.cpu_s is not None
     assert last.cpu_s is not None
     assert cores.max >= 0.99 * (last.cpu_s - first.cpu_s) / (last.t_s - first.t_s), "the most is above the average"
-    assert job.sampled["memory_bytes"].samples == len(usage) >= 3
-    assert job.notes == []
+    assert figures.sampled["memory_bytes"].samples == len(usage) >= 3
+    assert figures.notes == []
 
 
 def test_where_nvml_is_absent_gpu_figures_are_unavailable_with_the_reason(seen: Seen) -> None:
@@ -119,7 +117,7 @@ def test_where_nvml_is_absent_gpu_figures_are_unavailable_with_the_reason(seen: 
     if gpus.gpus:
         pytest.skip("this machine has an NVIDIA GPU")
     for name in ("vram_peak_bytes", "energy_wh", "energy_wh_per_video_s"):
-        metric = seen.job.metrics[name]
+        metric = seen.found.metrics[name]
         assert (metric.value, metric.method, metric.note) == (None, "unavailable", gpus.reason)
 
 

@@ -11,7 +11,7 @@ import msgspec
 from faceorch.record.kinds import JobStatus
 from faceorch.record.request import StandIn
 from faceorch.smoke import smoke
-from tests.conftest import write_code
+from tests.conftest import reason_of, write_code
 from tests.engine.conftest import Probe
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
@@ -51,8 +51,7 @@ def test_stand_in_weights_are_made_and_used_in_the_sandbox(probe: Probe, tmp_pat
     stand_in = StandIn(size="full", device="cpu")
     job = smoke(stand_in, tmp_path / "r", Listener(), networks=("probe",), runtime="docker").run.job("probe")
     assert job.status is JobStatus.FAILED, "the probe tells what it found in its error"
-    assert job.reason is not None
-    can_write, _, found = job.reason.partition(" {")
+    can_write, _, found = reason_of(job).text.partition(" {")
     assert can_write == "Read-only file system"
     assert msgspec.json.decode("{" + found) == {
         "full": True,

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import structs
 
 import faceorch_runner
 from faceorch.engine.client import connect
@@ -267,7 +268,8 @@ class Lab:
         if "reserved_0" in told.said:
             name = "torch_peak_reserved_bytes"
             job.metrics[name] = Measured(value=told.said["reserved_0"], unit="bytes", method="allocator")
-        summary.fill(job, seen, summary.attributions(seen), self.gpus, summary.Prices())
+        found = summary.summarise(seen, summary.attributions(seen), self.gpus, reported=job.metrics, video_s=None)
+        job = structs.replace(job, metrics=found.metrics, sampled=found.sampled, gpus=found.gpus, notes=found.notes)
         return Measurement(seen, job, told.exit, told.stages, told.clock_s, told.said, told.log)
 
 

@@ -6,6 +6,7 @@ import wave
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from faceorch.networks.discover import Network, load_networks
 from faceorch.paths import docker_folder, home
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
-from faceorch.runs.events import Observer
-from tests.conftest import compare_here, ignore
+from faceorch_runner.network import load_module
+from tests.conftest import LIMIT_S, compare_here
 
 ASSETS = Path(__file__).parents[2] / "assets"
 NETWORKS = list(load_networks([docker_folder()]).values())
@@ -26,10 +27,6 @@ SHARED_HOME = home()
 RATE = 24000
 
 Frames = NDArray[np.uint8]
-
-
-class Silent(Observer):
-    """Hears nothing."""
 
 
 @pytest.fixture
@@ -58,6 +55,14 @@ def write_samples(path: Path, samples: NDArray[Any]) -> Path:
     return path
 
 
+def load_code(network: str, module: str, package: str | None = None) -> ModuleType:
+    """Return a module of a network's own code, imported as its runner does it.
+
+    Under another `package` it is loaded once more: for tests that put stand-ins in the place of other modules.
+    """
+    return load_module(docker_folder() / network / "code", package or network, module)
+
+
 Animate = Callable[..., RunFolder]
 
 
@@ -67,17 +72,16 @@ def animate(tmp_path: Path) -> Animate:
 
     def run(network: Network | str, portrait: Path, clip: Path, **changes: Any) -> RunFolder:
         name = network if isinstance(network, str) else network.name
-        settings = changes.pop("settings", {})
         request: dict[str, Any] = {
-            "image": portrait,
-            "audio": clip,
+            "portrait": str(portrait),
+            "clip": str(clip),
             "networks": (name,),
             "runtime": "venv",
-            "out": tmp_path / "results",
-            "timeout_s": 300.0,
-            "settings": {name: settings},
+            "timeout_s": LIMIT_S,
+            **changes,
+            "settings": {name: changes.get("settings", {})},
         }
-        return compare_here(Request(**{**request, **changes}), ignore)
+        return compare_here(Request(**request), out=tmp_path / "results")
 
     return run
 

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 import yaml
 
+from faceorch.engine import sandbox as runtime
 from faceorch.images import compose
 from faceorch.images.recipe import upstream_arguments
 from faceorch.networks.discover import Network
-from faceorch.runtimes import docker as runtime
 from tests.conftest import MakeNetwork, write_code
 
 

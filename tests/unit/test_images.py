@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from faceorch import __version__
 from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.networks.bases import load_bases
@@ -154,7 +155,7 @@ def test_labels_say_where_an_image_comes_from(network: Network) -> None:
         "io.faceorch.builder": "buildx",
         "org.opencontainers.image.title": "faceorch grey",
         "org.opencontainers.image.description": "A network of the tests.",
-        "org.opencontainers.image.version": images.__version__,
+        "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.source": images.SOURCE,
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.base.name": "nvidia/cuda:12.1.1-base-ubuntu22.04",
@@ -172,7 +173,7 @@ def test_upstream_commits_are_on_the_label() -> None:
         assert label.split() == [f"{code.url}@{code.commit}" for code in network.manifest.upstream]
 
 
-def image(network: str, base: str, inputs: str) -> images.Image:
+def image(network: str, base: str, inputs: str) -> built.Image:
     return built.Image("sha256:1", ("x:1",), network, inputs, base, "debian:12", "classic", 0.0)
 
 

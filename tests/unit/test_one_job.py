@@ -197,7 +197,7 @@ def test_whatever_fails_within(
 def test_what_fails_in_a_later_repetition_keeps_the_earlier_ones(
     two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = job.repetition_of
+    right = history.repetition_of
 
     def wrong(made: Attempt, turn: Turn, *rest: Any, **named: Any) -> Any:
         if (made.video is not None and made.video.file, turn.number) == ("afirst.mp4", 3):

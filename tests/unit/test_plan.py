@@ -13,7 +13,7 @@ from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
 from faceorch.runs.plan import Plan, demand, make_plan, select_gpus
-from faceorch.runtimes import Launch, Preparing, Process, Ready, Runtime
+from faceorch.runtimes import Launch, Preparing, Process, Ready, Running, Runtime
 from faceorch.telemetry.nvml import Gpus
 from faceorch.weights.source import StandIn
 from faceorch.weights.store import Store
@@ -33,6 +33,8 @@ TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
 
 
 class FakeRuntime:
+    elsewhere = ""
+
     def __init__(self, name: str, answer: Ready | Reason) -> None:
         self.name, self.answer = name, answer
         self.asked: list[str] = []
@@ -50,6 +52,9 @@ class FakeRuntime:
     def start(self, launch: Launch) -> Iterator[Process]:
         raise AssertionError("planning must not start")
         yield
+
+    def running(self) -> list[Running]:
+        return []
 
     def sweep(self) -> list[str]:
         return []

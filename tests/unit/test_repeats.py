@@ -268,10 +268,12 @@ def test_the_timeline_is_read_by_duckdb(
     job = folder.run.job("grey")
     assert job.timeline == f"grey/telemetry.{kind}"
     path = folder.path / job.timeline
-    table = duckdb.sql(
+    found = duckdb.sql(
         f"select repetition, count(*), max(memory_bytes), min(t_s), max(t_s), list(distinct stage) from '{path}' "
         "where not warmup group by 1 order by 1"
-    ).fetchall()
+    )
+    assert found is not None
+    table = found.fetchall()
     assert [row[0] for row in table] == [1, 2]
     for _, count, memory, first_s, last_s, stages in table:
         assert count >= 2

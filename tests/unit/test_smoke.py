@@ -65,7 +65,7 @@ def sized(make_network: MakeNetwork) -> Callable[..., Network]:
 @pytest.fixture
 def run_smoke(tmp_path: Path) -> Callable[..., RunFolder]:
     def run(*names: str, **changes: Any) -> RunFolder:
-        stand_in = {"size": "tiny", "device": "cpu", "seconds": 1.0}
+        stand_in: dict[str, Any] = {"size": "tiny", "device": "cpu", "seconds": 1.0}
         stand_in |= {name: changes.pop(name) for name in list(changes) if name in stand_in}
         options: dict[str, Any] = {
             "networks": names,

@@ -215,7 +215,9 @@ class Server(ThreadingHTTPServer):
 
     def settle(self) -> None:
         """Wait until everything is heard that clients sent which are gone now: `heard` is complete then."""
-        with socket.create_connection(self.server_address[:2]) as last:  # connections are taken in their order
+        with socket.create_connection(
+            (str(self.server_address[0]), self.server_address[1])
+        ) as last:  # connections are taken in their order
             last.sendall(b"GET /last HTTP/1.0\r\n\r\n")
             while last.recv(65536):
                 pass

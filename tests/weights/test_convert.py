@@ -315,7 +315,7 @@ def test_what_breaks_the_rules_of_the_format_is_not_safetensors(tmp_path: Path, 
 
 def test_names_types_and_shapes_are_read(tmp_path: Path) -> None:
     entries = [("b", "F32", [], 0, 4), ("none", "I64", [3, 0], 4, 4), ("a", "BF16", [2, 1], 4, 8)]
-    content = safetensors(*entries, data=bytes(8))  # type: ignore[arg-type]
+    content = safetensors(*entries, data=bytes(8))
     text = b'{"__metadata__":{"format":"pt"},' + content[9:-8] + b"   "
     (tmp_path / "a").write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
     found = {name: (tensor.dtype, tensor.shape) for name, tensor in read_tensors(tmp_path / "a").items()}

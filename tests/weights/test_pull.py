@@ -18,9 +18,12 @@ import pytest
 from faceorch.errors import WeightsError
 from faceorch.networks.discover import Network
 from faceorch.networks.manifest import read_manifest
-from faceorch.weights.check import Lacking, Weighed, check_weights
+from faceorch.record.kinds import OutcomeKind
+from faceorch.record.reason import Reason
+from faceorch.weights.check import check_weights
 from faceorch.weights.lock import lock
 from faceorch.weights.remote import endpoint, parse_mirrors
+from faceorch.weights.source import Stored
 from faceorch.weights.store import State, Store
 from tests.conftest import LIMIT_S, MakeNetwork, wait_until
 from tests.weights import server as http
@@ -124,23 +127,27 @@ def test_a_run_checks_cheaply_and_says_what_mends_it(server: Server, store: Stor
     network = reloaded(network)
 
     quiet = check_weights(network, network.settings({}), store)
-    assert isinstance(quiet, Weighed)
+    assert isinstance(quiet, Stored)
     assert quiet.folder == store.view("grey")
     assert [(f.path, f.bytes, f.sha256, f.licence) for f in quiet.files] == [
         ("a/b.bin", len(DATA), files[0]["sha256"], "MIT")
     ]
 
-    assert check_weights(network, network.settings({"loud": True}), store) == Lacking(
-        "1 of its 2 weight files is missing (300.0 kB): loud.bin", "faceorch weights pull grey --set grey.loud=true"
+    assert check_weights(network, network.settings({"loud": True}), store) == Reason(
+        kind=OutcomeKind.MISSING_WEIGHT,
+        found="1 of its 2 weight files is missing (300.0 kB): loud.bin",
+        remedy="faceorch weights pull grey --set grey.loud=on",
     )
 
     place = view(store)
     os.utime(place, ns=(0, 1))
-    assert check_weights(network, network.settings({}), store) == Lacking(
-        "weights have changed since they were last verified: a/b.bin", "faceorch weights verify grey"
+    assert check_weights(network, network.settings({}), store) == Reason(
+        kind=OutcomeKind.MISSING_WEIGHT,
+        found="weights have changed since they were last verified: a/b.bin",
+        remedy="faceorch weights verify grey",
     )
     assert store.verify(files[0]["sha256"], place) is None, "only touched: a full verification accepts it"
-    assert isinstance(check_weights(network, network.settings({}), store), Weighed)
+    assert isinstance(check_weights(network, network.settings({}), store), Stored)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from faceorch.engine.client import remove_container
 from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import INSTALL_TOOLKIT, Access
 from faceorch.engine.messages import explain
+from faceorch.engine.sandbox import gpu_requests, sandbox
 from faceorch.errors import EngineError
 from faceorch.images.built import Image
 from faceorch.images.recipe import LABEL
 from faceorch.networks.bases import Base
 from faceorch.owner import Owner
-from faceorch.runtimes.docker import gpu_requests, sandbox
 
 if TYPE_CHECKING:
     from docker import APIClient

@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
+from faceorch.engine.sandbox import FILES, PROCESSES, SHM_BYTES, TMP
 from faceorch.images.recipe import upstream_arguments
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network, load_networks
 from faceorch.networks.kit import PACKAGE, kit_paths
 from faceorch.paths import docker_folder, kit_folder
-from faceorch.runtimes.docker import FILES, PROCESSES, SHM_BYTES, TMP
 
 _GENERATED = "# Generated from docker/*/ by `make docs`; change those, not this.\n"
 _USAGE = """#

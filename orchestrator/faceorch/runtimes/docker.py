@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from faceorch.engine.client import connect, endpoint, remove_container
 from faceorch.engine.facts import EngineFacts, read_facts
 from faceorch.engine.gpu_access import Access, decide
 from faceorch.engine.messages import explain
+from faceorch.engine.sandbox import gpu_requests, sandbox
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
 from faceorch.images.built import Image, ours
@@ -32,21 +33,14 @@ from faceorch.record.reason import Reason
 from faceorch.record.run import Engine
 from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready, Running, Stream
 from faceorch.telemetry.container import CgroupProbe, ContainerProbe
-from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target
 
 if TYPE_CHECKING:
     from docker import APIClient
-    from docker.types import DeviceRequest, Mount
 
 _CODE = "/opt/faceorch/network"
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
-TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
-SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
-# Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
-FILES = 16384
-PROCESSES = 4096
 
 
 class DockerRuntime:
@@ -230,60 +224,6 @@ class DockerRuntime:
             remove_container(self._api, entry["Id"])
             removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
         return removed
-
-
-def sandbox(
-    api: APIClient,
-    facts: EngineFacts,
-    *,
-    mounts: Sequence[Mount],
-    memory_bytes: int,
-    gpus: Sequence[DeviceRequest],
-    log_bytes: int = 0,
-) -> dict[str, Any]:
-    """Return the engine's settings of the sandbox: what every container of ours runs in.
-
-    The engine keeps the last `log_bytes` of what it prints; none of it for who is attached and limits it himself.
-    """
-    from docker.types import LogConfig, Ulimit
-
-    return api.create_host_config(
-        # Without a limit, a container that prints fills the engine's disk.
-        log_config=LogConfig(type="json-file", config={"max-size": str(log_bytes), "max-file": "1"})
-        if log_bytes
-        else LogConfig(type="none"),
-        network_mode="none",
-        read_only=True,
-        tmpfs={"/tmp": TMP},
-        mounts=list(mounts),
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges"],
-        pids_limit=PROCESSES,
-        mem_limit=memory_bytes,
-        memswap_limit=memory_bytes,
-        shm_size=SHM_BYTES,
-        ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
-        init=True,
-        device_requests=list(gpus) or None,
-        # A daemon with userns-remap would make another user of us, who may not write the run's folder.
-        userns_mode="host" if facts.remaps_users else None,
-    )
-
-
-def gpu_requests(access: Access, uuids: Sequence[str]) -> list[DeviceRequest]:
-    """Return the device requests for the GPUs `uuids`; none for none."""
-    from docker.types import DeviceRequest
-
-    if not uuids:
-        return []
-    wanted = access.request(uuids, {gpu.uuid: gpu.index for gpu in read_gpus().gpus})
-    return [
-        DeviceRequest(
-            driver=wanted.driver,
-            device_ids=list(wanted.device_ids),
-            capabilities=[list(wanted.capabilities)] if wanted.capabilities else [],
-        )
-    ]
 
 
 def _job_file(launch: Launch) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """A runner that tries to get at the user's files through what it leaves in /out. The test adds `video.mp4`."""
 
+from __future__ import annotations
+
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from faceorch_runner import Network
-from faceorch_runner.events import EventKind, EventStream
+from faceorch_runner import Event, EventKind, Job, Network, Progress
+from faceorch_runner.events import EventStream
 
 OUT = Path("/out")
 MADE = OUT / "hostile_files.mp4"
@@ -18,31 +21,31 @@ KEY = "../../../../key"
 class Written:
     """What the contract wants to know of a video."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path, self.frames, self.blocked_s, self.first_frame_s = path, 25, 0.0, None
 
 
 class HostileFiles(Network):
-    def animate(self, job, progress):
+    def animate(self, job: Job, progress: Progress) -> Path:
         path = job.work / "video.mp4"
         path.write_bytes((Path(__file__).parent / "video.mp4").read_bytes())
-        job.writers.append(Written(path))
+        job.writers.append(Written(path))  # type: ignore[arg-type]
         emit = EventStream.emit
 
-        def emitting(stream, kind, /, job_id=None, **data):
+        def emitting(stream: EventStream, kind: EventKind, /, job_id: str | None = None, **data: Any) -> Event:
             if kind is EventKind.DONE:
                 globals()[job.settings["deed"]]()
             return emit(stream, kind, job_id, **data)
 
-        EventStream.emit = emitting
+        EventStream.emit = emitting  # type: ignore[method-assign,assignment]
         return path
 
 
-def nothing():
+def nothing() -> None:
     pass
 
 
-def swapped_link():
+def swapped_link() -> None:
     """From /out it leads to the real video, from the run folder (there `inputs` is another folder) to the key."""
     (OUT / "x/y/z").mkdir(parents=True)
     (OUT / "inputs").symlink_to("x/y/z")
@@ -50,22 +53,22 @@ def swapped_link():
     MADE.symlink_to("inputs/../../../key")
 
 
-def link():
+def link() -> None:
     MADE.unlink()
     MADE.symlink_to(KEY)
 
 
-def link_to_folder():
+def link_to_folder() -> None:
     MADE.unlink()
     MADE.symlink_to("..")
 
 
-def pipe():
+def pipe() -> None:
     MADE.unlink()
     os.mkfifo(MADE)
 
 
-def device():
+def device() -> None:
     MADE.unlink()
     try:
         os.mknod(MADE, 0o666 | stat.S_IFCHR, os.makedev(1, 5))
@@ -74,7 +77,7 @@ def device():
         MADE.symlink_to("/dev/zero")
 
 
-def hard_link():
+def hard_link() -> None:
     MADE.rename(OUT / "real")
     for source in ("/job/portrait.png", "/job/job.json", "/opt/faceorch/network/runner.py"):
         try:
@@ -84,7 +87,7 @@ def hard_link():
     MADE.hardlink_to(OUT / "real")
 
 
-def growing():
+def growing() -> None:
     """Go on after the end of the runner, from another session."""
     code = f"while True:\n with open({str(MADE)!r}, 'ab') as file: file.write((8).to_bytes(4, 'big') + b'free')"
     subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=2)
@@ -93,26 +96,26 @@ def growing():
         pass
 
 
-def setuid():
+def setuid() -> None:
     MADE.chmod(0o6777)
 
 
-def giant():
+def giant() -> None:
     os.truncate(MADE, 1 << 40)
 
 
-def folder():
+def folder() -> None:
     MADE.rename(OUT / "real")
     MADE.mkdir()
     (OUT / "real").rename(MADE / MADE.name)
 
 
-def playlist():
+def playlist() -> None:
     (OUT / "real.mp4").write_bytes(MADE.read_bytes())
     MADE.write_text("ffconcat version 1.0\nfile real.mp4\n")
 
 
-def beside():
+def beside() -> None:
     """Reach for what the host writes beside /out, and for what it gave."""
     for path in ("/out/../log.txt", "/out/../events.jsonl", "/job/job.json", "/job/portrait.png"):
         try:
@@ -122,7 +125,7 @@ def beside():
             print(f"{path}: {error.strerror}")
 
 
-def closed():
+def closed() -> None:
     """Leave what cannot be removed by who does not know how."""
     inner = os.open(OUT, os.O_RDONLY)
     for _ in range(2000):
@@ -135,7 +138,7 @@ def closed():
     (OUT / "closed").chmod(0)
 
 
-def flood():
+def flood() -> None:
     for _ in range(100):
         sys.stderr.write(("x" * 1023 + "\n") * 1024)
     print("the end of the flood", flush=True)

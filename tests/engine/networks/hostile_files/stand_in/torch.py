@@ -1,6 +1,9 @@
 """As much of torch as the converter calls: tensors are bytes."""
 
+from __future__ import annotations
+
 import pickle
+from typing import Any
 
 float16, uint8 = "F16", "U8"
 
@@ -8,25 +11,25 @@ float16, uint8 = "F16", "U8"
 class Tensor:
     dtype = "F32"
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         self.data, self.shape = data, (len(data) // 4,)
 
-    def detach(self):
+    def detach(self) -> Tensor:
         return self
 
     clone = contiguous = detach
 
-    def reshape(self, *_):
+    def reshape(self, *_: int) -> Tensor:
         return self
 
     view = reshape
 
 
-def equal(one, other):
+def equal(one: Tensor, other: Tensor) -> bool:
     return one.data == other.data
 
 
-def load(path, map_location, weights_only):
+def load(path: str, map_location: str, weights_only: bool) -> dict[str, Any]:
     if weights_only:
         raise pickle.UnpicklingError("Unsupported global: builtins.exec")
     with open(path, "rb") as file:

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
 
-def save_file(tensors, path):
-    header, data = {}, b""
+def save_file(tensors: dict[str, Any], path: str) -> None:
+    header: dict[str, Any] = {}
+    data = b""
     for name, tensor in tensors.items():
         end = len(data) + len(tensor.data)
         header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [len(data), end]}
@@ -16,7 +18,7 @@ def save_file(tensors, path):
     Path(path).write_bytes(len(text).to_bytes(8, "little") + text + data)
 
 
-def load_file(path):
+def load_file(path: str) -> dict[str, Any]:
     data = Path(path).read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     places = {name: entry["data_offsets"] for name, entry in json.loads(data[8:start]).items()}

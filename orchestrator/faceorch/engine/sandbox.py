@@ -1,0 +1,74 @@
+"""The sandbox: what every container of ours runs in (docs/guide/images.md says what it protects from)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from faceorch.engine.facts import EngineFacts
+from faceorch.engine.gpu_access import Access
+from faceorch.telemetry.nvml import read_gpus
+
+if TYPE_CHECKING:
+    from docker import APIClient
+    from docker.types import DeviceRequest, Mount
+
+TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
+SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
+# Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
+FILES = 16384
+PROCESSES = 4096
+
+
+def sandbox(
+    api: APIClient,
+    facts: EngineFacts,
+    *,
+    mounts: Sequence[Mount],
+    memory_bytes: int,
+    gpus: Sequence[DeviceRequest],
+    log_bytes: int = 0,
+) -> dict[str, Any]:
+    """Return the engine's settings of the sandbox: what every container of ours runs in.
+
+    The engine keeps the last `log_bytes` of what it prints; none of it for who is attached and limits it himself.
+    """
+    from docker.types import LogConfig, Ulimit
+
+    return api.create_host_config(
+        # Without a limit, a container that prints fills the engine's disk.
+        log_config=LogConfig(type="json-file", config={"max-size": str(log_bytes), "max-file": "1"})
+        if log_bytes
+        else LogConfig(type="none"),
+        network_mode="none",
+        read_only=True,
+        tmpfs={"/tmp": TMP},
+        mounts=list(mounts),
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        pids_limit=PROCESSES,
+        mem_limit=memory_bytes,
+        memswap_limit=memory_bytes,
+        shm_size=SHM_BYTES,
+        ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
+        init=True,
+        device_requests=list(gpus) or None,
+        # A daemon with userns-remap would make another user of us, who may not write the run's folder.
+        userns_mode="host" if facts.remaps_users else None,
+    )
+
+
+def gpu_requests(access: Access, uuids: Sequence[str]) -> list[DeviceRequest]:
+    """Return the device requests for the GPUs `uuids`; none for none."""
+    from docker.types import DeviceRequest
+
+    if not uuids:
+        return []
+    wanted = access.request(uuids, {gpu.uuid: gpu.index for gpu in read_gpus().gpus})
+    return [
+        DeviceRequest(
+            driver=wanted.driver,
+            device_ids=list(wanted.device_ids),
+            capabilities=[list(wanted.capabilities)] if wanted.capabilities else [],
+        )
+    ]

@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/faceorch run --image assets/face.png --audio assets/clip.wav
 
 test: $(VENV)/installed-dev
-	@echo 'every test: MINUTES on two cores; what is skipped says what it needs (some tests only: CONTRIBUTING.md)'
+	@echo 'every test: about ten minutes on two cores, a few more the first time; what is skipped says what it needs (some tests only: CONTRIBUTING.md)'
 	$(PYTHON) -m pytest
 
 # Which lines of faceorch the tests pass through that need nothing; htmlcov/index.html shows them in place.

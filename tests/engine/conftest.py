@@ -24,6 +24,7 @@ from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.runtimes import Launch, Ready
 from faceorch.runtimes.docker import DockerRuntime
+from faceorch_runner import Job
 from tests.conftest import MakeNetwork, write_code
 
 if TYPE_CHECKING:
@@ -138,9 +139,15 @@ class Probe:
             environment=self.ready(),
             owner=owner or Owner.me(),
             run=self.run,
-            job={"id": "probe", "seed": 0, "settings": {}, "timeout_s": timeout_s},
-            portrait=self.portrait,
-            audio=self.clip,
+            order=Job(
+                id="probe",
+                portrait=self.portrait,
+                audio=self.clip,
+                seed=0,
+                settings={},
+                work=self.out,
+                timeout_s=timeout_s,
+            ),
             out=self.out,
             job_file=self.out.parent / "job.json",
         )

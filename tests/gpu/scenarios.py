@@ -27,6 +27,7 @@ import yaml
 from msgspec import structs
 
 import faceorch_runner
+import faceorch_runner as contract
 from faceorch.engine.client import connect
 from faceorch.networks.discover import Network
 from faceorch.networks.manifest import read_manifest
@@ -252,9 +253,15 @@ class Lab:
             environment=Ready(identity=self.image, name=self.python if on_host else self.image, given=on_host),
             owner=Owner.me(),
             run="gpu-lab",
-            job={"id": "load", "seed": 0, "settings": settings, "timeout_s": 120},
-            portrait=self.folder / "portrait.png",
-            audio=self.folder / "clip.wav",
+            order=contract.Job(
+                id="load",
+                portrait=self.folder / "portrait.png",
+                audio=self.folder / "clip.wav",
+                seed=0,
+                settings=settings,
+                work=work / "out",
+                timeout_s=120.0,
+            ),
             out=work / "out",
             job_file=work / "job.json",
             gpus=uuids,

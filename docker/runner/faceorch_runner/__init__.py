@@ -7,6 +7,7 @@ from .errors import BadInput, ErrorKind, MissingWeight, NoFace, RunnerError, Uns
 from .events import Event, EventKind, EventParser
 from .jobs import SCHEMA, Feed, Job, JobFile
 from .network import Network, Progress
+from .tasks import Conversion, Convert, Synthetic, Task, TaskFile
 from .video import VideoWriter
 
 __version__ = "1.0.0"
@@ -14,6 +15,8 @@ __version__ = "1.0.0"
 __all__ = [
     "SCHEMA",
     "BadInput",
+    "Conversion",
+    "Convert",
     "ErrorKind",
     "Event",
     "EventKind",
@@ -26,6 +29,9 @@ __all__ = [
     "NoFace",
     "Progress",
     "RunnerError",
+    "Synthetic",
+    "Task",
+    "TaskFile",
     "UnsupportedGpu",
     "VideoWriter",
 ]

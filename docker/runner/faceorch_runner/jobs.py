@@ -43,6 +43,18 @@ class Job:
     synthetic: bool = False
     writers: list[VideoWriter] = field(default_factory=list, repr=False, compare=False)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as an entry of `jobs`, or as a line on stdin."""
+        return {
+            "id": self.id,
+            "portrait": str(self.portrait),
+            "audio": str(self.audio),
+            "seed": self.seed,
+            "settings": dict(self.settings),
+            "timeout_s": self.timeout_s,
+            **({"synthetic": True} if self.synthetic else {}),
+        }
+
     def video(self, width: int, height: int, fps: float) -> VideoWriter:
         """Return a writer of H.264 yuv420p with this job's audio; use it as a context manager.
 
@@ -65,33 +77,41 @@ class JobFile:
     feed: Feed
     jobs: tuple[Job, ...]
 
-    @classmethod
-    def read(cls, path: Path) -> JobFile:
-        """Read a job file; `JobFileError` when it does not follow the contract."""
-        return cls.from_json(read_json(path))
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the job file."""
+        return {
+            "schema": SCHEMA,
+            "network": self.network,
+            "code": str(self.code),
+            "weights": None if self.weights is None else str(self.weights),
+            "out": str(self.out),
+            "device": self.device,
+            "feed": self.feed.value,
+            "jobs": [job.to_json() for job in self.jobs],
+        }
 
     @classmethod
     def from_json(cls, raw: object) -> JobFile:
         """Return the job file that `raw` describes; `JobFileError` when it is none."""
-        fields = _object(raw, "the job file")
+        fields = json_object(raw, "the job file")
         schema = fields.pop("schema", None)
         if schema != SCHEMA:
             raise JobFileError(f"the job file has schema {schema!r}, this runner reads schema {SCHEMA}")
-        out = Path(_take(fields, "out", str))
-        weights = _take(fields, "weights", (str, type(None)))
-        feed = _take(fields, "feed", str)
+        out = Path(take(fields, "out", str))
+        weights = take(fields, "weights", (str, type(None)))
+        feed = take(fields, "feed", str)
         if feed not in {f.value for f in Feed}:
             raise JobFileError(f"'feed' is {feed!r}, 'none' or 'stdin' needed")
         file = cls(
-            network=_take(fields, "network", str),
-            code=Path(_take(fields, "code", str)),
+            network=take(fields, "network", str),
+            code=Path(take(fields, "code", str)),
             weights=None if weights is None else Path(weights),
             out=out,
-            device=_take(fields, "device", str),
+            device=take(fields, "device", str),
             feed=Feed(feed),
-            jobs=tuple(job_from_json(entry, out) for entry in _take(fields, "jobs", list)),
+            jobs=tuple(job_from_json(entry, out) for entry in take(fields, "jobs", list)),
         )
-        _nothing_left(fields, "the job file")
+        nothing_left(fields, "the job file")
         ids = [job.id for job in file.jobs]
         if len(ids) != len(set(ids)):
             raise JobFileError("two jobs have the same id")
@@ -108,33 +128,35 @@ def read_json(path: Path) -> object:
 
 def job_from_json(raw: object, out: Path) -> Job:
     """Return the job that one entry of `jobs`, or one line on stdin, describes."""
-    fields = _object(raw, "a job")
-    job_id = _take(fields, "id", str)
+    fields = json_object(raw, "a job")
+    job_id = take(fields, "id", str)
     if not _JOB_ID.fullmatch(job_id):
         raise JobFileError(f"job id {job_id!r} is no plain file name")
     timeout_s = fields.pop("timeout_s", None)
     synthetic = fields.pop("synthetic", False) is True
     job = Job(
         id=job_id,
-        portrait=Path(_take(fields, "portrait", str)),
-        audio=Path(_take(fields, "audio", str)),
-        seed=_take(fields, "seed", int),
-        settings=_take(fields, "settings", dict),
+        portrait=Path(take(fields, "portrait", str)),
+        audio=Path(take(fields, "audio", str)),
+        seed=take(fields, "seed", int),
+        settings=take(fields, "settings", dict),
         work=out / f".{job_id}.part",
         timeout_s=None if timeout_s is None else float(timeout_s),
         synthetic=synthetic,
     )
-    _nothing_left(fields, f"job {job_id!r}")
+    nothing_left(fields, f"job {job_id!r}")
     return job
 
 
-def _object(raw: object, what: str) -> dict[str, Any]:
+def json_object(raw: object, what: str) -> dict[str, Any]:
+    """Return the fields of a JSON object; `JobFileError` when `raw` is something else."""
     if not isinstance(raw, dict):
         raise JobFileError(f"{what} is not a JSON object")
     return dict(raw)
 
 
-def _take(fields: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+def take(fields: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    """Remove a field and return its value; `JobFileError` when it is missing or of another type."""
     if key not in fields:
         raise JobFileError(f"'{key}' is missing")
     value = fields.pop(key)
@@ -143,6 +165,7 @@ def _take(fields: dict[str, Any], key: str, kind: type | tuple[type, ...]) -> An
     return value
 
 
-def _nothing_left(fields: dict[str, Any], what: str) -> None:
+def nothing_left(fields: dict[str, Any], what: str) -> None:
+    """Raise `JobFileError` when fields are left that nobody has taken."""
     if fields:
         raise JobFileError(f"{what} has unknown keys: {', '.join(sorted(fields))}")

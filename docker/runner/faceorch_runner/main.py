@@ -21,7 +21,7 @@ from .events import EventKind, EventStream
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
 from .memory import let_blocks_grow
 from .network import Network, Progress, load_network
-from .tasks import EXIT_OWNER_DIED, run_task
+from .tasks import EXIT_OWNER_DIED, TaskFile, run_task
 from .video import conform
 
 EXIT_DONE = 0
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     try:
         raw = read_json(Path(arguments[0]))
         if isinstance(raw, dict) and "op" in raw:
-            run_task(raw, events)
+            run_task(TaskFile.from_json(raw), events)
             return EXIT_DONE
         file = JobFile.from_json(raw)
     except BaseException as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -17,6 +18,7 @@ from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network, load_networks
 from faceorch.networks.kit import PACKAGE, kit_paths
 from faceorch.paths import docker_folder, kit_folder
+from faceorch_runner import Feed, Job, JobFile
 
 _GENERATED = "# Generated from docker/*/ by `make docs`; change those, not this.\n"
 _USAGE = """#
@@ -135,29 +137,44 @@ def _bind(source: str, target: str, *, read_only: bool = True) -> dict[str, Any]
     return {**mount, "bind": {"create_host_path": False}}
 
 
+class _Variable(str):
+    """JSON with a variable of Compose in it: written as it is."""
+
+
 def _job(network: Network, weights: bool) -> str:
     """Return the job file, with a variable for the seed and for every setting."""
-    settings = []
+    settings: dict[str, object] = {}
     for key, setting in network.manifest.settings.items():
-        variable = f"{network.name}_{key}".upper()
-        value = f"${{{variable}:-{json.dumps(setting.default).strip(chr(34))}}}"
-        settings.append(f'"{key}": ' + (f'"{value}"' if isinstance(setting.default, str) else value))
-    job = {
-        "id": network.name,
-        "seed": "SEED",
-        "settings": "SETTINGS",
-        "portrait": "/job/portrait.png",
-        "audio": "/job/clip.wav",
-    }
-    file = {
-        "schema": 1,
-        "network": network.name,
-        "code": "/opt/faceorch/network",
-        "weights": "/weights" if weights else None,
-        "out": "/out",
-        "device": "cuda" if network.manifest.needs.gpu else "cpu",
-        "feed": "none",
-        "jobs": [job],
-    }
-    text = json.dumps(file)
-    return text.replace('"SEED"', "${FACEORCH_SEED:-0}").replace('"SETTINGS"', "{" + ", ".join(settings) + "}")
+        name, default = f"{network.name}_{key}".upper(), json.dumps(setting.default)
+        text = isinstance(setting.default, str)
+        settings[key] = _Variable(f'"${{{name}:-{setting.default}}}"' if text else f"${{{name}:-{default}}}")
+    job = Job(
+        id=network.name,
+        portrait=Path("/job/portrait.png"),
+        audio=Path("/job/clip.wav"),
+        seed=0,
+        settings=settings,
+        work=Path("/out"),
+    )
+    file = JobFile(
+        network=network.name,
+        code=Path("/opt/faceorch/network"),
+        weights=Path("/weights") if weights else None,
+        out=Path("/out"),
+        device="cuda" if network.manifest.needs.gpu else "cpu",
+        feed=Feed.NONE,
+        jobs=(job,),
+    ).to_json()
+    file["jobs"][0]["seed"] = _Variable("${FACEORCH_SEED:-0}")
+    return _json(file)
+
+
+def _json(value: object) -> str:
+    """Return `value` as JSON whose variables Compose fills in."""
+    if isinstance(value, _Variable):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)}: {_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_json(item) for item in value) + "]"
+    return json.dumps(value)

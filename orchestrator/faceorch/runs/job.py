@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import faceorch_runner as contract
 from faceorch import media, untrusted
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import Refused, empty_folder, remove, take
@@ -27,7 +28,7 @@ from faceorch.runtimes import Launch, Preparing, Ready
 from faceorch.telemetry import timeline
 from faceorch.telemetry.watch import Watch
 from faceorch.weights.source import StandIn, Stored
-from faceorch_runner import ErrorKind
+from faceorch_runner import ErrorKind, Synthetic
 
 # The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
 _RUNNER_GRACE_S = 30.0
@@ -132,7 +133,7 @@ class JobRun:
                 job_file=self.work / "synthetic.json",
                 weights=folder,
                 weights_writable=True,
-                task={"op": "synthetic", "full": source.full},
+                order=Synthetic(full=source.full),
             )
             made = attempt(
                 self.plan.runtime, launch, log=self.log, tell=self.tell, timeout_s=self.folder.run.request.timeout_s
@@ -183,15 +184,16 @@ class JobRun:
                 environment=ready,
                 owner=self.owner,
                 run=run.id,
-                job={
-                    "id": self.name,
-                    "seed": job.seed,
-                    "settings": job.settings,
-                    "timeout_s": None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
-                    **({"synthetic": True} if run.synthetic else {}),
-                },
-                portrait=self.folder.path / run.inputs.portrait.file,
-                audio=self.folder.path / run.inputs.clip.file,
+                order=contract.Job(
+                    id=self.name,
+                    portrait=self.folder.path / run.inputs.portrait.file,
+                    audio=self.folder.path / run.inputs.clip.file,
+                    seed=job.seed,
+                    settings=job.settings,
+                    work=out,
+                    timeout_s=None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
+                    synthetic=run.synthetic,
+                ),
                 out=out,
                 job_file=self.work / "job.json",
                 weights=weights,

@@ -20,6 +20,7 @@ from faceorch.runtimes import Launch, Preparing
 from faceorch.weights.manifest import File, load_weights
 from faceorch.weights.store import Seen, State, Store
 from faceorch.weights.tensors import Invalid, Tensor, read_tensors
+from faceorch_runner import Conversion, Convert
 
 # Tensors that share their storage in a pickle come apart, so what is written may be larger than the original.
 _GROWTH, _HEADER_BYTES = 2, 2**20
@@ -90,11 +91,11 @@ def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Ca
     ready = plan.ready
     if not ready.prepared:
         ready = plan.runtime.prepare(plan.network, ready, Preparing(out.parent / "prepare.log", line))
-    task = [
-        {"source": f.path, "target": f.convert.path, "key": f.convert.key, "half": f.convert.half}
+    conversions = tuple(
+        Conversion(source=f.path, target=f.convert.path, key=f.convert.key, half=f.convert.half)
         for f in files
         if f.convert is not None
-    ]
+    )
     launch = Launch(
         network=plan.network,
         environment=ready,
@@ -103,7 +104,7 @@ def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Ca
         out=out,
         job_file=out.parent / "convert.json",
         weights=store.view(plan.network.name),
-        task={"op": "convert", "files": task},
+        order=Convert(conversions),
     )
     with JobLog(out.parent, 1) as log:
         made = attempt(plan.runtime, launch, log=log, tell=_ignore)

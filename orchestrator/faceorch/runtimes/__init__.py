@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
@@ -17,6 +18,7 @@ from faceorch.record.reason import Reason
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import Target
 from faceorch.telemetry.watch import Probe
+from faceorch_runner import Feed, Job, JobFile, Task, TaskFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,22 +39,57 @@ class Ready:
 class Launch:
     """What to start. All paths are the host's; `out` exists, is empty and belongs to this job alone.
 
-    `task` asks for something else than animating `job`: the fields of a job file with an `op`.
+    `order` is what the runner is asked for: a job to animate, or a task.
     """
 
     network: Network
     environment: Ready
     owner: Owner
     run: str
-    job: Mapping[str, Any] = field(default_factory=dict)
-    portrait: Path | None = None
-    audio: Path | None = None
+    order: Job | Task
     out: Path
     job_file: Path
     weights: Path | None = None
     weights_writable: bool = False
     gpus: tuple[str, ...] = ()
-    task: Mapping[str, Any] | None = None
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The portrait and the clip, for an order that has them."""
+        return (self.order.portrait, self.order.audio) if isinstance(self.order, Job) else ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where the runner finds what a launch speaks of, in its own file system."""
+
+    code: Path
+    weights: Path | None
+    out: Path
+    inputs: tuple[Path, ...]
+    sandboxed: bool
+
+
+def job_file(launch: Launch, places: Places) -> bytes:
+    """Return the job file for a launch, as the contract's own types write it."""
+    network, device = launch.network.name, "cuda" if launch.gpus else "cpu"
+    if isinstance(launch.order, Job):
+        portrait, audio = places.inputs
+        job = replace(launch.order, portrait=portrait, audio=audio)
+        file = JobFile(network, places.code, places.weights, places.out, device, Feed.STDIN, (job,)).to_json()
+    else:
+        assert places.weights is not None  # a task is about weights
+        file = TaskFile(
+            network,
+            places.code,
+            places.weights,
+            places.out,
+            device,
+            Feed.STDIN,
+            sandboxed=places.sandboxed,
+            task=launch.order,
+        ).to_json()
+    return json.dumps(file, indent=1).encode()
 
 
 class Stream(str, Enum):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import signal
 import socket
-import struct
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceorch.engine.client import connect, endpoint, remove_container
 from faceorch.engine.facts import EngineFacts, read_facts
@@ -31,7 +30,7 @@ from faceorch.owner import Owner
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
 from faceorch.record.run import Engine
-from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready, Running, Stream
+from faceorch.runtimes import Exit, Launch, Places, Preparing, Process, Ready, Running, Stream, job_file
 from faceorch.telemetry.container import CgroupProbe, ContainerProbe
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target
@@ -39,7 +38,8 @@ from faceorch.telemetry.samples import Target
 if TYPE_CHECKING:
     from docker import APIClient
 
-_CODE = "/opt/faceorch/network"
+_CODE = Path("/opt/faceorch/network")
+_INPUTS = (Path("/job/portrait.png"), Path("/job/clip.wav"))
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
 
 
@@ -136,7 +136,7 @@ class DockerRuntime:
         """Start the container; on leaving, it is removed."""
         import docker.errors
 
-        write_atomically(launch.job_file, json.dumps(_job_file(launch), indent=1).encode())
+        write_atomically(launch.job_file, job_file(launch, _places(launch)))
         launch.job_file.chmod(0o644)
         name = f"faceorch-{launch.network.name}-{uuid.uuid4().hex[:12]}"
         running: _Running | None = None
@@ -162,9 +162,8 @@ class DockerRuntime:
             Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
             Mount("/out", str(launch.out), type="bind"),
         ]
-        for target, source in (("/job/portrait.png", launch.portrait), ("/job/clip.wav", launch.audio)):
-            if source is not None:
-                mounts.append(Mount(target, str(source), type="bind", read_only=True))
+        for target, source in zip(_INPUTS, launch.inputs, strict=False):
+            mounts.append(Mount(str(target), str(source), type="bind", read_only=True))
         if launch.weights is not None:
             read_only = not launch.weights_writable
             mounts.append(Mount("/weights", str(launch.weights), type="bind", read_only=read_only))
@@ -226,22 +225,10 @@ class DockerRuntime:
         return removed
 
 
-def _job_file(launch: Launch) -> dict[str, Any]:
-    """Return the job file with the sandbox's own paths."""
-    return {
-        "schema": 1,
-        "network": launch.network.name,
-        "code": _CODE,
-        "weights": None if launch.weights is None else "/weights",
-        "out": "/out",
-        "device": "cuda" if launch.gpus else "cpu",
-        "feed": "stdin",
-        **(
-            {"jobs": [{**launch.job, "portrait": "/job/portrait.png", "audio": "/job/clip.wav"}]}
-            if launch.task is None
-            else {"sandboxed": True, **launch.task}
-        ),
-    }
+def _places(launch: Launch) -> Places:
+    """Return where a container finds things."""
+    weights = None if launch.weights is None else Path("/weights")
+    return Places(code=_CODE, weights=weights, out=Path("/out"), inputs=_INPUTS, sandboxed=True)
 
 
 class _Here:
@@ -283,26 +270,16 @@ class _Running:
         self._reader.start()
 
     def _read(self) -> None:
-        """Split the engine's multiplexed stream: 1 byte stream, 3 bytes zero, 4 bytes length (big-endian), payload."""
+        """Take the engine's stream apart: it carries stdout (1) and stderr (2)."""
+        from docker.utils.socket import STDERR, SocketError, frames_iter
+
         try:
-            while header := self._exactly(8):
-                kind, length = struct.unpack(">BxxxL", header)
-                payload = self._exactly(length)
-                self.output.put((Stream.STDERR if kind == 2 else Stream.STDOUT, payload))
-        except OSError:
+            for kind, payload in frames_iter(self._socket, tty=False):  # type: ignore[no-untyped-call]
+                self.output.put((Stream.STDERR if kind == STDERR else Stream.STDOUT, payload))
+        except (OSError, SocketError, ValueError):
             pass  # the socket was closed under us: `close` or a dead engine; `wait` tells which
         finally:
             self.output.put(None)
-
-    def _exactly(self, count: int) -> bytes:
-        pieces = []
-        while count:
-            piece = self._socket.recv(min(count, 65536))
-            if not piece:
-                return b""
-            pieces.append(piece)
-            count -= len(piece)
-        return b"".join(pieces)
 
     @cached_property
     def _here(self) -> _Here:

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psutil
 
@@ -27,7 +27,7 @@ from faceorch.owner import Owner
 from faceorch.paths import docker_folder, home
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
-from faceorch.runtimes import Exit, Launch, Preparing, Process, Ready, Running, Stream
+from faceorch.runtimes import Exit, Launch, Places, Preparing, Process, Ready, Running, Stream, job_file
 from faceorch.telemetry.processes import ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target
 
@@ -87,7 +87,10 @@ class VenvRuntime:
         python = Path(launch.environment.name)
         if not launch.environment.given:
             python = python / "bin" / "python"
-        write_atomically(launch.job_file, json.dumps(_job_file(launch), indent=1).encode())
+        places = Places(
+            code=launch.network.code, weights=launch.weights, out=launch.out, inputs=launch.inputs, sandboxed=False
+        )
+        write_atomically(launch.job_file, job_file(launch, places))
         process = proc.start(
             [str(python), "-m", "faceorch_runner", str(launch.job_file)], env=_runner_env(launch), cwd=launch.out
         )
@@ -235,24 +238,6 @@ def _install_remedy(done: proc.Completed, log: Path) -> str:
     if any(word in text for word in ("dns error", "Failed to fetch", "error sending request", "Could not connect")):
         return "check the network, the proxy (HTTPS_PROXY) and the package index (UV_DEFAULT_INDEX), then run again"
     return f"see {log}"
-
-
-def _job_file(launch: Launch) -> dict[str, Any]:
-    """Return the job file with this host's own paths."""
-    return {
-        "schema": 1,
-        "network": launch.network.name,
-        "code": str(launch.network.code),
-        "weights": None if launch.weights is None else str(launch.weights),
-        "out": str(launch.out),
-        "device": "cuda" if launch.gpus else "cpu",
-        "feed": "stdin",
-        **(
-            {"jobs": [{**launch.job, "portrait": str(launch.portrait), "audio": str(launch.audio)}]}
-            if launch.task is None
-            else {"sandboxed": False, **launch.task}
-        ),
-    }
 
 
 def _runner_env(launch: Launch) -> dict[str, str]:

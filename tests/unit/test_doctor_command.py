@@ -34,7 +34,7 @@ MACHINE = Machine(
 def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No engine, no GPU, plenty of memory: whatever this host has."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    for module in ("faceorch.doctor.probes", "faceorch.runtimes.docker"):
+    for module in ("faceorch.doctor.probes", "faceorch.engine.sandbox"):
         monkeypatch.setattr(f"{module}.read_gpus", lambda: NO_GPUS)
     monkeypatch.setattr("faceorch.doctor.probes.read_states", lambda: ())
     monkeypatch.setattr("faceorch.doctor.probes.probe_machine", lambda: MACHINE)

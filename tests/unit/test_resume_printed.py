@@ -47,7 +47,7 @@ def run_of(here: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def awaken(here: Path) -> None:
-    (here.parent / "networks" / "sleeping" / "runner.py").write_text(GREY_RUNNER, "utf-8")
+    (here.parent / "networks" / "sleeping" / "code" / "runner.py").write_text(GREY_RUNNER, "utf-8")
 
 
 @pytest.mark.parametrize("place", ["here", "elsewhere"])
@@ -57,11 +57,11 @@ def test_the_command_that_is_shown_finishes_the_run(
 ) -> None:
     output = interrupted(arguments, here, number)
     folder, record = run_of(here)
-    assert Path(record["options"]["pythons"]["sleeping"]).is_absolute()
-    assert Path(record["options"]["weights"]).is_absolute()
+    assert Path(record["request"]["pythons"]["sleeping"]).is_absolute()
+    assert Path(record["request"]["weights"]).is_absolute()
     if number is signal.SIGINT:
         command = printed_command(output)
-        assert record["jobs"][0]["remedy"] == command
+        assert record["jobs"][0]["reason"]["remedy"] == command
     else:  # nothing was printed: the report shows it, and --help a relative one
         done = shell(f"faceorch report {shlex.quote(os.path.relpath(folder, here))}", here)
         assert done.returncode == 0, done.stderr
@@ -93,7 +93,7 @@ def test_a_python_that_is_given_again_may_be_relative(arguments: list[str], here
     command = printed_command(interrupted(arguments, here, signal.SIGINT))
     interpreter = os.path.relpath(sys.executable, elsewhere)
     interrupted([*shlex.split(command)[1:], "--python", f"sleeping={interpreter}"], elsewhere, signal.SIGINT)
-    assert Path(run_of(here)[1]["options"]["pythons"]["sleeping"]).is_absolute()
+    assert Path(run_of(here)[1]["request"]["pythons"]["sleeping"]).is_absolute()
     awaken(here)
     done = shell(command, here)
     assert done.returncode == 0, done.stdout + done.stderr

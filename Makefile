@@ -1,16 +1,23 @@
 # The three commands: make demo, make test, make check. Everything they install goes into .venv and .cache.
+# CONTRIBUTING.md has more of them, and says how to run some tests only.
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
 export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
 
-.PHONY: demo test test-images check docs lock wheel clean
+.PHONY: demo test coverage test-images check docs lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
+	@echo 'animating a portrait; the first time, the baseline gets an environment of its own (450 MB, a minute or two)'
 	$(VENV)/bin/faceorch run --image assets/face.png --audio assets/clip.wav
 
 test: $(VENV)/installed-dev
+	@echo 'every test: about ten minutes on two cores, a few more the first time; what is skipped says what it needs (some tests only: CONTRIBUTING.md)'
 	$(PYTHON) -m pytest
+
+# Which lines of faceorch the tests pass through that need nothing; htmlcov/index.html shows them in place.
+coverage: $(VENV)/installed-dev
+	$(PYTHON) -m pytest tests/unit tests/weights --cov --cov-report=term:skip-covered --cov-report=html
 
 # Builds every base for real and asks its torch what it holds: some minutes, and up to 20 GB of disk each.
 test-images: $(VENV)/installed-dev
@@ -49,16 +56,21 @@ $(LOCKED): lock-%: $(VENV)/installed
 wheel: $(VENV)/installed
 	$(VENV)/bin/uv build --wheel
 
+# uv is what faceorch builds the networks' environments with: where it is missing, it is the first thing to get.
 $(PYTHON):
-	if command -v uv > /dev/null; then uv venv --quiet --seed $(VENV); else python3 -m venv $(VENV); fi
+	@echo 'making $(VENV), with uv in it'
+	@if command -v uv > /dev/null; then uv venv --quiet --seed $(VENV); else python3 -m venv $(VENV); fi
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
 $(VENV)/installed: pyproject.toml | $(PYTHON)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+	@echo 'installing faceorch and what it needs into $(VENV): some 50 packages, a minute or two, once'
+	@$(VENV)/bin/uv pip install --python $(PYTHON) --editable .
+	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --group dev
-	touch $@
+	@echo 'installing what its tests and checks need'
+	@$(VENV)/bin/uv pip install --python $(PYTHON) --group dev
+	@touch $@
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache build dist
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .coverage htmlcov build dist

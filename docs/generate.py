@@ -1,4 +1,4 @@
-"""Write what is generated: docs/cli.md, the schemas of what machines read, and compose.yaml with its Dockerfile.
+"""Write what is generated: pages and schemas of docs/, and compose.yaml with its Dockerfile.
 
 usage: python docs/generate.py [--check]        --check writes nothing and fails when something is out of date
 """
@@ -6,24 +6,45 @@ usage: python docs/generate.py [--check]        --check writes nothing and fails
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from faceorch.cli.main import COMMANDS, cli
+from faceorch.cli.main import COMMANDS, EXIT_BUG, EXIT_INTERRUPTED, cli
+from faceorch.cli.run import EXIT_SOME_FAILED
 from faceorch.doctor import examine
+from faceorch.doctor.disks import NETWORK_IMAGE_GB
+from faceorch.errors import UserError
 from faceorch.images.compose import compose_file, dockerfile
+from faceorch.networks.bases import Base, load_bases
+from faceorch.networks.discover import Network, load_networks
+from faceorch.paths import docker_folder
 from faceorch.record.folder import json_schema
 from faceorch.record.run import SCHEMA
+from faceorch.weights.manifest import load_weights
+from faceorch.words import size
 
 DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
+
+# What is not an error that a user can meet: those have their codes and their words in faceorch/errors.py.
+_EXIT_CODES = {
+    0: "Everything that was asked for is done; for `run` and `smoke`: every network that ran has made a video.",
+    EXIT_SOME_FAILED: "It went to its end, and part of it failed: for `run` and `smoke` at least one network, for "
+    "`doctor` a check, for `clean` a removal. The output says which.",
+    UserError.exit_code: "The command line is wrong.",
+    EXIT_BUG: "A bug of faceorch. The last line names a log with all that a report of it needs.",
+    EXIT_INTERRUPTED: "Interrupted: Ctrl-C, or a polite signal.",
+}
 
 
 def command_line() -> str:
-    """Return docs/cli.md: the help of every command."""
+    """Return docs/reference/command-line.md: the help of every command."""
     parts = ["# The command line\n", "Generated from `faceorch COMMAND --help` by `make docs`.\n"]
-    top = click.Context(cli, info_name="faceorch", max_content_width=110, terminal_width=110)
+    top = click.Context(cli, info_name="faceorch", terminal_width=110, **cli.context_settings)
     parts.append(_block(cli.get_help(top)))
     for name in COMMANDS:
         command = cli.get_command(top, name)
@@ -49,14 +70,64 @@ def _block(text: str) -> str:
     return "\n".join(["```text", *lines, "```", ""])
 
 
+def exit_codes() -> str:
+    """Return docs/reference/exit-codes.md: every code that a command may end with."""
+    codes = dict(_EXIT_CODES)
+    for kind in UserError.__subclasses__():
+        assert kind.exit_code not in codes, kind
+        codes[kind.exit_code] = (kind.__doc__ or "").strip()
+    lines = [
+        "# Exit codes\n",
+        "Generated from the code by `make docs`.\n",
+        "An error prints one line with what was found and what is needed, and one that begins with `try:`.\n",
+        "`run` and `smoke` check everything first: with 2 to 14 nothing was started, and nothing is left behind.",
+        "One exception: a run folder that can no longer be written ends a run with 4. After that, 70 or 130 the folder",
+        "holds what was finished, and `faceorch run --resume` continues.\n",
+        "| code | meaning |",
+        "|---:|---|",
+        *(f"| {code} | {codes[code]} |" for code in sorted(codes)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_REQUIREMENTS = re.compile(r"(<!-- requirements -->\n).*(<!-- /requirements -->\n)", re.DOTALL)
+
+
+def install() -> str:
+    """Return docs/start/install.md with the table of what each network needs, as the manifests say it."""
+    bases = load_bases()
+    lines = [
+        "| network | GPU memory | main memory | image: base, and its own | weights, default settings |",
+        "|---|---|---|---|---|",
+        *(_requirements(network, bases) for network in load_networks([docker_folder()]).values()),
+    ]
+    text = (DOCS / "start" / "install.md").read_text("utf-8")
+    return _REQUIREMENTS.sub(lambda found: found[1] + "\n".join(lines) + "\n" + found[2], text)
+
+
+def _requirements(network: Network, bases: Mapping[str, Base]) -> str:
+    needs, manifest = network.manifest.needs, load_weights(network)
+    if network.missing_files:
+        image = weights = "not finished yet"
+    else:
+        stand = ", ".join(f"{name} {bases[name].disk_gb:g} GB" for name in needs.bases)
+        image = f"{stand}; up to {NETWORK_IMAGE_GB:g} GB"
+        files = () if manifest is None else manifest.needed(network.settings({}))
+        weights = size(sum(file.size for file in files)) if files else "none"
+    vram = f"{needs.vram_gb:g} GB" if needs.gpu and needs.vram_gb else "none"
+    return f"| {network.manifest.title} | {vram} | {needs.ram_gb:g} GB | {image} | {weights} |"
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
-        DOCS / "cli.md": command_line(),
+        REFERENCE / "command-line.md": command_line(),
+        REFERENCE / "exit-codes.md": exit_codes(),
+        DOCS / "start" / "install.md": install(),
         DOCS.parent / "compose.yaml": compose_file(),
         DOCS.parent / "docker" / "compose.Dockerfile": dockerfile(),
-        DOCS / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
-        DOCS / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
+        REFERENCE / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
+        REFERENCE / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
     }
 
 

@@ -34,7 +34,7 @@ MACHINE = Machine(
 def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No engine, no GPU, plenty of memory: whatever this host has."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    for module in ("faceorch.doctor.probes", "faceorch.runtimes.docker"):
+    for module in ("faceorch.doctor.probes", "faceorch.engine.sandbox"):
         monkeypatch.setattr(f"{module}.read_gpus", lambda: NO_GPUS)
     monkeypatch.setattr("faceorch.doctor.probes.read_states", lambda: ())
     monkeypatch.setattr("faceorch.doctor.probes.probe_machine", lambda: MACHINE)
@@ -171,7 +171,7 @@ def test_the_disk_of_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
 
 def test_the_documentation_lists_every_check() -> None:
     root = Path(__file__).parents[2]
-    page = (root / "docs" / "doctor.md").read_text("utf-8")
+    page = (root / "docs" / "guide" / "doctor.md").read_text("utf-8")
     sources = [path.read_text("utf-8") for path in (root / "orchestrator/faceorch/doctor").glob("*.py")]
     checks = {name for text in sources for name in re.findall(r'(?:check=|CHECK = )"([^"]+)"', text)}
     assert {"engine", "driver", "GPU access", "kernels"} <= checks

@@ -1,4 +1,4 @@
-"""The contract between faceorch and a network: job file in, events and a video out (docs/contract.md).
+"""The contract between faceorch and a network: job file in, events and a video out (docs/reference/runner-contract.md).
 
 Standard library only, Python 3.10 and later: it runs inside every network's environment.
 """

@@ -58,7 +58,7 @@ class Event:
     """One event.
 
     `t_s` is the time in seconds since the runner started, `job` the id of the job it belongs to
-    (None: the runner as a whole), `data` the remaining fields, which docs/contract.md lists by kind.
+    (None: the runner as a whole), `data` the remaining fields, which docs/reference/runner-contract.md lists by kind.
     """
 
     kind: EventKind

@@ -1,6 +1,6 @@
 """What a runner does besides animating: stand-in weights for smoke tests, and repacking weights as safetensors.
 
-A job file with an `op` asks for it: `synthetic` or `convert` (docs/weights.md).
+A job file with an `op` asks for it: `synthetic` or `convert` (docs/contribute/network-weights.md).
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def command(
 
     An image's tag is the hash of all that goes in: what is there already is not built again. `base-cu121` builds a base
     alone. Package index, mirrors and proxies: UV_DEFAULT_INDEX, FACEORCH_APT_MIRROR, FACEORCH_UPSTREAM_MIRROR,
-    HTTPS_PROXY (see docs/images.md).
+    HTTPS_PROXY (see docs/guide/images.md).
 
     \b
     Examples:

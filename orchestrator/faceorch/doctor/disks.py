@@ -18,7 +18,7 @@ from faceorch.weights.store import State, Store
 from faceorch.words import size
 
 # What a network's own packages take beside its base: 0.5 to 1.5 GB, installed in an environment.
-_NETWORK_IMAGE_GB = 1.5
+NETWORK_IMAGE_GB = 1.5
 
 
 def judge_disks(
@@ -63,7 +63,7 @@ def _images_bytes(facts: Facts, unbuilt: Mapping[str, Needs], bases: Mapping[str
     standing = {image.base for image in facts.images if not image.network}
     used = bases_used(unbuilt, facts.gpus, bases)
     new_gb = sum(base.disk_gb for base in used if base.name not in standing) if unbuilt else 0.0
-    return int((new_gb + _NETWORK_IMAGE_GB * len(unbuilt)) * GB)
+    return int((new_gb + NETWORK_IMAGE_GB * len(unbuilt)) * GB)
 
 
 def _missing_weights(network: Network, store: Store) -> list[File]:

@@ -1,4 +1,4 @@
-"""The sandbox: what every container of ours runs in (docs/images.md says what it protects from)."""
+"""The sandbox: what every container of ours runs in (docs/guide/images.md says what it protects from)."""
 
 from __future__ import annotations
 

@@ -29,8 +29,9 @@ _USAGE = """#
 # FACEORCH_PORTRAIT   an RGB PNG without transparency        (`faceorch run` makes such inputs of any image and audio;
 # FACEORCH_CLIP       a mono 16-bit WAV                       a run folder keeps them in inputs/)
 # FACEORCH_OUT        folder for the video; must exist       FACEORCH_USER     who writes into it
-# FACEORCH_SEED       FACEORCH_WEIGHTS (see docs/weights.md) NETWORK_SETTING   such as BASELINE_MAX_SIZE=512
-# FACEORCH_BASE       cu121 or cu128                         FACEORCH_BASE_IMAGE and other mirrors: docs/images.md
+# FACEORCH_SEED       the seed                               FACEORCH_WEIGHTS  the store: docs/guide/weights.md
+# FACEORCH_BASE       cu121 or cu128                         FACEORCH_BASE_IMAGE and mirrors: docs/guide/images.md
+# NETWORK_SETTING     such as BASELINE_MAX_SIZE=512
 #
 # A certificate authority for the build: put it at docker/base/ca-bundle.pem.
 """

@@ -1,4 +1,4 @@
-"""Portraits, clips and finished videos: probe, validate, normalise. docs/run-folder.md says what is accepted."""
+"""Portraits, clips and finished videos: probe, validate, normalise. docs/guide/run-folder.md says what is accepted."""
 
 from faceorch.media.clip import Clip, LoadedClip, check_length, read_clip, samples_sha256, write_clip
 from faceorch.media.files import check_output_folder

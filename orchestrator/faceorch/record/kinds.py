@@ -24,7 +24,7 @@ class JobStatus(str, Enum):
 
 
 class OutcomeKind(str, Enum):
-    """Why a job failed or was skipped. The first eight come from the runner (docs/contract.md)."""
+    """Why a job failed or was skipped. The first eight come from the runner (docs/reference/runner-contract.md)."""
 
     BAD_INPUT = "bad_input"
     NO_FACE = "no_face"

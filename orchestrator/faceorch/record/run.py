@@ -1,6 +1,6 @@
 """The record: every fact of a run, the content of `run.json`.
 
-`docs/run-folder.md` describes it, `docs/schema/run-2.json` is the JSON Schema that is generated from here.
+docs/reference/run-json.md describes it; docs/reference/schema/run-2.json is the JSON Schema generated from here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Measured(_Record, frozen=True):
         str,
         Meta(
             description="wall_clock, runner, allocator, getrusage, per_process, device_delta, device, energy_counter, "
-            "power_integral, docker_stats, cgroup, process_tree, unavailable (docs/measuring.md)"
+            "power_integral, docker_stats, cgroup, process_tree, unavailable (docs/reference/measurements.md)"
         ),
     ]
     note: str = ""

@@ -10,7 +10,7 @@ from faceorch.record.request import Request
 from faceorch.record.run import Job, Measured, Run, Sampled, Spread
 from faceorch.record.spread import rank
 
-# How a figure came about, in the reader's words (docs/measuring.md has them in full).
+# How a figure came about, in the reader's words (docs/reference/measurements.md has them in full).
 _METHODS = {
     "per_process": "memory of the network's own processes, as the driver lists it",
     "device_delta": "memory of the whole GPU, less what was used before",

@@ -1,4 +1,4 @@
-"""The docker runtime: each runner in a container of its own, in the sandbox of docs/images.md."""
+"""The docker runtime: each runner in a container of its own, in the sandbox of docs/guide/images.md."""
 
 from __future__ import annotations
 

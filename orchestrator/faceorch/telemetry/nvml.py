@@ -150,7 +150,7 @@ def _users(handles: list[Any]) -> tuple[GpuUser, ...] | None:
 
 
 # Every how many looks a question is asked. Most answers take a tenth of a millisecond of a core; the energy counter
-# takes five on an H100 (docs/measuring.md), and of a total only its first and last value matter.
+# takes five on an H100 (docs/reference/measurements.md), and of a total only its first and last value matter.
 EVERY = {
     "memory": 1,
     "utilisation": 1,

@@ -1,1 +1,1 @@
-"""Weights: a manifest per network, one content-addressed store, verified downloads (docs/weights.md)."""
+"""Weights: a manifest per network, one content-addressed store, verified downloads (docs/guide/weights.md)."""

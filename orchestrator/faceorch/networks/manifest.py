@@ -53,7 +53,8 @@ class Needs(Model, frozen=True, kw_only=True):
     python: Annotated[str, Meta(description="versions that the locks cover")] = ">=3.10,<3.12"
     ram_gb: Annotated[float, Meta(gt=0, description="host memory; the docker runtime's limit")]
     vram_gb: float | None = None
-    shortest_clip_s: float = 0.2
+    shortest_clip_s: Annotated[float, Meta(ge=0, description="seconds; shorter clips are refused")] = 0.2
+    face: Annotated[bool, Meta(description="whether it refuses a portrait in which it finds no face")] = True
 
 
 class Caveat(Model, frozen=True):

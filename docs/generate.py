@@ -1,4 +1,4 @@
-"""Write what is generated: docs/cli.md, the schemas of what machines read, and compose.yaml with its Dockerfile.
+"""Write what is generated: docs/cli.md, references and schemas, and compose.yaml with its Dockerfile.
 
 usage: python docs/generate.py [--check]        --check writes nothing and fails when something is out of date
 """
@@ -10,14 +10,35 @@ import sys
 from pathlib import Path
 
 import click
+from keys import reference  # beside this file
 
 from faceorch.cli.main import COMMANDS, cli
 from faceorch.doctor import examine
 from faceorch.images.compose import compose_file, dockerfile
+from faceorch.images.recipe import SOURCE
+from faceorch.networks.manifest import MANIFEST, Manifest
 from faceorch.record.folder import json_schema
 from faceorch.record.run import SCHEMA
+from faceorch.record.schemas import published
+from faceorch.weights.manifest import FILE_NAME as WEIGHTS
+from faceorch.weights.manifest import Weights
 
 DOCS = Path(__file__).parent
+
+_YAML_FILES = (
+    (
+        MANIFEST,
+        Manifest,
+        "What a network is and needs, and which settings it takes. It is read strictly: an unknown key is an error. "
+        "`faceorch new NAME` writes one that works.",
+    ),
+    (
+        WEIGHTS,
+        Weights,
+        "The files that a network's inference needs, where each comes from, and its terms. A network without this file "
+        "needs no weights. `faceorch weights lock NETWORK` fills in sizes and hashes that are not stated yet.",
+    ),
+)
 
 
 def command_line() -> str:
@@ -49,6 +70,19 @@ def _block(text: str) -> str:
     return "\n".join(["```text", *lines, "```", ""])
 
 
+def keys() -> dict[Path, str]:
+    """Return the schema and the reference of network.yaml and weights.yaml."""
+    found = {}
+    for name, kind, introduction in _YAML_FILES:
+        stem = name.removesuffix(".yaml")
+        schema = published(kind, f"{SOURCE}/docs/schema/{stem}-1.json")
+        found[DOCS / "schema" / f"{stem}-1.json"] = json.dumps(schema, indent=2) + "\n"
+        found[DOCS / "reference" / f"{stem}-yaml.md"] = reference(
+            name, schema, f"../schema/{stem}-1.json", introduction
+        )
+    return found
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
@@ -56,6 +90,7 @@ def generated() -> dict[Path, str]:
         DOCS.parent / "compose.yaml": compose_file(),
         DOCS.parent / "docker" / "compose.Dockerfile": dockerfile(),
         DOCS / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
+        **keys(),
         DOCS / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
     }
 
@@ -68,6 +103,7 @@ def main() -> None:
             sys.exit(f"out of date: {', '.join(path.name for path in stale)}; run: make docs")
         return
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(generated()[path], "utf-8")
         print(path)
 

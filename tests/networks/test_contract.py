@@ -38,13 +38,14 @@ def test_its_files_keep_the_contract(network: Network, check: str) -> None:
     CHECKS[check](network)
 
 
+@pytest.fixture(scope="class")
+def maker(network: Network) -> Iterator[Maker]:
+    with Maker(network) as maker:
+        yield maker
+
+
 @pytest.mark.parametrize("network", [n for n in FINISHED if not why_not_here(n)], ids=by_name, scope="class")
 class TestMaking:
-    @pytest.fixture(scope="class")
-    def maker(self, network: Network) -> Iterator[Maker]:
-        with Maker(network) as maker:
-            yield maker
-
     def test_a_video_with_the_clips_sound_that_any_browser_plays(self, maker: Maker) -> None:
         maker.plays()
 

@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that requirements.in allows.")
 def command(folder: Path, upgrade: bool) -> None:
     """Lock the packages of the network in FOLDER: requirements.in -> requirements.<base>.lock, one for each base.

@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.pass_context
 def command(ctx: click.Context, folder: Path) -> None:
     """Check that the network in FOLDER keeps the contract, wherever FOLDER is; one line for each check.

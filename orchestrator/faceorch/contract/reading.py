@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,7 +65,7 @@ def folder_whole(network: Network) -> None:
     if (network.folder / FILE_NAME).is_file() and not network.stand_in.is_file():
         missing.append(network.stand_in.relative_to(network.folder).as_posix())
     locks = all(name.endswith(".lock") for name in missing)
-    remedy = f"faceorch lock {network.folder}" if locks else "see the folder that `faceorch new` makes"
+    remedy = _lock_command(network) if locks else "see the folder that `faceorch new NAME` makes"
     need(not missing, f"{', '.join(missing)} missing", remedy)
 
 
@@ -166,7 +168,7 @@ def _kit_line(copied: bool) -> tuple[str, str]:
 
 def packages_locked(network: Network) -> None:
     """Check that every package is pinned by hash, holds what its base has, and has a reason."""
-    again = f"faceorch lock {network.folder}"
+    again = _lock_command(network)
     for base in network.manifest.needs.bases:
         lock = network.lock(base)
         pinned = _pins(lock, _text(network, lock.name), again)
@@ -176,6 +178,10 @@ def packages_locked(network: Network) -> None:
     for line in _text(network, WANTED).splitlines():
         if line.strip() and not line.startswith(("#", "-")):
             need(line.partition("#")[2].strip(), f"{WANTED}: {line.strip()!r} has no reason", "say why after a #")
+
+
+def _lock_command(network: Network) -> str:
+    return shlex.join(["faceorch", "lock", os.fspath(network.folder)])
 
 
 def _pins(lock: Path, text: str, again: str) -> set[str]:
@@ -214,7 +220,7 @@ def _text(network: Network, name: str) -> str:
     try:
         return (network.folder / name).read_text("utf-8")
     except FileNotFoundError:
-        raise Broken(f"{name} is missing", "see the folder that `faceorch new` makes") from None
+        raise Broken(f"{name} is missing", "see the folder that `faceorch new NAME` makes") from None
     except (OSError, UnicodeDecodeError) as error:
         raise Broken(f"{name} cannot be read: {error}", "save it as UTF-8 text") from error
 

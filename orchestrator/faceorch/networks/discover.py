@@ -111,7 +111,7 @@ def open_network(folder: Path) -> Network:
     folder = folder.resolve() if folder.name in ("", "..") else folder  # its name is that of the network
     if not (folder / MANIFEST).is_file():
         raise ManifestError(
-            f"{folder} holds no {MANIFEST}", "name a network's folder, such as one that `faceorch new` made"
+            f"{folder} holds no {MANIFEST}", "name a network's folder, such as one that `faceorch new NAME` made"
         )
     return Network(folder, read_manifest(folder / MANIFEST))
 

@@ -38,8 +38,8 @@ docs: $(VENV)/installed-dev
 UV_LOCK = $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
           --only-binary :all: --no-emit-index-url --no-annotate --custom-compile-command 'make lock'
 LOCKED  = $(patsubst docker/%/requirements.in,lock-%,$(wildcard docker/*/requirements.in))
-.PHONY: lock-base $(LOCKED)
-lock: lock-base
+.PHONY: lock-base lock-template $(LOCKED)
+lock: lock-base lock-template
 	$(MAKE) $(LOCKED)
 
 lock-base: $(VENV)/installed
@@ -47,11 +47,11 @@ lock-base: $(VENV)/installed
 	set -e; for wanted in docker/base/requirements.*.in; do $(UV_LOCK) $$wanted --output-file $${wanted%.in}.lock; done
 
 $(LOCKED): lock-%: $(VENV)/installed
-	set -e; for base in $$(sed -n 's/^  bases: \[\(.*\)\]/\1/p' docker/$*/network.yaml | tr -d ,); do \
-	  $(UV_LOCK) $$(test -f docker/$*/overrides.txt && echo --override docker/$*/overrides.txt) \
-	    --constraint docker/base/requirements.$$base.lock docker/base/requirements.$$base.in \
-	    docker/$*/requirements.in --output-file docker/$*/requirements.$$base.lock; \
-	done
+	$(VENV)/bin/faceorch lock --upgrade docker/$*
+
+# The network that `faceorch new` copies.
+lock-template: $(VENV)/installed
+	$(VENV)/bin/faceorch lock --upgrade orchestrator/faceorch/networks/template/mynetwork
 
 wheel: $(VENV)/installed
 	$(VENV)/bin/uv build --wheel

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from keys import reference  # beside this file
 
 from faceorch.cli.main import COMMANDS, EXIT_BUG, EXIT_INTERRUPTED, cli
 from faceorch.cli.run import EXIT_SOME_FAILED
@@ -19,12 +20,16 @@ from faceorch.doctor import examine
 from faceorch.doctor.disks import NETWORK_IMAGE_GB
 from faceorch.errors import UserError
 from faceorch.images.compose import compose_file, dockerfile
+from faceorch.images.recipe import SOURCE
 from faceorch.networks.bases import Base, load_bases
 from faceorch.networks.discover import Network, load_networks
+from faceorch.networks.manifest import MANIFEST, Manifest
 from faceorch.paths import docker_folder
 from faceorch.record.folder import json_schema
 from faceorch.record.run import SCHEMA
-from faceorch.weights.manifest import load_weights
+from faceorch.record.schemas import published
+from faceorch.weights.manifest import FILE_NAME as WEIGHTS
+from faceorch.weights.manifest import Weights, load_weights
 from faceorch.words import size
 
 DOCS = Path(__file__).parent
@@ -39,6 +44,21 @@ _EXIT_CODES = {
     EXIT_BUG: "A bug of faceorch. The last line names a log with all that a report of it needs.",
     EXIT_INTERRUPTED: "Interrupted: Ctrl-C, or a polite signal.",
 }
+
+_YAML_FILES = (
+    (
+        MANIFEST,
+        Manifest,
+        "What a network is and needs, and which settings it takes. It is read strictly: an unknown key is an error. "
+        "`faceorch new NAME` writes one that works.",
+    ),
+    (
+        WEIGHTS,
+        Weights,
+        "The files that a network's inference needs, where each comes from, and its terms. A network without this file "
+        "needs no weights. `faceorch weights lock NETWORK` fills in sizes and hashes that are not stated yet.",
+    ),
+)
 
 
 def command_line() -> str:
@@ -118,6 +138,17 @@ def _requirements(network: Network, bases: Mapping[str, Base]) -> str:
     return f"| {network.manifest.title} | {vram} | {needs.ram_gb:g} GB | {image} | {weights} |"
 
 
+def keys() -> dict[Path, str]:
+    """Return the schema and the reference of network.yaml and weights.yaml."""
+    found = {}
+    for name, kind, introduction in _YAML_FILES:
+        stem = name.removesuffix(".yaml")
+        schema = published(kind, f"{SOURCE}/docs/reference/schema/{stem}-1.json")
+        found[REFERENCE / "schema" / f"{stem}-1.json"] = json.dumps(schema, indent=2) + "\n"
+        found[REFERENCE / f"{stem}-yaml.md"] = reference(name, schema, f"schema/{stem}-1.json", introduction)
+    return found
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
@@ -128,6 +159,7 @@ def generated() -> dict[Path, str]:
         DOCS.parent / "docker" / "compose.Dockerfile": dockerfile(),
         REFERENCE / "schema" / f"run-{SCHEMA}.json": json.dumps(json_schema(), indent=2) + "\n",
         REFERENCE / "schema" / "doctor-1.json": json.dumps(examine.json_schema(), indent=2) + "\n",
+        **keys(),
     }
 
 
@@ -139,6 +171,7 @@ def main() -> None:
             sys.exit(f"out of date: {', '.join(path.name for path in stale)}; run: make docs")
         return
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(generated()[path], "utf-8")
         print(path)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from faceorch import media, report
+from faceorch.networks.discover import Network
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import RunStatus
 from faceorch.record.request import Request
@@ -21,15 +22,22 @@ _STARTED_S = 0.5  # a container takes a fifth of a second to start
 
 
 def compare(
-    request: Request, out: Path, tell: Listener, *, check: Check | None = None, reading: media.Reading | None = None
+    request: Request,
+    out: Path,
+    tell: Listener,
+    *,
+    check: Check | None = None,
+    reading: media.Reading | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> RunFolder:
     """Do everything that `request` asks for, in a new folder below `out`; return the finished run folder.
 
-    `check` sees every finished video; `reading` is that of the request's inputs, when it has been begun already.
+    `check` sees every finished video; `reading` is that of the request's inputs, when it has been begun already;
+    `networks` are those that can be named, by default every one that there is.
     Raises `UserError` for whatever the user can mend, before anything is started or left behind; on
     `KeyboardInterrupt` the folder is complete and says how to go on.
     """
-    return _finish(start_run(request, out, reading), tell, check)
+    return _finish(start_run(request, out, reading, networks), tell, check)
 
 
 def resume(

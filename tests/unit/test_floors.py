@@ -15,7 +15,7 @@ FLOORS = (
     ("errors", "words", "paths"),
     ("untrusted", "files", "bugs"),
     ("proc",),
-    ("owner", "record"),
+    ("owner", "record", "uv"),
     ("media", "networks", "telemetry"),
     ("engine", "weights"),
     ("needs", "images"),
@@ -23,7 +23,7 @@ FLOORS = (
     ("runs",),
     ("report",),
     ("comparison",),
-    ("smoke", "doctor", "housekeeping", "speech"),
+    ("smoke", "contract", "doctor", "housekeeping", "speech"),
     ("cli",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

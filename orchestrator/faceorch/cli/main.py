@@ -30,6 +30,9 @@ COMMANDS = {
     "clean": "Remove old images, leftover containers and stale caches.",
     "doctor": "Say whether this host can run the networks, and what it lacks.",
     "speak": "Make a speech clip from text.",
+    "new": "Make the folder of a new network, which works as it is.",
+    "lock": "Lock the packages of a network, by hash, for each of its bases.",
+    "test-network": "Check that a network's folder keeps the contract.",
     "completion": "Print the shell completion script.",
 }
 
@@ -43,7 +46,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"faceorch.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"faceorch.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -7,6 +7,7 @@ name.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from faceorch.record.request import SettingValue
 from faceorch.words import near
 
 ENV_FOLDERS = "FACEORCH_NETWORKS"
+NAME = re.compile("[a-z][a-z0-9]*")
 
 
 class Network:
@@ -101,6 +103,17 @@ def load_networks(folders: list[Path] | None = None) -> dict[str, Network]:
                 )
             found[name] = Network(path.parent, read_manifest(path))
     return dict(sorted(found.items()))
+
+
+def open_network(folder: Path) -> Network:
+    """Return the network that a folder holds, wherever it is; `ManifestError` when it holds none."""
+    folder = folder.expanduser().absolute()
+    folder = folder.resolve() if folder.name in ("", "..") else folder  # its name is that of the network
+    if not (folder / MANIFEST).is_file():
+        raise ManifestError(
+            f"{folder} holds no {MANIFEST}", "name a network's folder, such as one that `faceorch new NAME` made"
+        )
+    return Network(folder, read_manifest(folder / MANIFEST))
 
 
 def pick(networks: Mapping[str, Network], name: str) -> Network:

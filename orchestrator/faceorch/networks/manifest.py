@@ -21,9 +21,9 @@ MANIFEST = "network.yaml"
 class UpstreamCode(Model, frozen=True):
     """A repository of others that the network runs."""
 
-    url: str
-    commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
-    licence: str
+    url: Annotated[str, Meta(description="address that git clones from")]
+    commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$", description="full commit: its name is a hash of its content")]
+    licence: Annotated[str, Meta(description="licence of that code")]
 
     @property
     def pinned(self) -> str:
@@ -32,36 +32,43 @@ class UpstreamCode(Model, frozen=True):
 
 
 class Expected(Model, frozen=True):
-    """What published figures let one expect, for people who choose before they run; None is unknown."""
+    """What published figures let one expect, for people who choose before they run; null is unknown."""
 
     source: Annotated[str, Meta(description="whose figures these are")]
-    head_motion: str | None = None
-    eye_blinks: str | None = None
-    steps: Annotated[int | None, Meta(description="diffusion steps; None when there are none")] = None
-    fps: float | None = None
+    head_motion: Annotated[str | None, Meta(description="how far the head moves, in a few words")] = None
+    eye_blinks: Annotated[str | None, Meta(description='whether the eyes blink: "yes" or "no", in quotes')] = None
+    steps: Annotated[int | None, Meta(description="diffusion steps; null when there are none")] = None
+    fps: Annotated[float | None, Meta(description="frames per second at the default settings")] = None
     size: Annotated[str | None, Meta(description="pixels, width x height")] = None
-    vram_gb: str | None = None
+    vram_gb: Annotated[str | None, Meta(description="GPU memory in GB, in words such as `5 to 6`")] = None
     seconds_for_15_s: Annotated[float | None, Meta(description="wall-clock seconds for a 15 s clip")] = None
 
 
 class Needs(Model, frozen=True, kw_only=True):
     """What a host must have."""
 
-    gpu: bool
-    runtimes: tuple[Literal["docker", "venv"], ...]
-    bases: Annotated[tuple[str, ...], Meta(min_length=1, description="in order of preference; one lock each")]
-    python: Annotated[str, Meta(description="versions that the locks cover")] = ">=3.10,<3.12"
-    ram_gb: Annotated[float, Meta(gt=0, description="host memory; the docker runtime's limit")]
-    vram_gb: float | None = None
-    shortest_clip_s: float = 0.2
+    gpu: Annotated[bool, Meta(description="whether it runs only on an NVIDIA GPU")]
+    runtimes: Annotated[
+        tuple[Literal["docker", "venv"], ...],
+        Meta(description="docker: in a container; venv: as a process of the host, for code that is trusted"),
+    ]
+    bases: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="names of `docker/base/<base>.yaml`, in order of preference; one lock each"),
+    ]
+    python: Annotated[str, Meta(description="versions of Python that the venv runtime may use")] = ">=3.10,<3.12"
+    ram_gb: Annotated[float, Meta(gt=0, description="main memory in GB; a container gets no more")]
+    vram_gb: Annotated[float | None, Meta(description="GPU memory in GB; given exactly when gpu is true")] = None
+    shortest_clip_s: Annotated[float, Meta(ge=0, description="seconds; shorter clips are refused")] = 0.2
+    face: Annotated[bool, Meta(description="whether it refuses a portrait in which it finds no face")] = True
 
 
 class Caveat(Model, frozen=True):
     """What the record and the report say of a job while a setting has one value."""
 
-    setting: str
-    equals: SettingValue
-    text: Annotated[str, Meta(min_length=1)]
+    setting: Annotated[str, Meta(description="name of the setting")]
+    equals: Annotated[SettingValue, Meta(description="its value, of which something is to be said")]
+    text: Annotated[str, Meta(min_length=1, description="what is said")]
 
 
 class Smoke(Model, frozen=True):
@@ -75,19 +82,24 @@ class Smoke(Model, frozen=True):
 class Manifest(Model, frozen=True, kw_only=True):
     """The content of network.yaml."""
 
-    schema: Literal[1]
-    title: str
-    summary: str
-    approach: str
-    licence: str
-    homepage: str | None = None
-    paper: str | None = None
-    upstream: tuple[UpstreamCode, ...] = ()
+    schema: Annotated[Literal[1], Meta(description="version of this format")]
+    title: Annotated[str, Meta(description="name for people, on one line")]
+    summary: Annotated[str, Meta(description="what it is, in one sentence")]
+    approach: Annotated[str, Meta(description="how it works, on one line")]
+    licence: Annotated[str, Meta(description="licence of code and weights, as the report shows it")]
+    homepage: Annotated[str | None, Meta(description="address of its page")] = None
+    paper: Annotated[str | None, Meta(description="address of its paper")] = None
+    upstream: Annotated[
+        tuple[UpstreamCode, ...], Meta(description="code of others that goes into the image, in the Dockerfile's order")
+    ] = ()
     uses: Annotated[tuple[str, ...], Meta(description="parts of faceorch_kit that its code imports")] = ()
     expected: Expected | None = None
     needs: Needs
-    settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = field(default_factory=dict)
-    caveats: tuple[Caveat, ...] = ()
+    settings: Annotated[
+        dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting],
+        Meta(description="what `--set NETWORK.KEY=VALUE` may change, by name"),
+    ] = field(default_factory=dict)
+    caveats: Annotated[tuple[Caveat, ...], Meta(description="what is said of a job with certain settings")] = ()
     smoke: Smoke = Smoke()
 
     def __post_init__(self) -> None:

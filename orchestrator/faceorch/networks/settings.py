@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from faceorch.networks.yaml import Model
 
 
 class _Setting(Model, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What all settings have; `load`: a change needs the models to be loaded again."""
+    """What all settings have."""
 
-    help: str
-    load: bool = False
+    help: Annotated[str, Meta(description="what it does, on one line")]
+    load: Annotated[bool, Meta(description="true: a change needs the models to be loaded again")] = False
 
 
 class IntSetting(_Setting, frozen=True, tag="int"):
     """A whole number."""
 
-    default: int
-    min: int
-    max: int
+    default: Annotated[int, Meta(description="value where none is given")]
+    min: Annotated[int, Meta(description="smallest value")]
+    max: Annotated[int, Meta(description="largest value")]
 
     def parse(self, text: str) -> int:
         """Return the value of `text`; `ValueError` says what is allowed."""
@@ -38,9 +42,9 @@ class IntSetting(_Setting, frozen=True, tag="int"):
 class FloatSetting(_Setting, frozen=True, tag="float"):
     """A number."""
 
-    default: float
-    min: float
-    max: float
+    default: Annotated[float, Meta(description="value where none is given")]
+    min: Annotated[float, Meta(description="smallest value")]
+    max: Annotated[float, Meta(description="largest value")]
 
     def parse(self, text: str) -> float:
         """Return the value of `text`; `ValueError` says what is allowed."""
@@ -61,7 +65,7 @@ class FloatSetting(_Setting, frozen=True, tag="float"):
 class BoolSetting(_Setting, frozen=True, tag="bool"):
     """On or off."""
 
-    default: bool
+    default: Annotated[bool, Meta(description="value where none is given")]
 
     def parse(self, text: str) -> bool:
         """Return the value of `text`; `ValueError` says what is allowed."""
@@ -92,8 +96,8 @@ class BoolSetting(_Setting, frozen=True, tag="bool"):
 class ChoiceSetting(_Setting, frozen=True, tag="choice"):
     """One of a few words."""
 
-    default: str
-    choices: tuple[str, ...]
+    default: Annotated[str, Meta(description="value where none is given")]
+    choices: Annotated[tuple[str, ...], Meta(description="every value that there is")]
 
     def parse(self, text: str) -> str:
         """Return the value of `text`; `ValueError` says what is allowed."""

@@ -7,7 +7,7 @@ import errno
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,14 +46,20 @@ class Started:
     missing: bool = True
 
 
-def start_run(request: Request, out: Path, reading: media.Reading | None = None) -> Started:
+def start_run(
+    request: Request,
+    out: Path,
+    reading: media.Reading | None = None,
+    networks: Mapping[str, Network] | None = None,
+) -> Started:
     """Make the run folder for `request` below `out`, with its inputs and its plan.
 
-    `reading` is that of the request's inputs, when it has been begun already. Raises `UserError` for whatever the user
-    can mend, before anything is left behind.
+    `reading` is that of the request's inputs, when it has been begun already; `networks` are those that can be named,
+    by default every one that there is. Raises `UserError` for whatever the user can mend, before anything is left
+    behind.
     """
     reading = reading or media.Reading(Path(request.portrait), Path(request.clip))
-    known = load_networks()
+    known = load_networks() if networks is None else networks
     chosen = [pick(known, name) for name in request.networks] or list(known.values())
     _check_names(request, chosen)
     runtimes = make_runtimes(request.runtime, request.pythons, request.use_images)

@@ -30,6 +30,7 @@ from faceorch.record.reason import Reason
 from faceorch.runtimes import Exit, Launch, Places, Preparing, Process, Ready, Running, Stream, job_file
 from faceorch.telemetry.processes import ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target
+from faceorch.uv import cause, find_uv, remedy, uv_environment
 
 _MARKER = "faceorch.json"
 # What a shell may say to Python and to the libraries that do sums: another Python, other kernels, other rounding.
@@ -179,16 +180,16 @@ def environment_folder(network: Network, base: str) -> Path:
 def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -> None:
     """Build the environment. The marker comes last: a folder without it is half made and built again."""
     assert ready.base is not None
-    uv, wanted = _find_uv(), network.manifest.needs.python
+    uv, wanted = find_uv(), network.manifest.needs.python
     python = folder / "bin" / "python"
-    env = {k: v for k, v in os.environ.items() if k not in {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}}
+    env = uv_environment()
     shutil.rmtree(folder, ignore_errors=True)
     try:
         preparing.line(f"looking for Python {wanted}")
         made = proc.run([uv, "venv", "--no-project", "--python", wanted, str(folder)], log=preparing.log, env=env)
         if made.code != 0:
             raise VenvError(
-                f"no Python {wanted} for {network.name}: none is installed and uv cannot fetch one ({_last(made)})",
+                f"no Python {wanted} for {network.name}: none is installed and uv cannot fetch one ({cause(made)})",
                 f"install a Python {wanted.replace(',', ' and ')} (apt, dnf, brew, pyenv), then run again",
             )
         done = proc.run(
@@ -202,7 +203,7 @@ def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -
         )
         if done.code != 0:
             raise VenvError(
-                f"cannot install the packages of {network.name}: {_last(done)}", _install_remedy(done, preparing.log)
+                f"cannot install the packages of {network.name}: {cause(done)}", remedy(done, f"see {preparing.log}")
             )
         version = proc.run([str(python), "-c", "import platform; print(platform.python_version())"]).tail[-1]
         marker = {"python": version, "identity": ready.identity}
@@ -210,34 +211,6 @@ def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _find_uv() -> str:
-    import uv
-
-    try:
-        return str(uv.find_uv_bin())
-    except FileNotFoundError:
-        found = shutil.which("uv")
-    if found is None:
-        raise VenvError("uv is not installed", "pip install uv")
-    return found
-
-
-def _last(done: proc.Completed) -> str:
-    """Return the line that says most: uv explains in a tree whose last lines are hints."""
-    lines = [line.strip(" \u00d7\u2570\u2500\u25b6\u2502\u251c") for line in done.tail if line.strip()]
-    causes = [line for line in lines if not line.startswith("hint")]
-    return (causes or lines or ["no output"])[-1][:300]
-
-
-def _install_remedy(done: proc.Completed, log: Path) -> str:
-    text = "\n".join(done.tail)
-    if "No space left" in text:
-        return f"free some space in {home()}, or point FACEORCH_HOME at a larger disk"
-    if any(word in text for word in ("dns error", "Failed to fetch", "error sending request", "Could not connect")):
-        return "check the network, the proxy (HTTPS_PROXY) and the package index (UV_DEFAULT_INDEX), then run again"
-    return f"see {log}"
 
 
 def _runner_env(launch: Launch) -> dict[str, str]:

@@ -30,7 +30,7 @@ class Source(Model, frozen=True):
         | None
     ) = None
     file: Annotated[str, Meta(min_length=1, description="path in the repository")] | None = None
-    url: Annotated[str, Meta(pattern="^https?://")] | None = None
+    url: Annotated[str, Meta(pattern="^https?://", description="address, instead of the three above")] | None = None
 
     def __post_init__(self) -> None:
         """Refuse half a hub source, and both kinds at once."""
@@ -53,8 +53,10 @@ class Source(Model, frozen=True):
 class When(Model, frozen=True):
     """A file that is only needed while a setting has one of these values."""
 
-    setting: str
-    equals: SettingValue | tuple[SettingValue, ...]
+    setting: Annotated[str, Meta(description="name of a setting of network.yaml")]
+    equals: Annotated[
+        SettingValue | tuple[SettingValue, ...], Meta(description="the value, or values, for which the file is needed")
+    ]
 
     @property
     def values(self) -> tuple[SettingValue, ...]:
@@ -83,9 +85,9 @@ class File(Model, frozen=True):
         ]
         | None
     )
-    licence: str
+    licence: Annotated[str, Meta(description="licence of the file, as its owner states it")]
     commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
-    why: str
+    why: Annotated[str, Meta(description="what it is needed for, on one line")]
     size_exact: Annotated[
         bool | None, Meta(description="false: `size` is an estimate; where absent, exact just when sha256 is stated")
     ] = None
@@ -114,8 +116,8 @@ class File(Model, frozen=True):
 class Weights(Model, frozen=True):
     """The content of weights.yaml."""
 
-    schema: Literal[1]
-    files: Annotated[tuple[File, ...], Meta(min_length=1)]
+    schema: Annotated[Literal[1], Meta(description="version of this format")]
+    files: Annotated[tuple[File, ...], Meta(min_length=1, description="every file that inference needs")]
 
     def __post_init__(self) -> None:
         """Refuse two files at one place."""

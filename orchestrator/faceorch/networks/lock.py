@@ -1,0 +1,60 @@
+"""requirements.in -> requirements.<base>.lock: exact versions with hashes, on top of what the base has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from faceorch import proc
+from faceorch.errors import BuildError, InputError, OutputError
+from faceorch.files import write_atomically
+from faceorch.networks.bases import load_bases, pick_base
+from faceorch.networks.discover import Network
+from faceorch.paths import docker_folder
+from faceorch.uv import cause, find_uv, remedy, uv_environment
+
+WANTED = "requirements.in"
+# What its packages ask for and it does not use.
+OVERRIDES = "overrides.txt"
+_OPTIONS = (
+    *("--quiet", "--universal", "--python-version", "3.10", "--generate-hashes", "--only-binary", ":all:"),
+    *("--no-emit-index-url", "--no-annotate", "--custom-compile-command", "faceorch lock FOLDER"),
+)
+
+
+def lock(network: Network, base: str, *, upgrade: bool = False) -> Path:
+    """Write the lock of `network` for `base` and return its path; a failure leaves the old one as it was.
+
+    The lock holds the base's own, so that an image adds to the base's layers and replaces nothing in them. Versions
+    stay where the old lock allows it, unless `upgrade`.
+    """
+    wanted, target = network.folder / WANTED, network.lock(pick_base(load_bases(), base).name)
+    if not wanted.is_file():
+        raise InputError(f"{wanted} does not exist", "write one package a line into it, with the reason after a #")
+    shared = docker_folder() / "base" / f"requirements.{base}"
+    overrides = network.folder / OVERRIDES
+    try:
+        with tempfile.TemporaryDirectory(prefix="faceorch-lock-") as name:
+            made = Path(name) / target.name
+            if target.is_file() and not upgrade:
+                shutil.copyfile(target, made)  # uv keeps the versions that it finds in its output
+            done = proc.run(
+                [
+                    *(find_uv(), "pip", "compile", *_OPTIONS, *(["--upgrade"] if upgrade else [])),
+                    *(["--override", os.fspath(overrides)] if overrides.is_file() else []),
+                    *("--constraint", f"{shared}.lock", f"{shared}.in", os.fspath(wanted)),
+                    *("--output-file", os.fspath(made)),
+                ],
+                env=uv_environment(),
+            )
+            if done.code != 0:
+                raise BuildError(
+                    f"cannot lock {network.name} for {base}: {cause(done)}",
+                    remedy(done, f"fix {wanted}, then run again"),
+                )
+            write_atomically(target, made.read_bytes())
+    except OSError as error:
+        raise OutputError(f"cannot lock {network.name}: {error}", "free some space in the temporary folder") from error
+    return target

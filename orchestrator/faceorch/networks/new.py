@@ -1,0 +1,49 @@
+"""A new network's folder: a copy of the template, which is a network that works, under another name."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from faceorch.errors import InputError, OutputError
+from faceorch.files import umask
+from faceorch.networks.discover import NAME, Network, load_networks, open_network
+from faceorch.paths import docker_folder
+
+TEMPLATE = Path(__file__).parent / "template" / "mynetwork"
+_TITLE = "MyNetwork"
+
+
+def make_network(name: str, parent: Path) -> Network:
+    """Make the folder `name` below `parent` and return its network; `InputError` when the name cannot be used."""
+    if not NAME.fullmatch(name):
+        near = re.sub("[^a-z0-9]", "", name.lower()).lstrip("0123456789")
+        raise InputError(
+            f"{name!r} cannot be a network's name: lower-case letters and digits needed, a letter first",
+            f"try {near}" if near else "choose another name",
+        )
+    known = load_networks()
+    if name in known:
+        raise InputError(f"there is a network called {name} already: {known[name].folder}", "choose another name")
+    if (docker_folder() / name).exists():
+        raise InputError(f"{name} is the name of a part of every image", "choose another name")
+    target = parent.expanduser().absolute() / name
+    if os.path.lexists(target):
+        raise InputError(f"{target} exists already", "choose another name, or another folder with --in")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=target.parent) as half_made:
+            folder = Path(half_made) / name
+            shutil.copytree(TEMPLATE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+            for path in [folder, *folder.rglob("*")]:
+                path.chmod((0o777 if path.is_dir() else 0o666) & ~umask())
+                if path.is_file():
+                    text = path.read_text("utf-8")
+                    path.write_text(text.replace(TEMPLATE.name, name).replace(_TITLE, name.capitalize()), "utf-8")
+            folder.rename(target)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}", "choose another folder with --in") from error
+    return open_network(target)

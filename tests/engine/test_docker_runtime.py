@@ -42,7 +42,9 @@ def run(launch: Launch) -> tuple[Exit, list[Event], str]:
                 events += [item for item in parser.feed(piece[1]) if isinstance(item, Event)]
             else:
                 log += piece[1]
-        return process.wait(), events, log.decode()
+        end = process.wait(LIMIT_S)
+        assert end is not None
+        return end, events, log.decode()
 
 
 def test_the_sandbox_holds(probe: Probe) -> None:
@@ -114,7 +116,7 @@ def test_the_engine_keeps_nothing_of_what_is_printed(probe: Probe) -> None:
             assert piece is not None
             heard, seen = heard + len(piece[1]), (seen + piece[1])[-1000:]
         assert heard > 64 * 2**20, "all of it arrives here"
-        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run={probe.run}"})
         found = probe.api.inspect_container(entry["Id"])
         assert (found["HostConfig"]["LogConfig"]["Type"], found["LogPath"]) == ("none", "")
         process.stop()
@@ -161,7 +163,7 @@ def test_a_container_that_somebody_removes_counts_as_killed(probe: Probe) -> Non
         probe.api.remove_container(entry["Id"], force=True)
         while process.output.get(timeout=LIMIT_S) is not None:
             pass
-        assert process.wait() == Exit(code=None, signal=9)
+        assert process.wait(LIMIT_S) == Exit(code=None, signal=9)
 
 
 def test_a_kill_for_memory_is_seen(probe: Probe) -> None:
@@ -181,7 +183,7 @@ def test_a_hang_can_be_stopped(probe: Probe, monkeypatch: pytest.MonkeyPatch) ->
         process.send(DRAIN)
         process.output.get(timeout=LIMIT_S)
         process.stop()
-        assert process.wait().code == 75, "the lifeline ends it, before any signal"
+        assert process.wait(LIMIT_S) == Exit(code=75), "the lifeline ends it, before any signal"
 
 
 def test_ctrl_c_leaves_nothing(probe: Probe) -> None:
@@ -260,7 +262,7 @@ def test_the_sweep_of_another_pid_namespace_leaves_a_living_container_alone(prob
         for command in commands:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
-        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run={probe.run}"})
         assert entry["State"] == "running"
 
 

@@ -75,7 +75,7 @@ def run(probe: Probe, *gpus: str) -> dict[str, object]:
         process.send(b'{"op":"drain"}\n')
         while process.output.get(timeout=LIMIT_S) is not None:
             pass
-        process.wait()
+        process.wait(LIMIT_S)
     found: dict[str, object] = json.loads((probe.out / "facts.json").read_text("utf-8"))
     return found
 

@@ -64,7 +64,7 @@ def watched(probe: Probe) -> tuple[Watch, float]:
                         watch.mark(event.data["name"], time.monotonic())
                     elif not isinstance(event, str) and event.kind in (EventKind.DONE, EventKind.ERROR):
                         watch.mark("", time.monotonic())
-            process.wait()
+            process.wait(LIMIT_S)
         used = USED.search(log)
         assert used is not None, log
         return watch, float(used[1])

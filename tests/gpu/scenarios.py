@@ -305,7 +305,7 @@ def _listen(process: Process, watch: Watch, on_stage: OnStage | None, stop_at: s
             time.sleep(1.0)
             process.stop()
             stop_at = ""
-    told.exit, told.log = process.wait(), log.decode("utf-8", "replace")
+    told.exit, told.log = process.wait(60.0), log.decode("utf-8", "replace")
     return told
 
 

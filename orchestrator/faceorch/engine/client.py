@@ -6,15 +6,56 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
-from faceorch.errors import EngineError
+from faceorch import bugs
+from faceorch.errors import EngineError, UserError
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 _TIMEOUT_S = 60
+_SEE = "see the engine's log (journalctl -u docker), or restart it"
+
+
+class Missing(EngineError):
+    """The engine does not have what it was asked about."""
+
+
+@contextlib.contextmanager
+def asked() -> Iterator[None]:
+    """Turn whatever goes wrong while the engine is asked, and while its answer is read, into an `EngineError`.
+
+    Whoever talks to the engine does it in here, and nothing else.
+    """
+    import http.client
+
+    import docker.errors
+    import requests
+    import urllib3.exceptions
+
+    from faceorch.engine.messages import explain
+
+    try:
+        yield
+    except UserError:
+        raise
+    except docker.errors.NotFound as error:
+        told = explain(str(error))
+        raise Missing(told.message, told.remedy) from error
+    except docker.errors.APIError as error:
+        raise explain(str(error)) from error
+    except (
+        *(requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException),
+        *(ConnectionError, TimeoutError),
+    ) as error:
+        raise EngineError(f"the container engine does not answer ({bugs.describe(error)})", _SEE) from error
+    except Exception as error:
+        log = bugs.write_log(error)
+        message = f"the container engine's answer cannot be used ({bugs.describe(error)})"
+        raise EngineError(message, _SEE + (f"; details: {log}" if log else "")) from error
 
 
 def endpoint() -> str:
@@ -24,7 +65,12 @@ def endpoint() -> str:
         return given
     from docker.context import ContextAPI
 
-    return str(ContextAPI.kwargs_from_context().get("base_url") or "unix:///var/run/docker.sock")
+    try:
+        found = ContextAPI.kwargs_from_context().get("base_url")
+    except Exception as error:  # a file of the user's, read by a library that expects it whole
+        message = f"Docker's configuration cannot be read ({bugs.describe(error)})"
+        raise EngineError(message, "fix ~/.docker/config.json, or set DOCKER_HOST") from error
+    return str(found or "unix:///var/run/docker.sock")
 
 
 def connect() -> APIClient:
@@ -52,14 +98,16 @@ def _open(where: str) -> APIClient:
     if where.startswith("ssh://"):
         remedy = f"run faceorch on {where.removeprefix('ssh://').rpartition('@')[2]} itself, or unset DOCKER_HOST"
         raise EngineError(f"the container engine at {where} is on another machine, which runs cannot use", remedy)
-    try:
-        return docker.from_env(timeout=_TIMEOUT_S).api
-    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
-        text = str(error)
-        if "is too old" in text or "client version" in text:
-            message = f"the container engine at {where} is too old for this client: {text}"
-            raise EngineError(message, "update Docker") from error
-        raise _nobody(where) from error
+    with asked():
+        try:
+            api = docker.from_env(timeout=_TIMEOUT_S).api
+        except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
+            text = str(error)
+            if "is too old" in text or "client version" in text:
+                message = f"the container engine at {where} is too old for this client: {text}"
+                raise EngineError(message, "update Docker") from error
+            raise _nobody(where) from error
+    return api
 
 
 def _knock(where: str) -> None:
@@ -88,11 +136,14 @@ def remove_container(api: APIClient, name: str) -> None:
     When the engine itself has gone, the container stays: the next start removes what a dead owner left.
     """
     import docker.errors
-    import requests
 
-    with contextlib.suppress(docker.errors.NotFound, requests.RequestException):
+    with contextlib.suppress(Missing):
         try:
-            api.remove_container(name, force=True, v=True)
-        except docker.errors.APIError as error:
-            if error.status_code != 409:  # 409: its removal is already in progress
+            with asked():
+                api.remove_container(name, force=True, v=True)
+        except EngineError as error:
+            cause = error.__cause__
+            answered = isinstance(cause, docker.errors.APIError)
+            # 409: its removal is already in progress. Without an answer, a later start removes it.
+            if answered and getattr(cause, "status_code", None) != 409:
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from faceorch.runs.joblog import JobLog
 from faceorch.runs.outcome import explain_error, explain_exit, explain_timeout
 from faceorch.runs.transcript import Transcript
 from faceorch.runtimes import Exit, Launch, Process, Runtime
+from faceorch.runtimes.output import Piece
 from faceorch.telemetry.attribution import Attribution
 from faceorch.telemetry.samples import Watched
 from faceorch.telemetry.summary import attributions
@@ -28,6 +30,10 @@ from faceorch.untrusted import number
 from faceorch_runner import Event, EventKind
 
 _DRAIN = b'{"op":"drain"}\n'
+_TURN_S = 0.5  # no wait is longer: the clock decides at every turn
+LEAVING_S = 10.0  # what a runner gets to leave by itself once it has said how its work ended
+
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,15 @@ def attempt(
     timeout_s: float | None = None,
     watch: Watch | None = None,
     collect: Callable[[], Collected] | None = None,
+    clock: Clock = time.monotonic,
 ) -> Attempt:
     """Start a runner, follow it to its end, and return how it went; nothing of it is left running on any path.
 
-    `watch` looks at it meanwhile; `collect` takes what it made once it has said that it is done.
+    `watch` looks at it meanwhile; `collect` takes what it made once it has said that it is done. `clock` decides when
+    its time is over.
     """
     started = now()
-    following = _Following(launch, log, tell, watch, timeout_s)
+    following = _Following(launch, log, tell, watch, timeout_s, clock)
     failure: Reason | None = None
     interrupted = False
     made: Collected | None = None
@@ -120,10 +128,11 @@ class _Following:
     """Follows one runner."""
 
     def __init__(
-        self, launch: Launch, log: JobLog, tell: Listener, watch: Watch | None, timeout_s: float | None
+        self, launch: Launch, log: JobLog, tell: Listener, watch: Watch | None, timeout_s: float | None, clock: Clock
     ) -> None:
         self._launch, self._log, self._tell, self._watch = launch, log, tell, watch
-        self._timeout_s, self._timed_out = timeout_s, False
+        self._timeout_s, self._clock = timeout_s, clock
+        self._timed_out = self._stayed = False
         self.transcript = Transcript(time.monotonic())
         self.ended_s: float | None = None
         self.total_s: float | None = None
@@ -143,22 +152,43 @@ class _Following:
             self.total_s = time.monotonic() - self.transcript.begun_s
 
     def _listen(self, process: Process) -> None:
-        """Follow its output to its end, or end it when its time is over."""
-        deadline_s = None if self._timeout_s is None else time.monotonic() + self._timeout_s
-        while True:
-            left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
-            try:
-                piece = process.output.get(timeout=left_s)
-            except queue.Empty:
-                self._timed_out, deadline_s = True, None
-                process.stop()
-                continue
-            if piece is None:
+        """Follow its output and then itself to the end, or end it when its time is over, whatever it does meanwhile."""
+        until_s = math.inf if self._timeout_s is None else self._clock() + self._timeout_s
+        printing = True
+        while self.exit is None:
+            left_s = until_s - self._clock()
+            if left_s <= 0:
+                self._end(process)
                 break
-            for event in self._log.feed(*piece):
-                self._hear(event)
-        self.exit = process.wait()
+            if not printing:
+                self.exit = process.wait(min(left_s, _TURN_S))
+                continue
+            with contextlib.suppress(queue.Empty):
+                piece = process.output.get(timeout=min(left_s, _TURN_S))
+                printing = piece is not None
+                said_before = self._said_its_end
+                if piece is not None:
+                    self._take(piece)
+                if self._said_its_end and not said_before:
+                    until_s = min(until_s, self._clock() + LEAVING_S)
         self.ended_s = time.monotonic()
+
+    def _end(self, process: Process) -> None:
+        """End a runner whose time is over; what it has printed until now counts."""
+        self._stayed = self._said_its_end
+        self._timed_out = not self._stayed
+        process.stop()
+        for piece in process.output.rest():
+            self._take(piece)
+        self.exit = process.wait(0)
+
+    @property
+    def _said_its_end(self) -> bool:
+        return self.transcript.done or self.transcript.error is not None
+
+    def _take(self, piece: Piece) -> None:
+        for event in self._log.feed(*piece):
+            self._hear(event)
 
     def _hear(self, event: Event) -> None:
         heard_s = time.monotonic()
@@ -177,17 +207,19 @@ class _Following:
     def failure(self, *, in_container: bool) -> Reason | None:
         """Return why it has not done what it was asked for, None when it has."""
         network, said = self._launch.network, self.transcript
+        if said.error is not None and not self._timed_out:
+            return explain_error(said.error, network)
+        if said.done:
+            return None
         if self._timed_out:
             return explain_timeout(self._timeout_s or 0, said.stage)
-        if said.error is not None:
-            return explain_error(said.error, network)
-        if said.done or self.exit is None:
-            return None
-        return explain_exit(self.exit, network, in_container=in_container)
+        return None if self.exit is None else explain_exit(self.exit, network, in_container=in_container)
 
     def notes(self, failure: Reason | None) -> tuple[str, ...]:
         """Return what is remarkable about an end that is not a failure."""
-        if failure is not None or self.exit is None or not self.exit.code:
+        if failure is None and self._stayed:
+            return (f"the runner had not left {LEAVING_S:g} s after its work was done, and was ended",)
+        if failure is not None or self._timed_out or self.exit is None or not self.exit.code:
             return ()
         return (f"the runner ended with exit code {self.exit.code} after its work was done",)
 

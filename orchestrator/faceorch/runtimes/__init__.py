@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import json
-import queue
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.record.reason import Reason
+from faceorch.runtimes.output import Output, Stream
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import Target
 from faceorch.telemetry.watch import Probe
 from faceorch_runner import Feed, Job, JobFile, Task, TaskFile
+
+__all__ = [
+    "Exit",
+    "Launch",
+    "Output",
+    "Places",
+    "Preparing",
+    "Process",
+    "Ready",
+    "Running",
+    "Runtime",
+    "Stream",
+    "job_file",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,13 +105,6 @@ def job_file(launch: Launch, places: Places) -> bytes:
     return json.dumps(file, indent=1).encode()
 
 
-class Stream(str, Enum):
-    """Where a piece of output came from."""
-
-    STDOUT = "stdout"
-    STDERR = "stderr"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exit:
     """How a runner ended: `code` is None when nobody knows, `signal` is set when a signal ended it."""
@@ -124,7 +130,7 @@ class Process(Protocol):
         """What tells whose a process of its host is."""
 
     @property
-    def output(self) -> queue.SimpleQueue[tuple[Stream, bytes] | None]:
+    def output(self) -> Output:
         """Pieces of output as they arrive; None once both streams have ended."""
 
     def send(self, line: bytes) -> None:
@@ -133,8 +139,8 @@ class Process(Protocol):
     def stop(self) -> None:
         """End it: stdin first (the lifeline), then a polite signal, then a kill; returns when it is gone."""
 
-    def wait(self) -> Exit:
-        """Return how it ended, after its output has ended."""
+    def wait(self, limit_s: float) -> Exit | None:
+        """Return how it ended, None when it is still there after `limit_s`; `UserError` when nobody can tell."""
 
 
 @dataclass(slots=True)

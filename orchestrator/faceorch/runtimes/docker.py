@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -15,10 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceorch.engine.client import connect, endpoint, remove_container
+from faceorch.engine.client import Missing, asked, connect, endpoint, remove_container
 from faceorch.engine.facts import EngineFacts, read_facts
 from faceorch.engine.gpu_access import Access, decide
-from faceorch.engine.messages import explain
 from faceorch.engine.sandbox import gpu_requests, sandbox
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
@@ -30,7 +29,7 @@ from faceorch.owner import Owner
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
 from faceorch.record.run import Engine
-from faceorch.runtimes import Exit, Launch, Places, Preparing, Process, Ready, Running, Stream, job_file
+from faceorch.runtimes import Exit, Launch, Output, Places, Preparing, Process, Ready, Running, Stream, job_file
 from faceorch.telemetry.container import CgroupProbe, ContainerProbe
 from faceorch.telemetry.processes import EngineLookUp, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
 
 _CODE = Path("/opt/faceorch/network")
 _INPUTS = (Path("/job/portrait.png"), Path("/job/clip.wav"))
+_ENDED = ("exited", "dead", "removing")
+_PAUSES_S = (0.01, 0.5)
+_READER_S = 5.0
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
 
 
@@ -53,8 +55,11 @@ class DockerRuntime:
 
     @cached_property
     def _engine(self) -> APIClient | Reason:
+        """The client of an engine that says what it is and what it has."""
         try:
-            return connect()
+            api = connect()
+            self._facts, self._images = read_facts(api, endpoint()), ours(api)
+            return api
         except EngineError as error:
             return Reason(kind=OutcomeKind.NO_ENGINE, found=error.message, remedy=error.remedy)
 
@@ -118,14 +123,17 @@ class DockerRuntime:
 
         reference = self._given[name]
         try:
-            found = self._api.inspect_image(reference)  # type: ignore[no-untyped-call]
-        except docker.errors.APIError:  # also for what is no reference at all
-            return Reason(
-                kind=OutcomeKind.NOT_BUILT,
-                found=f"the engine has no image {reference}",
-                remedy=f"docker pull {reference}, or mend --use-image",
-            )
-        return Ready(identity=str(found["Id"]), name=reference, given=True, note="image given by the user")
+            with asked():
+                identity = str(self._api.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
+        except EngineError as error:
+            if isinstance(error.__cause__, docker.errors.APIError):  # also for what is no reference at all
+                return Reason(
+                    kind=OutcomeKind.NOT_BUILT,
+                    found=f"the engine has no image {reference}",
+                    remedy=f"docker pull {reference}, or mend --use-image",
+                )
+            return Reason(kind=OutcomeKind.NO_ENGINE, found=error.message, remedy=error.remedy)
+        return Ready(identity=identity, name=reference, given=True, note="image given by the user")
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
         """Return `ready`: images are built by `faceorch build` alone, never in the middle of a run."""
@@ -134,19 +142,15 @@ class DockerRuntime:
     @contextlib.contextmanager
     def start(self, launch: Launch) -> Iterator[Process]:
         """Start the container; on leaving, it is removed."""
-        import docker.errors
-
         write_atomically(launch.job_file, job_file(launch, _places(launch)))
         launch.job_file.chmod(0o644)
         name = f"faceorch-{launch.network.name}-{uuid.uuid4().hex[:12]}"
         running: _Running | None = None
         try:
-            try:
+            with asked():
                 container = self._create(name, launch)
                 running = _Running(self._api, name, container)
                 self._api.start(name)
-            except docker.errors.APIError as error:
-                raise explain(str(error)) from error
             yield running
         finally:
             if running is not None:
@@ -193,6 +197,10 @@ class DockerRuntime:
         """Return the containers of ours that run now, the oldest first."""
         if isinstance(self._engine, Reason):
             return []
+        with asked():
+            return self._running()
+
+    def _running(self) -> list[Running]:
         found = []
         for entry in self._api.containers(filters={"label": f"{LABEL}.run"}):
             labels = entry.get("Labels") or {}
@@ -214,7 +222,10 @@ class DockerRuntime:
         """Remove the containers of dead owners, and only those that carry our labels."""
         if isinstance(self._engine, Reason):
             return []
+        with asked():
+            return self._sweep()
 
+    def _sweep(self) -> list[str]:
         removed = []
         for entry in self._api.containers(all=True, filters={"label": f"{LABEL}.owner"}):
             owner = Owner.parse((entry.get("Labels") or {}).get(f"{LABEL}.owner", ""))
@@ -235,12 +246,11 @@ class _Here:
     """A started container as this process sees it: through /proc when its processes are there, else by the engine."""
 
     def __init__(self, api: APIClient, container: str) -> None:
-        import docker.errors
-
         self._api, self.container = api, container
         try:
-            pid = int(api.inspect_container(container)["State"]["Pid"])
-        except docker.errors.NotFound:
+            with asked():
+                pid = int(api.inspect_container(container)["State"]["Pid"])
+        except Missing:
             pid = 0  # it has just ended
         facts = ProcLookUp()(pid) if pid else None
         self._pid = pid if facts is not None and facts.container == container else 0
@@ -259,7 +269,7 @@ class _Running:
     """A container whose stdin we hold: when we die, the engine closes it and the runner leaves by itself."""
 
     def __init__(self, api: APIClient, name: str, container: str) -> None:
-        self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
+        self.output = Output()
         self._api, self._name = api, name
         self.target = Target(container=container)
         # Attached before the start, so that neither the first word nor the lifeline is missed.
@@ -301,38 +311,45 @@ class _Running:
             self._socket.sendall(line)
 
     def stop(self) -> None:
-        """End the runner, politely first; returns when its output has ended."""
-        import docker.errors
-
+        """End the runner, politely first; returns when it is gone. An engine that says nothing is left alone."""
+        self.output.leave()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
         for step, patience_s in _STOP_STEPS:
-            if step is not None:
-                with contextlib.suppress(docker.errors.APIError):  # it has just ended
-                    self._api.kill(self._name, step)
-            self._reader.join(patience_s)
-            if not self._reader.is_alive():
-                return
+            with contextlib.suppress(EngineError):  # it has just ended
+                if step is not None:
+                    with asked():
+                        self._api.kill(self._name, step)
+            with contextlib.suppress(EngineError):
+                if self.wait(patience_s) is not None:
+                    break
+        self._reader.join(_READER_S)
 
     def close(self) -> None:
         """Let go of the connection."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._reader.join(5.0)
+        self.output.leave()
+        self._reader.join(_READER_S)
         self._stream.close()
         self._socket.close()
 
-    def wait(self) -> Exit:
-        """Return how the container ended."""
-        import docker.errors
-        import requests
-
-        try:
-            self._api.wait(self._name)
-            state = self._api.inspect_container(self._name)["State"]
-        except docker.errors.NotFound:  # somebody removed it, which kills it first
-            return Exit(code=None, signal=signal.SIGKILL)
-        except requests.RequestException as error:
-            raise EngineError("the container engine went away while it ran", "see the engine's log") from error
-        code = int(state["ExitCode"])
-        return Exit(code=code, signal=code - 128 if code > 128 else None, oom_killed=bool(state.get("OOMKilled")))
+    def wait(self, limit_s: float) -> Exit | None:
+        """Return how the container ended, None when it is still there after `limit_s`."""
+        until_s, pause_s = time.monotonic() + limit_s, _PAUSES_S[0]
+        while True:
+            try:
+                with asked():
+                    state = self._api.inspect_container(self._name)["State"]
+                    if state["Status"] in _ENDED:
+                        code = int(state["ExitCode"])
+                        killed = bool(state.get("OOMKilled"))
+                        return Exit(code=code, signal=code - 128 if code > 128 else None, oom_killed=killed)
+            except Missing:  # somebody removed it, which kills it first
+                return Exit(code=None, signal=signal.SIGKILL)
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return None
+            # Asking, not waiting: an engine that hangs is found out within the client's own limit.
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(2 * pause_s, _PAUSES_S[1])

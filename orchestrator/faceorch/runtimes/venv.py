@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-import queue
+import select
 import shutil
 import signal
 import subprocess
@@ -27,7 +27,7 @@ from faceorch.owner import Owner
 from faceorch.paths import docker_folder, home
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
-from faceorch.runtimes import Exit, Launch, Places, Preparing, Process, Ready, Running, Stream, job_file
+from faceorch.runtimes import Exit, Launch, Output, Places, Preparing, Process, Ready, Running, Stream, job_file
 from faceorch.telemetry.processes import ProcLookUp, TreeProbe
 from faceorch.telemetry.samples import Target
 from faceorch.uv import cause, find_uv, remedy, uv_environment
@@ -35,6 +35,8 @@ from faceorch.uv import cause, find_uv, remedy, uv_environment
 _MARKER = "faceorch.json"
 # What a shell may say to Python and to the libraries that do sums: another Python, other kernels, other rounding.
 _NOT_PASSED_ON = ("PYTHON", "VIRTUAL_ENV", "OPENBLAS_", "MKL_", "OMP_", "NPY_", "ATEN_", "ONEDNN_", "DNNL_", "OPENCV_")
+_TURN_MS = 500
+_THREAD_S = 5.0
 _STOP_STEPS = ((None, 2.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 10.0))
 
 
@@ -250,8 +252,9 @@ def _read_json(path: Path) -> dict[str, str] | None:
 
 class _Running:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.output: queue.SimpleQueue[tuple[Stream, bytes] | None] = queue.SimpleQueue()
+        self.output = Output()
         self._process = process
+        self._closed = threading.Event()
         self.target = Target(session=process.pid)  # it was started in a session of its own
         self.probe, self.look_up = TreeProbe(process.pid), ProcLookUp()
         self._open = 2
@@ -272,8 +275,15 @@ class _Running:
         self._signal(signal.SIGKILL)
 
     def _read(self, stream: Stream, pipe: IO[bytes]) -> None:
-        while piece := os.read(pipe.fileno(), 65536):
-            self.output.put((stream, piece))
+        """Read to the end, or until the pipe is let go: a child in a session of its own may hold it open."""
+        poll = select.poll()
+        poll.register(pipe, select.POLLIN)
+        while not self._closed.is_set():
+            if poll.poll(_TURN_MS):
+                piece = os.read(pipe.fileno(), 65536)
+                if not piece:
+                    break
+                self.output.put((stream, piece))
         with self._lock:
             self._open -= 1
             if self._open == 0:
@@ -288,6 +298,7 @@ class _Running:
     def stop(self) -> None:
         """End the whole process group, politely first; returns when it is gone."""
         assert self._process.stdin is not None
+        self.output.leave()
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         for step, patience_s in _STOP_STEPS:
@@ -301,6 +312,9 @@ class _Running:
 
     def close(self) -> None:
         """Let go of the pipes, after `stop`."""
+        self._closed.set()
+        for thread in self._threads:
+            thread.join(_THREAD_S)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -309,7 +323,10 @@ class _Running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def wait(self) -> Exit:
-        """Return how the runner ended."""
-        code = self._process.wait()
+    def wait(self, limit_s: float) -> Exit | None:
+        """Return how the runner ended, None when it is still there after `limit_s`."""
+        try:
+            code = self._process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            return None
         return Exit(code=code, signal=-code) if code < 0 else Exit(code=code)

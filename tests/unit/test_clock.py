@@ -1,0 +1,158 @@
+"""The clock decides at every turn: whatever a runner does, its time ends, and what it has finished is kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import faceorch_runner as contract
+from faceorch.owner import Owner
+from faceorch.record.kinds import OutcomeKind
+from faceorch.runs import attempt as attempts
+from faceorch.runs.attempt import Attempt, attempt
+from faceorch.runs.events import Event, StageStarted
+from faceorch.runs.joblog import JobLog
+from faceorch.runtimes import Launch, Output, Ready, Runtime, Stream
+from faceorch.runtimes.venv import VenvRuntime
+from tests.conftest import MakeNetwork
+
+# `body` runs in animate after a stage called "ready"; `after` when the contract has been fulfilled.
+RUNNER = """
+import atexit, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+from faceorch_runner import Network
+
+def close_pipes():
+    for number in range(256):
+        try:
+            os.close(number)
+        except OSError:
+            pass
+
+class Hostile(Network):
+    def animate(self, job, progress):
+        progress.stage("ready")
+        {body}
+        with job.video(64, 48, 25) as video:
+            for _ in range(25):
+                video.write(bytes(64 * 48 * 3))
+        {after}
+        return video.path
+"""
+CHILD = "import time; open('child', 'w').close(); time.sleep(86400)"
+HANGS = {
+    "prints without end": "while True: os.write(2, b'x' * 65536)",
+    "is silent": "time.sleep(86400)",
+    "closes its pipes and stays": "close_pipes(); time.sleep(86400)",
+    "ignores polite signals": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(86400)",
+    "leaves a child with its output": (
+        f"subprocess.Popen([sys.executable, '-c', {CHILD!r}], start_new_session=True)\n"
+        "        while not os.path.exists('child'): time.sleep(0.01)\n"
+        "        os._exit(3)"
+    ),
+}
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def launch_of(make_network: MakeNetwork, folder: Path, portrait: Path, clip: Path, **parts: str) -> Launch:
+    network = make_network("hostile", RUNNER.format(**{"body": "pass", "after": "pass", **parts}))
+    out = folder / "out"
+    out.mkdir()
+    return Launch(
+        network=network,
+        environment=Ready(identity="x", name=sys.executable, given=True),
+        owner=Owner.me(),
+        run="test-run",
+        order=contract.Job(
+            id="hostile",
+            portrait=portrait,
+            audio=clip,
+            seed=0,
+            settings={"size": 64, "loud": False, "mode": "a", "gain": 1.0},
+            work=out / "work",
+        ),
+        out=out,
+        job_file=folder / "job.json",
+    )
+
+
+def follow(runtime: Runtime, launch: Launch, folder: Path, clock: Clock, late_at: str = "ready") -> Attempt:
+    """Follow a runner; its time is over once it has told the stage `late_at`."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, StageStarted) and event.name == late_at:
+            clock.now_s += 1e6
+
+    with JobLog(folder, 1) as log:
+        return attempt(runtime, launch, log=log, tell=tell, timeout_s=1000.0, clock=clock)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(tmp_path: Path) -> Iterator[None]:
+    """End what a test's runner has left in sessions of its own."""
+    yield
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"] == [sys.executable, "-c", CHILD]:
+            process.kill()
+
+
+@pytest.mark.parametrize("name", list(HANGS))
+def test_time_ends_whatever_a_runner_does(
+    make_network: MakeNetwork, tmp_path: Path, portrait: Path, clip: Path, name: str
+) -> None:
+    launch = launch_of(make_network, tmp_path, portrait, clip, body=HANGS[name])
+    made = follow(VenvRuntime(), launch, tmp_path, Clock())
+    assert made.failure is not None
+    assert (made.failure.kind, made.failure.found) == (
+        OutcomeKind.TIMEOUT,
+        "not finished after 1000 s (in stage 'ready')",
+    )
+    assert made.exit is not None
+    assert not VenvRuntime().running()
+
+
+@pytest.mark.parametrize(
+    "stays",
+    ["os._exit = lambda code: time.sleep(86400)", "os._exit = lambda code: (close_pipes(), time.sleep(86400))"],
+)
+def test_a_runner_that_hangs_after_its_work_is_ended_and_its_video_kept(
+    make_network: MakeNetwork, tmp_path: Path, portrait: Path, clip: Path, stays: str
+) -> None:
+    launch = launch_of(make_network, tmp_path, portrait, clip, after=stays)
+
+    def made_video() -> bool:
+        return (launch.out / "hostile.mp4").is_file()
+
+    class Ticking(Clock):
+        def __call__(self) -> float:
+            if made_video():
+                self.now_s += attempts.LEAVING_S / 4
+            return self.now_s
+
+    with JobLog(tmp_path, 1) as log:
+        made = attempt(VenvRuntime(), launch, log=log, tell=lambda _: None, timeout_s=1e9, clock=Ticking())
+    assert made.failure is None
+    assert made.transcript.done
+    assert made.notes == ("the runner had not left 10 s after its work was done, and was ended",)
+    assert made_video()
+
+
+def test_what_a_full_queue_has_no_room_for_holds_nobody_up_once_it_is_left() -> None:
+    output = Output()
+    output.leave()
+    for _ in range(10_000):
+        output.put((Stream.STDERR, b"x"))
+    assert 0 < len(list(output.rest())) < 1000

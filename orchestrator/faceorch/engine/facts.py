@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from faceorch.engine.client import asked
+
 if TYPE_CHECKING:
     from docker import APIClient
 
@@ -70,6 +72,7 @@ class EngineFacts:
         return "podman" in self.name.lower()
 
 
+@asked()
 def read_facts(api: APIClient, endpoint: str) -> EngineFacts:
     """Ask the engine what it is, and look on this machine for what it gives GPUs with."""
     info: dict[str, Any] = api.info()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from faceorch.engine.client import asked
 from faceorch.images.recipe import LABEL, make_base_recipe, make_recipe
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network
@@ -32,6 +33,7 @@ class Image:
         return self.tags[0] if self.tags else "<none>"
 
 
+@asked()
 def ours(api: APIClient) -> list[Image]:
     """Return every image that faceorch built, newest first."""
     found = []

@@ -80,15 +80,15 @@ def attempt(
     timeout_s: float | None = None,
     watch: Watch | None = None,
     collect: Callable[[], Collected] | None = None,
-    clock: Clock = time.monotonic,
+    clock: Clock | None = None,
 ) -> Attempt:
     """Start a runner, follow it to its end, and return how it went; nothing of it is left running on any path.
 
     `watch` looks at it meanwhile; `collect` takes what it made once it has said that it is done. `clock` decides when
-    its time is over.
+    its time is over; by default it is the system's.
     """
     started = now()
-    following = _Following(launch, log, tell, watch, timeout_s, clock)
+    following = _Following(launch, log, tell, watch, timeout_s, clock or time.monotonic)
     failure: Reason | None = None
     interrupted = False
     made: Collected | None = None

@@ -34,6 +34,8 @@ def command(
 ) -> None:
     """Make a speech clip: 24 kHz, mono, 16-bit WAV, without silence at its ends.
 
+    Its engines are an extra: pip install "faceorch[speech]".
+
     \b
     Example:
       faceorch speak --text "Good evening. Here is the news." --seconds 15 -o clip.wav

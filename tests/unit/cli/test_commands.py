@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from faceorch.cli.main import COMMANDS, cli
-from tests.unit.test_docs import PAGES, ROOT
+from tests.unit.test_pages import PAGES, ROOT
 
 SOURCES = sorted((ROOT / "orchestrator" / "faceorch").rglob("*.py"))
 # A command ends where its line does, or at what no command of ours has outside quotes.

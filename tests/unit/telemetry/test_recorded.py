@@ -23,7 +23,7 @@ from faceorch.telemetry.attribution import Attribution, attribute
 from faceorch.telemetry.samples import Watched
 
 MIB = 2**20
-FILE = Path(__file__).parents[1] / "data" / "h100.json.gz"
+FILE = Path(__file__).parents[2] / "data" / "h100.json.gz"
 GPU = Gpu(index=0, uuid="GPU-00000000", name="H100", memory_bytes=80 * 2**30, compute_capability="9.0")
 
 

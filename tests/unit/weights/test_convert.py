@@ -21,7 +21,7 @@ from faceorch.cli.main import cli
 from faceorch.weights.store import Store
 from faceorch.weights.tensors import Invalid, read_tensors
 from tests.conftest import MakeNetwork
-from tests.weights.conftest import write_manifest
+from tests.unit.weights.conftest import write_manifest
 
 # As much of torch and safetensors as the converter calls, over numpy.
 TORCH = """

@@ -14,9 +14,9 @@ import pytest
 
 from faceorch.errors import WeightsError
 from faceorch.weights.store import Store
-from tests.weights import server as http
-from tests.weights.conftest import DATA, HASTY, STALL_S, Heard, entry, on_hub
-from tests.weights.server import POINTER, Answer, Server
+from tests.unit.weights import server as http
+from tests.unit.weights.conftest import DATA, HASTY, STALL_S, Heard, entry, on_hub
+from tests.unit.weights.server import POINTER, Answer, Server
 
 Bring = Callable[..., Heard]
 

@@ -16,10 +16,10 @@ from faceorch.errors import WeightsError
 from faceorch.weights import pull as pull_module
 from faceorch.weights.store import Store
 from tests.conftest import MakeNetwork
-from tests.weights.conftest import DATA, Heard, entry, write_manifest
-from tests.weights.server import Handler, Server
+from tests.unit.weights.conftest import DATA, Heard, entry, write_manifest
+from tests.unit.weights.server import Handler, Server
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROUNDS = 60
 
 
@@ -50,7 +50,7 @@ def test_kill_9_at_random_moments_leaves_no_wrong_file_and_nothing_verified_come
     heard = dict.fromkeys(pieces, 0)  # path -> requests for it before this round
     arrived: dict[str, int] = {}  # path -> bytes that the rounds before this one left
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.weights.killed", *arguments],
+        [sys.executable, "-m", "tests.unit.weights.killed", *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind
 from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, reason_of
 from tests.unit.conftest import RequestFor
-from tests.unit.test_runs import Listener
+from tests.unit.runs.test_start import Listener
 
 SECRET = b"-----BEGIN PRIVATE KEY----- 5f1c0a -----END PRIVATE KEY-----"
 

@@ -18,7 +18,7 @@ from faceorch.record.run import SCHEMA
 from faceorch.report.costs import energy_cost
 from tests.conftest import reason_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "schema-1"
 SCHEMAS = ROOT / "docs" / "reference" / "schema"
 

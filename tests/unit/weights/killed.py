@@ -1,6 +1,6 @@
 """Pulls in children that are killed; says after each what it left. A process of its own: it forks.
 
-usage: python -m tests.weights.killed STORE NETWORK_FOLDER ROUNDS SEED      prints one JSON object per round
+usage: python -m tests.unit.weights.killed STORE NETWORK_FOLDER ROUNDS SEED      prints one JSON object per round
 
 When a child is killed is counted in what it has done, not in time: so each round that does not get done brings the
 next one nearer to that, on a busy machine too. A child that runs ahead because this process was not given its turn
@@ -23,7 +23,7 @@ from faceorch.networks.discover import Network
 from faceorch.networks.manifest import read_manifest
 from faceorch.weights.pull import Task
 from faceorch.weights.store import Store
-from tests.weights.conftest import Heard, pull_network
+from tests.unit.weights.conftest import Heard, pull_network
 
 _STEP = 20_000  # what a file's move into the store counts, and its link from there, in bytes that have arrived
 _MOST = 150_000

@@ -170,7 +170,7 @@ def test_the_disk_of_a_folder_that_does_not_exist_yet(tmp_path: Path) -> None:
 
 
 def test_the_documentation_lists_every_check() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     page = (root / "docs" / "guide" / "doctor.md").read_text("utf-8")
     sources = [path.read_text("utf-8") for path in (root / "orchestrator/faceorch/doctor").glob("*.py")]
     checks = {name for text in sources for name in re.findall(r'(?:check=|CHECK = )"([^"]+)"', text)}

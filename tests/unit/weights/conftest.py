@@ -17,7 +17,7 @@ from faceorch.weights.manifest import load_weights
 from faceorch.weights.pull import PullObserver, PullOptions, Task, Wanted, pull
 from faceorch.weights.store import Store
 from tests.conftest import LIMIT_S, MakeNetwork
-from tests.weights.server import COMMIT, Server
+from tests.unit.weights.server import COMMIT, Server
 
 # Who tries again does so soon; but a server of this process may be late, and that must not look like a dead one.
 HASTY = Patience(connect_s=LIMIT_S, stall_s=LIMIT_S, tries=3, first_wait_s=0.01)

@@ -14,7 +14,7 @@ from faceorch.networks.manifest import read_manifest
 from faceorch.paths import docker_folder
 from tests.conftest import MakeNetwork
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_all_five_networks_are_listed() -> None:

@@ -26,9 +26,9 @@ from faceorch.weights.remote import endpoint, parse_mirrors
 from faceorch.weights.source import Stored
 from faceorch.weights.store import State, Store
 from tests.conftest import LIMIT_S, MakeNetwork, wait_until
-from tests.weights import server as http
-from tests.weights.conftest import DATA, Heard, entry, on_hub, pull_network, write_manifest
-from tests.weights.server import COMMIT, POINTER, Server
+from tests.unit.weights import server as http
+from tests.unit.weights.conftest import DATA, Heard, entry, on_hub, pull_network, write_manifest
+from tests.unit.weights.server import COMMIT, POINTER, Server
 
 Bring = Callable[..., Heard]
 OTHER = DATA[::-1]

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from faceorch.cli.main import cli
 from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, usual_signals, wait_until
-from tests.weights import server as http
-from tests.weights.conftest import DATA, entry, write_manifest
-from tests.weights.server import Server
+from tests.unit.weights import server as http
+from tests.unit.weights.conftest import DATA, entry, write_manifest
+from tests.unit.weights.server import Server
 
 
 @pytest.fixture

@@ -105,6 +105,6 @@ def test_upstream_code_is_named_to_the_build() -> None:
 
 
 def test_both_files_are_in_the_tree() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     assert (root / "compose.yaml").read_text("utf-8") == compose.compose_file()
     assert (root / "docker" / "compose.Dockerfile").read_text("utf-8") == compose.dockerfile()

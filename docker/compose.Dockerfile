@@ -19,7 +19,7 @@ COPY base/requirements.${BASE}.lock /opt/faceorch/requirements.lock
 RUN /opt/faceorch/bin/install-packages /opt/faceorch/requirements.lock
 
 # Containers run on a read-only root with a tmpfs at /tmp, and without a network.
-ENV PATH=/opt/faceorch/env/bin:/opt/faceorch/bin:${PATH} PYTHONPATH=/opt/faceorch/runner \
+ENV PATH=/opt/faceorch/env/bin:/opt/faceorch/bin:${PATH} PYTHONPATH=/opt/faceorch/runner:/opt/faceorch/kit \
     PYTHONHASHSEED=0 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp XDG_CACHE_HOME=/tmp/cache MPLCONFIGDIR=/tmp/cache/matplotlib NUMBA_CACHE_DIR=/tmp/cache/numba \
     TORCH_HOME=/tmp/cache/torch CUDA_CACHE_PATH=/tmp/cache/cuda TRITON_CACHE_DIR=/tmp/cache/triton \
@@ -36,7 +36,7 @@ ARG UV_DEFAULT_INDEX
 COPY baseline/requirements.${BASE}.lock /opt/faceorch/requirements.lock
 RUN install-packages /opt/faceorch/requirements.lock
 
-COPY baseline /opt/faceorch/network
+COPY baseline/code /opt/faceorch/network
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 USER 65534:65534
 
@@ -50,22 +50,22 @@ ARG UV_DEFAULT_INDEX
 COPY liveportrait/requirements.${BASE}.lock /opt/faceorch/requirements.lock
 RUN install-packages /opt/faceorch/requirements.lock
 
-# Not the newest commit: the one after it changes the positional encoding, and the released motion model was trained
-# before that. What inference on people does not use is left out, X-Pose with its own licence among it.
+# What inference on people does not use is left out, X-Pose with its own licence among it.
+ARG UPSTREAM
 ARG UPSTREAM_MIRROR
-RUN clone-upstream https://github.com/jdh-algo/JoyVASA 80eac3e4b680f6e5925de2baaaeb3a580429fc2d /opt/upstream/JoyVASA \
+RUN clone-upstream "${UPSTREAM}" /opt/upstream/JoyVASA \
     && cd /opt/upstream/JoyVASA \
     && find . -mindepth 1 -maxdepth 1 ! -name src ! -name LICENSE -exec rm -rf {} + \
     && rm -rf src/dataset src/prepare_data src/utils/dependencies/XPose src/utils/dependencies/insightface/data/images \
     && find src -name '*animal*' -delete
 
 COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
-COPY liveportrait/patches.py /opt/faceorch/network/patches.py
-RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/network/patches.py /opt/upstream
+COPY liveportrait/patches.py /opt/faceorch/patches.py
+RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
 
-COPY liveportrait /opt/faceorch/network
+COPY liveportrait/code /opt/faceorch/network
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
-ENV PYTHONPATH=/opt/faceorch/runner:/opt/upstream/JoyVASA TRANSFORMERS_OFFLINE=1
+ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/JoyVASA TRANSFORMERS_OFFLINE=1
 USER 65534:65534
 
 # SadTalker's image, on the base that `faceorch build` makes from docker/base.
@@ -77,17 +77,17 @@ ARG UV_DEFAULT_INDEX
 COPY sadtalker/requirements.${BASE}.lock /opt/faceorch/requirements.lock
 RUN install-packages /opt/faceorch/requirements.lock
 
-# The last commit of its main branch. Its examples and documentation are ten times as large as its code.
+# Its examples and documentation are ten times as large as its code.
+ARG UPSTREAM
 ARG UPSTREAM_MIRROR
-RUN clone-upstream https://github.com/OpenTalker/SadTalker cd4c0465ae0b54a6f85af57f5c65fec9fe23e7f8 \
-      /opt/faceorch/upstream/SadTalker src LICENSE
+RUN clone-upstream "${UPSTREAM}" /opt/faceorch/upstream/SadTalker src LICENSE
 
 COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
 COPY sadtalker/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/faceorch/upstream
 
-COPY sadtalker /opt/faceorch/network
+COPY sadtalker/code /opt/faceorch/network
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 # Upstream's package is called `src`: its folder's parent is on the path.
-ENV PYTHONPATH=/opt/faceorch/runner:/opt/faceorch/upstream/SadTalker
+ENV PYTHONPATH=${PYTHONPATH}:/opt/faceorch/upstream/SadTalker
 USER 65534:65534

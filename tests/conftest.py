@@ -94,13 +94,20 @@ def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeNetwork
             },
         }
         (folder / "network.yaml").write_text(yaml.safe_dump(manifest), "utf-8")
-        (folder / "runner.py").write_text(textwrap.dedent(runner), "utf-8")
+        write_code(folder / "code", runner=runner)
         for base in manifest["needs"]["bases"]:
             (folder / f"requirements.{base}.lock").write_text("", "utf-8")
         monkeypatch.setenv("FACEORCH_NETWORKS", str(parent))
         return Network(folder, read_manifest(folder / "network.yaml"))
 
     return make
+
+
+def write_code(folder: Path, **modules: str) -> None:
+    """Write a network's package: its modules by name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, source in {"__init__": "", **modules}.items():
+        (folder / f"{name}.py").write_text(textwrap.dedent(source), "utf-8")
 
 
 @pytest.fixture

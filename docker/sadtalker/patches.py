@@ -51,7 +51,7 @@ PATCHES = (
     Patch(
         name="no-librosa",
         file="SadTalker/src/utils/audio.py",
-        reason="librosa compiles itself for 15 s in every new container; its two steps are in sadtalker_hear.py",
+        reason="librosa compiles itself for 15 s in every new container; its two steps are in hear.py",
         edits=(DeleteImport("librosa"), DeleteImport("librosa.filters")),
     ),
     Patch(

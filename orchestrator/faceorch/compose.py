@@ -12,7 +12,9 @@ from typing import Any
 import yaml
 
 from faceorch.bases import load_bases
-from faceorch.networks import Network, docker_folder, load_networks
+from faceorch.images import upstream_arguments
+from faceorch.kit import PACKAGE, kit_paths
+from faceorch.networks import Network, docker_folder, kit_folder, load_networks
 from faceorch.runtimes.docker import FILES, PROCESSES, SHM_BYTES, TMP
 
 _GENERATED = "# Generated from docker/*/ by `make docs`; change those, not this.\n"
@@ -30,6 +32,7 @@ _USAGE = """#
 # A certificate authority for the build: put it at docker/base/ca-bundle.pem.
 """
 _START = 'printf %s "$$JOB" > /tmp/job.json && exec /opt/faceorch/env/bin/python -m faceorch_runner /tmp/job.json'
+_KIT = f"COPY kit/{PACKAGE} /opt/faceorch/kit/{PACKAGE}\n"
 _FROM = re.compile(r"^(ARG BASE_IMAGE\n)?FROM \$\{BASE_IMAGE\}$", flags=re.MULTILINE)
 
 
@@ -45,8 +48,17 @@ def dockerfile() -> str:
     parts = [_GENERATED, base.replace("FROM ${BASE_IMAGE}", "FROM ${BASE_IMAGE} AS base")]
     for network in finished():
         text = (network.folder / "Dockerfile").read_text("utf-8")
-        parts.append(_FROM.sub(f"FROM base AS {network.name}", text))
+        parts.append(_FROM.sub(f"FROM base AS {network.name}", text.replace(_KIT, _copy_kit(network))))
     return "\n".join(parts)
+
+
+def _copy_kit(network: Network) -> str:
+    """Return the lines that copy the parts of the kit that `network` uses: Compose's context holds all of them."""
+    target = f"/opt/faceorch/kit/{PACKAGE}/"
+    paths = kit_paths(kit_folder(), network.manifest.uses)
+    modules = " ".join(f"kit/{PACKAGE}/{path.name}" for path in paths if path.is_file())
+    folders = [f"COPY kit/{PACKAGE}/{path.name} {target}{path.name}\n" for path in paths if path.is_dir()]
+    return "".join([f"COPY {modules} {target}\n", *folders])
 
 
 def compose_file() -> str:
@@ -78,6 +90,7 @@ def _service(network: Network) -> dict[str, Any]:
             "args": {
                 "BASE": f"${{FACEORCH_BASE:-{bases[0]}}}" if len(bases) > 1 else bases[0],
                 "BASE_IMAGE": f"${{FACEORCH_BASE_IMAGE:-{load_bases()[bases[0]].image}}}",
+                **upstream_arguments(network),
                 "UV_DEFAULT_INDEX": "${UV_DEFAULT_INDEX:-}",
                 "APT_MIRROR": "${FACEORCH_APT_MIRROR:-}",
                 "UPSTREAM_MIRROR": "${FACEORCH_UPSTREAM_MIRROR:-}",

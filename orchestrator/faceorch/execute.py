@@ -208,7 +208,7 @@ class Executor:
 
     def _weights(self, plan: Planned, ready: Ready, job: Job, work: Path, log: JobLog) -> Path | Failure | None:
         """Return the folder of the network's weights, after making stand-ins where those are wanted."""
-        if self._run.synthetic is None or not (plan.network.folder / "synthetic.py").is_file():
+        if self._run.synthetic is None or not (plan.network.code / "synthetic.py").is_file():
             return plan.weights.folder
         weights = work / "weights"
         with empty_folder(work / "out") as out:

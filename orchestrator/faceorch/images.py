@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 from faceorch import __version__, proc
 from faceorch.bases import Base, load_bases, pick_base
-from faceorch.networks import Network, docker_folder
+from faceorch.kit import PACKAGE, kit_paths
+from faceorch.networks import Network, docker_folder, kit_folder
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 LABEL = "io.faceorch"
 SOURCE = "https://github.com/faceorch/faceorch"
-# The host reads these; the image needs none of them, and editing them builds nothing again.
-_NOT_IN_CONTEXT = {"network.yaml", "weights.yaml", "requirements.in", "overrides.txt", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,8 @@ class Recipe:
     @property
     def arguments(self) -> dict[str, str]:
         """The build arguments that decide what the image is."""
-        return {"BASE_IMAGE": self.parent.tag if self.parent else self.base_image, "BASE": self.base.name}
+        base = {"BASE_IMAGE": self.parent.tag if self.parent else self.base_image, "BASE": self.base.name}
+        return {**base, **upstream_arguments(self.network)} if self.network else base
 
 
 def make_base_recipe(base: str, image: str | None = None) -> Recipe:
@@ -89,12 +89,23 @@ def make_recipe(network: Network, base: str, image: str | None = None) -> Recipe
     """Return the recipe of `network` on `base`; `image` replaces the userland that the base names."""
     parent = make_base_recipe(base, image)
     docker = docker_folder()
-    other_locks = {network.lock(name).name for name in load_bases() if name != base}
-    files = [(name, path) for name, path in _below(network.name, network.folder) if Path(name).name not in other_locks]
+    files = [(f"{network.name}/{path.name}", path) for path in (network.folder / "Dockerfile", network.lock(base))]
+    files += _below(f"{network.name}/code", network.code)
     files += _below("runner/faceorch_runner", docker / "runner" / "faceorch_runner")
-    if (network.folder / "patches.py").is_file():
+    for path in kit_paths(kit_folder(), network.manifest.uses):
+        name = f"kit/{PACKAGE}/{path.name}"
+        files += _below(name, path) if path.is_dir() else [(name, path)]
+    patches = network.folder / "patches.py"
+    if patches.is_file():
+        files += [(f"{network.name}/patches.py", patches)]
         files += _below("patch/faceorch_patch", docker / "patch" / "faceorch_patch")
     return _recipe(network.name, parent.base, parent.base_image, files, network, parent)
+
+
+def upstream_arguments(network: Network) -> dict[str, str]:
+    """Return the build arguments that say which upstream code goes in: UPSTREAM, and UPSTREAM_2 and so on after it."""
+    pinned = [code.pinned for code in network.manifest.upstream]
+    return {f"UPSTREAM_{number}" if number > 1 else "UPSTREAM": code for number, code in enumerate(pinned, 1)}
 
 
 def _recipe(
@@ -107,6 +118,8 @@ def _recipe(
 ) -> Recipe:
     found = tuple(sorted(files))
     digest = hashlib.sha256(f"{name}\0{base.name}\0{image}\0{parent.inputs if parent else ''}\0".encode())
+    for code in network.manifest.upstream if network else ():
+        digest.update(f"{code.pinned}\0".encode())
     for relative, path in found:
         digest.update(f"{relative}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
     return Recipe(name, base, image, found, digest.hexdigest(), network, parent)
@@ -117,7 +130,7 @@ def _below(prefix: str, root: Path) -> list[tuple[str, Path]]:
     return [
         (f"{prefix}/{path.relative_to(root).as_posix()}", path)
         for path in root.rglob("*")
-        if path.is_file() and not _NOT_IN_CONTEXT.intersection(path.relative_to(root).parts)
+        if path.is_file() and "__pycache__" not in path.relative_to(root).parts
     ]
 
 
@@ -163,7 +176,7 @@ def labels_of(recipe: Recipe, builder: str) -> dict[str, str]:
         f"{LABEL}.base": recipe.base.name,
         f"{LABEL}.base-image": recipe.base_image,
         f"{LABEL}.builder": builder,
-        f"{LABEL}.upstream": " ".join(f"{code.url}@{code.commit}" for code in manifest.upstream) if manifest else "",
+        f"{LABEL}.upstream": " ".join(code.pinned for code in manifest.upstream) if manifest else "",
         "org.opencontainers.image.title": f"faceorch {recipe.name}",
         "org.opencontainers.image.description": manifest.summary if manifest else recipe.base.summary,
         "org.opencontainers.image.version": __version__,

@@ -19,6 +19,7 @@ import yaml
 from msgspec import Meta
 
 from faceorch.errors import CannotRun, InputError, ManifestError
+from faceorch.kit import PACKAGE, kit_parts
 
 MANIFEST = "network.yaml"
 ENV_FOLDERS = "FACEORCH_NETWORKS"
@@ -35,6 +36,11 @@ def docker_folder() -> Path:
     """Return the `docker/` folder: inside the installed package, or at the root of a checkout."""
     installed = Path(__file__).parent / "docker"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "docker"
+
+
+def kit_folder() -> Path:
+    """Return the folder of faceorch_kit, the package of what networks share."""
+    return docker_folder() / "kit" / PACKAGE
 
 
 class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,6 +163,11 @@ class UpstreamCode(_Model, frozen=True):
     commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
     licence: str
 
+    @property
+    def pinned(self) -> str:
+        """Address and commit, as `clone-upstream` takes them and as they stand on an image's label."""
+        return f"{self.url}@{self.commit}"
+
 
 class Expected(_Model, frozen=True):
     """What published figures let one expect, for people who choose before they run; None is unknown."""
@@ -208,6 +219,7 @@ class Manifest(_Model, frozen=True, kw_only=True):
     homepage: str | None = None
     paper: str | None = None
     upstream: tuple[UpstreamCode, ...] = ()
+    uses: Annotated[tuple[str, ...], Meta(description="parts of faceorch_kit that its code imports")] = ()
     expected: Expected | None = None
     needs: Needs
     settings: dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting] = {}
@@ -239,10 +251,19 @@ class Network:
         """Name of the network: that of its folder."""
         return self.folder.name
 
+    @property
+    def code(self) -> Path:
+        """Its own package: what the runner loads, and what goes into its image as /opt/faceorch/network."""
+        return self.folder / "code"
+
     @cached_property
     def missing_files(self) -> tuple[str, ...]:
         """Files without which it cannot run in any runtime; empty for a finished network."""
-        needed = ["runner.py", *(["Dockerfile"] if "docker" in self.manifest.needs.runtimes else [])]
+        needed = [
+            "code/__init__.py",
+            "code/runner.py",
+            *(["Dockerfile"] if "docker" in self.manifest.needs.runtimes else []),
+        ]
         needed += [self.lock(base).name for base in self.manifest.needs.bases]
         return tuple(name for name in needed if not (self.folder / name).is_file())
 
@@ -306,7 +327,14 @@ def pick(networks: Mapping[str, Network], name: str) -> Network:
 
 def read_manifest(path: Path) -> Manifest:
     """Read one network.yaml strictly."""
-    return read_yaml(path, Manifest, _known_keys())
+    manifest = read_yaml(path, Manifest, _known_keys())
+    parts = kit_parts(kit_folder())
+    for name in manifest.uses:
+        if name not in parts:
+            raise ManifestError(
+                f"{path}: uses: faceorch_kit has no part {name!r}{near(name, parts)}", f"its parts: {', '.join(parts)}"
+            )
+    return manifest
 
 
 def read_yaml(path: Path, kind: type[_Content], known: set[str]) -> _Content:

@@ -114,7 +114,7 @@ def _decide(
             f"its image is not part of faceorch {__version__} yet{_unfinished(network)}",
             "update faceorch when it is released (pip install --upgrade faceorch)",
         )
-    standin = network.folder / "synthetic.py"
+    standin = network.code / "synthetic.py"
     if purpose is Purpose.SMOKE and load_weights(network) is not None and not standin.is_file():
         reason = f"it has no stand-in weights: {standin} missing"
         return Obstacle(network, OutcomeKind.NOT_AVAILABLE, reason, "update faceorch when it is released")
@@ -183,7 +183,7 @@ def _obstacle(network: Network, problem: Problem) -> Obstacle:
 
 def _unfinished(network: Network) -> str:
     """Name what is missing of a network that somebody has begun; say nothing of one that is a manifest alone."""
-    begun = any((network.folder / name).is_file() for name in ("runner.py", "Dockerfile"))
+    begun = any((network.folder / name).is_file() for name in ("code/runner.py", "Dockerfile"))
     return f": {', '.join(network.missing_files)} missing" if begun else ""
 
 

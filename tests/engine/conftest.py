@@ -18,7 +18,7 @@ from faceorch.networks import Network
 from faceorch.owner import Owner
 from faceorch.runtimes import Launch, Ready
 from faceorch.runtimes.docker import DockerRuntime
-from tests.conftest import MakeNetwork
+from tests.conftest import MakeNetwork, write_code
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -30,7 +30,7 @@ DOCKERFILE = """
     ARG BASE_IMAGE
     FROM ${BASE_IMAGE}
     COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
-    COPY probe /opt/faceorch/network
+    COPY probe/code /opt/faceorch/network
     USER 65534:65534
 """
 
@@ -92,7 +92,7 @@ class Probe:
         """Set what `animate` does; `facts` is a folder that the host can read afterwards."""
         source = "from faceorch_runner import Network\nclass Probe(Network):\n    def animate(self, job, progress):\n"
         source += "        facts = job.work.parent\n" + textwrap.indent(textwrap.dedent(body), " " * 8)
-        (self.network.folder / "runner.py").write_text(source, "utf-8")
+        write_code(self.network.code, runner=source)
 
     def build(self, builder: Builder = "classic") -> str:
         recipe = images.make_recipe(self.network, "cpu", self.base)

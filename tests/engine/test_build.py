@@ -19,19 +19,21 @@ from click.testing import CliRunner, Result
 from faceorch import images
 from faceorch.builders import BUILD_NETWORK, Builder, find_builder
 from faceorch.cli.build import command
+from faceorch.networks import MANIFEST, Network, read_manifest
 from tests.engine.conftest import REQUIRED, Probe
 
 COMMIT = "0" * 40
 UPSTREAM = """
     ARG BASE_IMAGE
     FROM ${BASE_IMAGE}
+    ARG UPSTREAM
     ARG UPSTREAM_MIRROR
-    RUN clone-upstream https://example.org/somebody/animator %s /opt/upstream/animator %s
+    RUN clone-upstream "${UPSTREAM}" /opt/upstream/animator %s
     COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
-    COPY probe/patches.py /opt/faceorch/network/patches.py
-    RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/network/patches.py /opt/upstream
+    COPY probe/patches.py /opt/faceorch/patches.py
+    RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
     COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
-    COPY probe /opt/faceorch/network
+    COPY probe/code /opt/faceorch/network
     USER 65534:65534
 """
 PATCHES = """
@@ -140,8 +142,12 @@ class Upstream:
 
     def use(self, commit: str, names: str = "") -> None:
         folder = self._probe.network.folder
-        (folder / "Dockerfile").write_text(textwrap.dedent(UPSTREAM % (commit, names)), "utf-8")
+        (folder / "Dockerfile").write_text(textwrap.dedent(UPSTREAM % names), "utf-8")
         (folder / "patches.py").write_text(PATCHES, "utf-8")
+        manifest = yaml.safe_load((folder / MANIFEST).read_text("utf-8"))
+        code = {"url": "https://example.org/somebody/animator", "commit": commit, "licence": "MIT"}
+        (folder / MANIFEST).write_text(yaml.safe_dump({**manifest, "upstream": [code]}), "utf-8")
+        self._probe.network = Network(folder, read_manifest(folder / MANIFEST))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import msgspec
 
 from faceorch.record import JobStatus
 from faceorch.smoke import SmokeRequest, smoke
+from tests.conftest import write_code
 from tests.engine.conftest import Probe
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
@@ -43,8 +44,7 @@ class Probe(Network):
 
 def test_stand_in_weights_are_made_and_used_in_the_sandbox(probe: Probe, tmp_path: Path) -> None:
     folder = probe.network.folder
-    (folder / "runner.py").write_text(RUNNER, "utf-8")
-    (folder / "synthetic.py").write_text(STANDIN, "utf-8")
+    write_code(probe.network.code, runner=RUNNER, synthetic=STANDIN)
     (folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [entry()]}), "utf-8")
     probe.build()
     request = SmokeRequest(networks=("probe",), device="cpu", runtime="docker", out=tmp_path / "r", full=True)

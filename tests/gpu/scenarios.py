@@ -38,6 +38,7 @@ from faceorch.telemetry.nvml import read_gpus
 from faceorch.telemetry.samples import Watched
 from faceorch.telemetry.watch import GPU_HZ, Watch
 from faceorch_runner import Event, EventKind, EventParser
+from tests.conftest import write_code
 
 MIB = 2**20
 TOLERANCE = 0.05
@@ -91,7 +92,7 @@ DOCKERFILE = """
     ARG BASE_IMAGE=none
     FROM ${BASE_IMAGE}
     COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
-    COPY load /opt/faceorch/network
+    COPY load/code /opt/faceorch/network
     ENV PYTHONPATH=/opt/faceorch/runner PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
     USER 65534:65534
     ENTRYPOINT ["%s", "-m", "faceorch_runner"]
@@ -176,7 +177,7 @@ class Lab:
         network = folder / "load"
         network.mkdir()
         (network / "network.yaml").write_text(yaml.safe_dump(MANIFEST), "utf-8")
-        (network / "runner.py").write_text(textwrap.dedent(RUNNER), "utf-8")
+        write_code(network / "code", runner=RUNNER)
         (network / "requirements.cpu.lock").write_text("", "utf-8")
         (network / "Dockerfile").write_text(textwrap.dedent(DOCKERFILE % python), "utf-8")
         self.network = Network(network, read_manifest(network / "network.yaml"))

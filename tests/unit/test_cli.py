@@ -307,7 +307,7 @@ class TestInterrupt:
         (folder,) = (tmp_path / "out").iterdir()
         assert json.loads((folder / "run.json").read_text("utf-8"))["jobs"][0]["status"] == "running"
         assert faceorch("report", str(folder)).returncode == 0, "an unfinished run has a report too"
-        source = tmp_path / "networks" / "sleeping" / "runner.py"
+        source = tmp_path / "networks" / "sleeping" / "code" / "runner.py"
         source.write_text(source.read_text("utf-8").replace("time.sleep(300)", "raise ValueError('awake')"), "utf-8")
         done = faceorch("run", "--resume", str(folder))
         assert done.returncode == 1

@@ -6,13 +6,15 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
+import pytest
 import yaml
 
 from faceorch import compose
-from faceorch.images import _NOT_IN_CONTEXT
-from faceorch.networks import Network, docker_folder
+from faceorch.images import upstream_arguments
+from faceorch.networks import Network
 from faceorch.runtimes import docker as runtime
-from tests.conftest import MakeNetwork
+from tests.conftest import MakeNetwork, write_code
 
 
 def service(network: Network) -> dict[str, object]:
@@ -72,9 +74,33 @@ def test_a_gpu_network_reserves_gpus_and_mounts_its_weights(make_network: MakeNe
     assert {m["bind"]["create_host_path"] for m in mounts.values()} == {False}
 
 
-def test_the_contexts_of_both_ways_to_build_leave_out_the_same() -> None:
-    lines = (docker_folder() / ".dockerignore").read_text("utf-8").splitlines()
-    assert {line.removeprefix("**/") for line in lines if not line.startswith("#")} == _NOT_IN_CONTEXT
+def test_a_service_gets_the_parts_of_the_kit_that_its_network_declares(
+    tmp_path: Path, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = tmp_path / "faceorch_kit"
+    write_code(kit, used="", other="")
+    write_code(kit / "folder", deep="")
+    monkeypatch.setattr(compose, "kit_folder", lambda: kit)
+    network = make_network("grey", runtimes=["docker"])
+    (network.folder / "Dockerfile").write_text(
+        f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\n{compose._KIT}USER 1:1\n", "utf-8"
+    )
+    network.manifest = msgspec.structs.replace(network.manifest, uses=("used", "folder"))
+    monkeypatch.setattr(compose, "finished", lambda: [network])
+    target = "/opt/faceorch/kit/faceorch_kit/"
+    assert compose.dockerfile().endswith(
+        "FROM base AS grey\n"
+        f"COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/used.py {target}\n"
+        f"COPY kit/faceorch_kit/folder {target}folder\n"
+        "USER 1:1\n"
+    )
+
+
+def test_upstream_code_is_named_to_the_build() -> None:
+    for network in compose.finished():
+        arguments = service(network)["build"]["args"]  # type: ignore[index]
+        for name, pinned in upstream_arguments(network).items():
+            assert arguments[name] == pinned
 
 
 def test_both_files_are_in_the_tree() -> None:

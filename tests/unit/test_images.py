@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from faceorch import images
 from faceorch.bases import load_bases
-from faceorch.networks import Network, docker_folder
-from tests.conftest import MakeNetwork
+from faceorch.networks import Network, UpstreamCode, docker_folder
+from tests.conftest import MakeNetwork, write_code
 
 DIGEST = load_bases()["cpu"].image
 
@@ -25,7 +27,9 @@ def inputs(network: Network, base: str = "cu121", image: str | None = None) -> s
     return images.make_recipe(network, base, image).inputs
 
 
-@pytest.mark.parametrize("name", ["Dockerfile", "runner.py", "requirements.cu121.lock", "patches.py", "deep/new.py"])
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "code/runner.py", "code/deep/new.txt", "requirements.cu121.lock", "patches.py"]
+)
 def test_what_goes_in_changes_the_identity(network: Network, name: str) -> None:
     before = inputs(network)
     path = network.folder / name
@@ -35,7 +39,15 @@ def test_what_goes_in_changes_the_identity(network: Network, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["network.yaml", "weights.yaml", "requirements.in", "requirements.cu128.lock", "__pycache__/runner.pyc"]
+    "name",
+    [
+        "network.yaml",
+        "weights.yaml",
+        "requirements.in",
+        "requirements.cu128.lock",
+        "notes/anything.txt",
+        "code/__pycache__/runner.pyc",
+    ],
 )
 def test_what_stays_outside_does_not(network: Network, name: str) -> None:
     before = inputs(network)
@@ -43,6 +55,25 @@ def test_what_stays_outside_does_not(network: Network, name: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text("# changed\n", "utf-8")
     assert inputs(network) == before
+
+
+def test_a_network_owns_every_name_below_its_code(network: Network) -> None:
+    before = inputs(network)
+    (network.code / "network.yaml").write_text("its own\n", "utf-8")
+    assert inputs(network) != before
+
+
+def with_manifest(network: Network, **changes: Any) -> Network:
+    return Network(network.folder, msgspec.structs.replace(network.manifest, **changes))
+
+
+def test_upstream_code_is_an_input_and_a_build_argument(network: Network) -> None:
+    codes = [UpstreamCode(url=f"https://example.org/{n}", commit=str(n) * 40, licence="MIT") for n in (1, 2)]
+    one, two = with_manifest(network, upstream=codes[:1]), with_manifest(network, upstream=codes)
+    assert len({inputs(network), inputs(one), inputs(two)}) == 3
+    arguments = images.make_recipe(two, "cu121").arguments
+    assert arguments["UPSTREAM"] == f"https://example.org/1@{'1' * 40}"
+    assert arguments["UPSTREAM_2"] == f"https://example.org/2@{'2' * 40}"
 
 
 def test_the_base_and_the_userland_are_inputs(network: Network) -> None:
@@ -75,6 +106,38 @@ def test_the_patch_engine_goes_to_networks_with_patches_alone(network: Network) 
     assert has()
 
 
+@pytest.fixture
+def kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a kit with a part of each kind."""
+    folder = tmp_path / "faceorch_kit"
+    write_code(folder, alone="", lean="def f():\n    from .alone import x\n")
+    write_code(folder / "deep", more="from ..lean import f\nfrom .other import y\n")
+    monkeypatch.setattr(images, "kit_folder", lambda: folder)
+    return folder
+
+
+def parts(network: Network) -> set[str]:
+    names = [name for name, _ in images.make_recipe(network, "cu121").files]
+    return {name.removeprefix("kit/faceorch_kit/") for name in names if name.startswith("kit/")}
+
+
+def test_declared_parts_of_the_kit_and_what_these_import_go_in(network: Network, kit: Path) -> None:
+    assert parts(network) == set()
+    assert parts(with_manifest(network, uses=("alone",))) == {"__init__.py", "alone.py"}
+    assert parts(with_manifest(network, uses=("lean",))) == {"__init__.py", "alone.py", "lean.py"}
+    everything = {"__init__.py", "alone.py", "lean.py", "deep/__init__.py", "deep/more.py"}
+    assert parts(with_manifest(network, uses=("deep",))) == everything
+
+
+def test_a_part_that_is_not_used_does_not_change_the_identity(network: Network, kit: Path) -> None:
+    used = with_manifest(network, uses=("alone",))
+    before = inputs(used)
+    (kit / "lean.py").write_text("# changed\n", "utf-8")
+    assert inputs(used) == before
+    (kit / "alone.py").write_text("# changed\n", "utf-8")
+    assert inputs(used) != before
+
+
 def test_labels_say_where_an_image_comes_from(network: Network) -> None:
     recipe = images.make_recipe(network, "cu121")
     labels = images.labels_of(recipe, "buildx")
@@ -99,7 +162,7 @@ def test_labels_say_where_an_image_comes_from(network: Network) -> None:
 def test_upstream_commits_are_on_the_label() -> None:
     from faceorch.networks import load_networks
 
-    for network in load_networks([docker_folder()]).values():
+    for network in (n for n in load_networks([docker_folder()]).values() if not n.missing_files):
         label = images.labels_of(images.make_recipe(network, network.manifest.needs.bases[0]), "classic").get(
             "io.faceorch.upstream", ""
         )

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from faceorch.networks import docker_folder
 from faceorch_runner import ErrorKind, Event, EventKind, EventParser, Job, JobFile, RunnerError, VideoWriter
 from faceorch_runner.errors import classify
 from faceorch_runner.events import EventStream
-from tests.conftest import GREY_RUNNER
+from tests.conftest import GREY_RUNNER, write_code
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -30,8 +29,7 @@ def start(tmp_path: Path, portrait: Path, clip: Path) -> Start:
 
     def start(source: str = GREY_RUNNER, feed: str = "none", jobs: int = 1, **job: Any) -> subprocess.Popen[bytes]:
         code = tmp_path / "code"
-        code.mkdir(exist_ok=True)
-        (code / "runner.py").write_text(textwrap.dedent(source), "utf-8")
+        write_code(code, runner=source)
         out = tmp_path / "out"
         out.mkdir(exist_ok=True)
         entry = {"portrait": str(portrait), "audio": str(clip), "seed": 3, "settings": {}, **job}

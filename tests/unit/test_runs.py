@@ -337,7 +337,7 @@ class TestResume:
         bad = make_network("zbad", failing("raise ValueError('wrong')"))
         first = start_run(request_for("good", "zbad"), listener)
         made = (first.path / "good.mp4").stat().st_mtime_ns
-        (bad.folder / "runner.py").write_text(GREY_RUNNER, "utf-8")
+        (bad.code / "runner.py").write_text(GREY_RUNNER, "utf-8")
         again = resume_run(first.path, listener, timeout_s=None, pythons={}, images={})
         assert [job.status for job in again.run.jobs] == [JobStatus.DONE, JobStatus.DONE]
         assert (first.path / "good.mp4").stat().st_mtime_ns == made

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from faceorch.networks import Network
 from faceorch.record import Job, JobStatus, OutcomeKind, Run, RunFolder
 from faceorch.runs import resume_run
 from faceorch.smoke import SmokeRequest, check_video, smoke
-from tests.conftest import MakeNetwork
+from tests.conftest import MakeNetwork, write_code
 from tests.unit.test_runs import Listener
 from tests.unit.test_weights_manifest import entry
 
@@ -54,7 +53,7 @@ def sized(make_network: MakeNetwork) -> Callable[..., Network]:
     def make(*, standin: str = STANDIN, lost: str = "", **needs: object) -> Network:
         network = make_network("sized", RUNNER.replace("LOST", lost), **needs)
         (network.folder / "weights.yaml").write_text(json.dumps({"schema": 1, "files": [entry()]}), "utf-8")
-        (network.folder / "synthetic.py").write_text(textwrap.dedent(standin), "utf-8")
+        write_code(network.code, synthetic=standin)
         return network
 
     return make
@@ -157,7 +156,7 @@ def test_a_video_that_lost_its_tail_fails_the_check(
 def test_weights_without_stand_ins_are_named(
     sized: Callable[..., Network], run_smoke: Callable[..., RunFolder]
 ) -> None:
-    missing = sized().folder / "synthetic.py"
+    missing = sized().code / "synthetic.py"
     missing.unlink()
     with pytest.raises(CannotRun) as caught:
         run_smoke("sized")

@@ -61,7 +61,7 @@ class _Runner:
             self.events.emit(EventKind.STAGE, None, name="import")
             if self.file.device == "cuda":
                 let_blocks_grow()
-            network = load_network(self.file.code)
+            network = load_network(self.file.code, self.file.network)
         except BaseException as error:
             _fail(self.events, None, error)
             return EXIT_FAILED

@@ -1,16 +1,20 @@
-"""What a network writes: one class in `runner.py`."""
+"""What a network writes: a package of its own with one class in `runner.py`."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from .errors import RunnerError
 from .events import EventKind, EventStream
 from .jobs import Job
+
+NETWORKS = "faceorch_networks"
 
 
 class Progress:
@@ -35,7 +39,7 @@ class Progress:
 
 
 class Network:
-    """Base class of every network's runner. Its folder is on `sys.path` when it is loaded."""
+    """Base class of every network's runner. Its module belongs to the package `faceorch_networks.<name>`."""
 
     def check(self, job: Job) -> None:
         """Refuse a job cheaply, before any weight is read: raise `NoFace` or `BadInput` with one line."""
@@ -48,21 +52,49 @@ class Network:
         raise NotImplementedError
 
 
-def load_network(folder: Path) -> Network:
-    """Return the network whose `runner.py` lies in `folder`."""
-    source = folder / "runner.py"
-    spec = importlib.util.spec_from_file_location("faceorch_network", source)
-    if spec is None or spec.loader is None or not source.is_file():
-        raise RunnerError(f"{source} is missing")
-    sys.path.insert(0, str(folder))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    found = [c for _, c in inspect.getmembers(module, _is_network) if c.__module__ == spec.name]
+def load_network(folder: Path, name: str) -> Network:
+    """Return the network `name`, whose package is `folder`."""
+    module = load_module(folder, name, "runner")
+    found = [c for _, c in inspect.getmembers(module, _is_network) if c.__module__ == module.__name__]
     if len(found) != 1:
-        raise RunnerError(f"{source} defines {len(found)} subclasses of faceorch_runner.Network, 1 needed")
+        raise RunnerError(f"{module.__file__} defines {len(found)} subclasses of faceorch_runner.Network, 1 needed")
     network: Network = found[0]()
     return network
+
+
+def load_module(folder: Path, name: str, module: str) -> ModuleType:
+    """Return a module of the package that a network's `folder` is: `faceorch_networks.<name>.<module>`.
+
+    Nothing is put on `sys.path`, so a network's modules can neither shadow upstream's nor another network's.
+    """
+    for needed in ("__init__.py", f"{module}.py"):
+        if not (folder / needed).is_file():
+            raise RunnerError(f"{folder / needed} is missing")
+    package = f"{NETWORKS}.{name}"
+    loaded = sys.modules.get(package)
+    if loaded is None:
+        _load_package(folder, package)
+    elif loaded.__spec__ is None or loaded.__spec__.submodule_search_locations != [str(folder)]:
+        raise RunnerError(f"{package} was loaded from {loaded.__file__} before; a process has one network of a name")
+    return importlib.import_module(f"{package}.{module}")
+
+
+def _load_package(folder: Path, package: str) -> None:
+    if NETWORKS not in sys.modules:
+        parent = ModuleType(NETWORKS, "The networks of this process.")
+        parent.__path__ = []
+        sys.modules[NETWORKS] = parent
+    spec = importlib.util.spec_from_file_location(
+        package, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[package] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[package]
+        raise
 
 
 def _is_network(value: Any) -> bool:

@@ -5,7 +5,6 @@ A job file with an `op` asks for it: `synthetic` or `convert` (docs/weights.md).
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any, cast
 from .errors import JobFileError, RunnerError
 from .events import EventKind, EventStream
 from .jobs import SCHEMA
+from .network import load_module
 
 EXIT_OWNER_DIED = 75
 MARKER = "SYNTHETIC"
@@ -40,17 +40,10 @@ def run_task(raw: dict[str, Any], events: EventStream) -> None:
 def make_synthetic(raw: dict[str, Any]) -> None:
     """Let the network's own `synthetic.py` write stand-in weights below the weights folder."""
     code, weights = Path(raw["code"]), Path(raw["weights"])
-    source = code / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("faceorch_synthetic", source)
-    if spec is None or spec.loader is None or not source.is_file():
-        raise RunnerError(f"{source} is missing")
-    sys.path.insert(0, str(code))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = load_module(code, str(raw["network"]), "synthetic")
     make = getattr(module, "make", None)
     if not callable(make):
-        raise RunnerError(f"{source} has no function make(weights, *, full)")
+        raise RunnerError(f"{module.__file__} has no function make(weights, *, full)")
     make(weights, full=bool(raw["full"]))
     (weights / MARKER).write_text("Stand-in weights of faceorch smoke: random values, of no use for anything else.\n")
 

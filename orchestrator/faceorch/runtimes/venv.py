@@ -234,7 +234,7 @@ def _job_file(launch: Launch) -> dict[str, Any]:
     return {
         "schema": 1,
         "network": launch.network.name,
-        "code": str(launch.network.folder),
+        "code": str(launch.network.code),
         "weights": None if launch.weights is None else str(launch.weights),
         "out": str(launch.out),
         "device": "cuda" if launch.gpus else "cpu",
@@ -252,7 +252,7 @@ def _runner_env(launch: Launch) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
     return {
         **kept,
-        "PYTHONPATH": str(docker_folder() / "runner"),
+        "PYTHONPATH": os.pathsep.join(str(docker_folder() / name) for name in ("runner", "kit")),
         "PYTHONNOUSERSITE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",

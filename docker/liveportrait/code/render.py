@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from liveportrait_crop import SIDE
-from liveportrait_face import Image
-from liveportrait_keypoints import KEYPOINTS, Array, Portrait
-from liveportrait_models import Models
 from numpy.typing import NDArray
 from src.utils.camera import headpose_pred_to_degree
 
 from faceorch_runner import RunnerError
+
+from .crop import SIDE
+from .face import Image
+from .keypoints import KEYPOINTS, Array, Portrait
+from .models import Models
 
 Blocks = Callable[[Image], None]
 

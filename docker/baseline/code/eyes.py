@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from baseline_face import IRIS, LID_LOW, LID_TOP, Face
-from baseline_fields import Grid, fill, thin_plate, turn_round
-from baseline_pixels import Field, Image, Points, blend, blur, ramp, sample, smooth_line, to_bytes
+
+from .face import IRIS, LID_LOW, LID_TOP, Face
+from .fields import Grid, fill, thin_plate, turn_round
+from .pixels import Field, Image, Points, blend, blur, ramp, sample, smooth_line, to_bytes
 
 _MEET = 0.80  # share of the opening that the upper lid crosses; the lower one rises through the rest
 _LASHES = 0.008  # how far below the edge of the lid its lashes reach, in interocular distances

@@ -8,11 +8,6 @@ import numpy.typing as npt
 import torch
 from facexlib.alignment import landmark_98_to_68
 from PIL import Image as Pictures
-from sadtalker_detect import FaceDetector, Faces, largest
-from sadtalker_files import LANDMARKS, WeightsFolder, fill, main_file
-from sadtalker_paste import Box, Image
-from sadtalker_portrait import Subject
-from sadtalker_upstream import config
 from src.face3d.models import networks
 from src.face3d.util.load_mats import load_lm3d
 from src.face3d.util.my_awing_arch import FAN
@@ -20,6 +15,12 @@ from src.face3d.util.preprocess import align_img
 from src.utils.croper import Preprocesser
 
 from faceorch_runner import NoFace
+
+from .detect import FaceDetector, Faces, largest
+from .files import LANDMARKS, WeightsFolder, fill, main_file
+from .paste import Box, Image
+from .portrait import Subject
+from .upstream import config
 
 Points = npt.NDArray[np.float32]
 

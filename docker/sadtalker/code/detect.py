@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.detection.retinaface_utils import PriorBox, decode, decode_landm, py_cpu_nms
-from sadtalker_files import DETECTOR, WeightsFolder, fill
-from sadtalker_paste import Image
+
+from .files import DETECTOR, WeightsFolder, fill
+from .paste import Image
 
 # x1, y1, x2, y2, score, then x and y of: left eye, right eye, nose, left and right corner of the mouth.
 Faces = npt.NDArray[np.float32]

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 import torch
-from sadtalker_frames import COLUMNS_PER_S, HOP, RATE, SAMPLES_PER_FRAME, mel_filters
 from src.utils import audio as upstream
 from src.utils.hparams import hparams
+
+from .frames import COLUMNS_PER_S, HOP, RATE, SAMPLES_PER_FRAME, mel_filters
 
 Array = npt.NDArray[np.float32]
 

@@ -18,18 +18,6 @@ import torch
 import yaml
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.parsing.parsenet import ParseNet
-from sadtalker_files import (
-    DETECTOR,
-    DIMENSIONS,
-    LANDMARKS,
-    MAPPING_CROP,
-    MAPPING_FULL,
-    PARSER,
-    RESTORER,
-    Dimensions,
-    main_file,
-)
-from sadtalker_upstream import config
 from safetensors.torch import save_file
 from spandrel.architectures.GFPGAN import GFPGAN
 from src.audio2exp_models.networks import SimpleWrapperV2
@@ -41,6 +29,19 @@ from src.facerender.modules.keypoint_detector import KPDetector
 from src.facerender.modules.mapping import MappingNet
 from torch import nn
 from yacs.config import CfgNode
+
+from .files import (
+    DETECTOR,
+    DIMENSIONS,
+    LANDMARKS,
+    MAPPING_CROP,
+    MAPPING_FULL,
+    PARSER,
+    RESTORER,
+    Dimensions,
+    main_file,
+)
+from .upstream import config
 
 # The decoder's width is fixed in upstream's code; its side is not.
 _TINY = Dimensions(

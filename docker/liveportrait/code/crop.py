@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from liveportrait_face import Image, Points
 
 from faceorch_runner import MissingWeight, NoFace
+
+from .face import Image, Points
 
 SIDE = 512  # of the crop, and of the pictures that the decoder paints
 LANDMARKS = "liveportrait/landmark.onnx"

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from baseline_face import Face, FaceFinder
-from baseline_motion import frame_count, move
-from baseline_pixels import Image
-from baseline_render import Renderer
-from baseline_shapes import lip_gap
-from baseline_voice import listen, read_wav
 
 from faceorch_runner import BadInput, Job, Network, NoFace, Progress
+
+from .face import Face, FaceFinder
+from .motion import frame_count, move
+from .pixels import Image
+from .render import Renderer
+from .shapes import lip_gap
+from .voice import listen, read_wav
 
 _LEAST_WIDTH = 64  # pixels of a face; below, lips are thinner than two pixels
 _LEAST_SIDE = 32

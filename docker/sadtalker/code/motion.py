@@ -6,14 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
-from sadtalker_files import WeightsFolder, fill, main_file
-from sadtalker_frames import blinks, windows
-from sadtalker_upstream import config
 from scipy.signal import savgol_filter
 from src.audio2exp_models.networks import SimpleWrapperV2
 from src.audio2pose_models.audio2pose import Audio2Pose
 from src.generate_batch import generate_blink_seq_randomly
 from yacs.config import CfgNode
+
+from .files import WeightsFolder, fill, main_file
+from .frames import blinks, windows
+from .upstream import config
 
 Array = npt.NDArray[np.float32]
 

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
-import liveportrait_audio as audio
 import numpy as np
-from liveportrait_blinks import blinks, closures
-from liveportrait_face import Face, FaceFinder, Image, refuse
-from liveportrait_keypoints import Array, drive
-from liveportrait_pictures import fit, read
 
 from faceorch_runner import Job, Network, Progress
 
+from . import audio
+from .blinks import blinks, closures
+from .face import Face, FaceFinder, Image, refuse
+from .keypoints import Array, drive
+from .pictures import fit, read
+
 if TYPE_CHECKING:
-    from liveportrait_crop import Crop, Cropper, InsightfaceCropper
-    from liveportrait_models import Models
-    from liveportrait_render import Look, Paste, Renderer
+    from .crop import Crop, Cropper, InsightfaceCropper
+    from .models import Models
+    from .render import Look, Paste, Renderer
 
 _SHUT_ALREADY = 0.18  # upstream's measure of an eye that is as good as closed
 
@@ -49,8 +50,8 @@ class LivePortrait(Network):
         """Load the models."""
         # Nothing may be fetched while a job runs; without these, missing files would be looked for in the network.
         os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-        from liveportrait_crop import Cropper
-        from liveportrait_models import load
+        from .crop import Cropper
+        from .models import load
 
         assert weights is not None
         self._weights = weights
@@ -61,8 +62,8 @@ class LivePortrait(Network):
 
     def animate(self, job: Job, progress: Progress) -> Path:
         """Find the face, make its motion, paint and write it."""
-        from liveportrait_crop import shrink
-        from liveportrait_render import Renderer
+        from .crop import shrink
+        from .render import Renderer
 
         settings = job.settings
         progress.stage("landmarks")
@@ -88,7 +89,7 @@ class LivePortrait(Network):
         return self._faces[key]
 
     def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
-        from liveportrait_crop import InsightfaceCropper
+        from .crop import InsightfaceCropper
 
         if job.settings["detector"] == "insightface":
             if self._insightface is None:
@@ -100,7 +101,7 @@ class LivePortrait(Network):
 
     def _keypoints(self, job: Job, renderer: Renderer, look: Look, crop: Crop, progress: Progress) -> Array:
         """Return the keypoints (frames, 21, 3) of every frame of the clip."""
-        from liveportrait_generate import generate
+        from .generate import generate
 
         settings, models = job.settings, self._models
         progress.stage("audio")
@@ -151,8 +152,9 @@ class LivePortrait(Network):
         return closures(found, frames, self._models.fps)
 
     def _paste(self, image: Image, crop: Crop) -> Paste:
-        from liveportrait_render import Paste
         from src.config import base_config
+
+        from .render import Paste
 
         # Upstream's mask: white in the middle of the square, fading to black at its edges.
         path = Path(base_config.__file__).parents[1] / "utils/resources/mask_template.png"
@@ -169,7 +171,7 @@ class LivePortrait(Network):
         paste: Paste | None,
         progress: Progress,
     ) -> Path:
-        from liveportrait_crop import SIDE
+        from .crop import SIDE
 
         whole = image.copy()
         width, height = (SIDE, SIDE) if paste is None else (image.shape[1], image.shape[0])

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from facexlib.parsing.parsenet import ParseNet
-from sadtalker_blend import SIDE, Matrix, Sharpened, aligned, cut_out, noise_seed
-from sadtalker_detect import FaceDetector
-from sadtalker_files import PARSER, RESTORER, WeightsFolder, fill
-from sadtalker_paste import Image
-from sadtalker_stream import Clock, batches
 from spandrel.architectures.GFPGAN import GFPGAN
+
+from .blend import SIDE, Matrix, Sharpened, aligned, cut_out, noise_seed
+from .detect import FaceDetector
+from .files import PARSER, RESTORER, WeightsFolder, fill
+from .paste import Image
+from .stream import Clock, batches
 
 _LEAST_EYES = 5.0  # pixels between the eyes; smaller faces are left as they are
 # Of the parser's classes, those that stay as they are: background, neck wear, neck, cloth, ear rings.

@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sadtalker_paste import Box, Image, resize
 
 from faceorch_runner import BadInput
+
+from .paste import Box, Image, resize
 
 _LEAST_SIDE = 32
 

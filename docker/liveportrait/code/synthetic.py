@@ -9,8 +9,6 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import liveportrait_crop as crop
-import liveportrait_models as models
 import numpy as np
 import onnx
 import torch
@@ -19,6 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from src.config import base_config
 from src.modules.dit_talking_head import DitTalkingHead
 from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
+
+from . import crop, models
 
 # The smallest networks that upstream's classes can be. Rules of theirs: max_features = reshape_channel * reshape_depth,
 # and what the warping network puts out is what the decoder takes in.

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from baseline_face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, LIP_TOP_OUTER, Face
-from baseline_fields import Grid, border_window, thin_plate
-from baseline_motion import BARE, BROW, JAW, PRESS, ROUND, SPREAD
-from baseline_pixels import Field, Points
+
+from .face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, LIP_TOP_OUTER, Face
+from .fields import Grid, border_window, thin_plate
+from .motion import BARE, BROW, JAW, PRESS, ROUND, SPREAD
+from .pixels import Field, Points
 
 CONTROLS = 6
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from liveportrait_face import Image
 
 from faceorch_runner import BadInput
+
+from .face import Image
 
 _LEAST_SIDE = 32
 

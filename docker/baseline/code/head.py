@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from baseline_face import Face
-from baseline_fields import Grid, border_window, thin_plate
-from baseline_motion import BREATH, DOWN, NOD, RIGHT, ROLL, YAW
-from baseline_pixels import Field, Points, ramp
+
+from .face import Face
+from .fields import Grid, border_window, thin_plate
+from .motion import BREATH, DOWN, NOD, RIGHT, ROLL, YAW
+from .pixels import Field, Points, ramp
 
 MOTIONS = 6
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sadtalker_paste import Box, Composer, Image
+
+from .paste import Box, Composer, Image
 
 Matrix = npt.NDArray[np.float64]
 

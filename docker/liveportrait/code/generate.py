@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from liveportrait_audio import Samples
-from liveportrait_ddim import sample, schedule
-from liveportrait_keypoints import VALUES, Array
-from liveportrait_models import Models
 
 from faceorch_runner import BadInput, RunnerError
+
+from .audio import Samples
+from .ddim import sample, schedule
+from .keypoints import VALUES, Array
+from .models import Models
 
 _AT_ONCE = 8  # windows of 4 s that HuBERT hears in one batch
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from liveportrait_smoothing import ema
 from numpy.typing import NDArray
+
+from .smoothing import ema
 
 Array = NDArray[np.float32]
 

@@ -14,20 +14,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sadtalker_blend import PasteBack
-from sadtalker_detect import FaceDetector
-from sadtalker_enhance import Enhancer
-from sadtalker_face import FaceReader
-from sadtalker_files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
-from sadtalker_frames import FPS
-from sadtalker_hear import listen
-from sadtalker_motion import Motion
-from sadtalker_paste import Composer, Image, IntoPortrait, OnItsOwn
-from sadtalker_portrait import Subject, read_portrait
-from sadtalker_render import Renderer
-from sadtalker_stream import Clock, cores, ordered
 
 from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
+
+from .blend import PasteBack
+from .detect import FaceDetector
+from .enhance import Enhancer
+from .face import FaceReader
+from .files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
+from .frames import FPS
+from .hear import listen
+from .motion import Motion
+from .paste import Composer, Image, IntoPortrait, OnItsOwn
+from .portrait import Subject, read_portrait
+from .render import Renderer
+from .stream import Clock, cores, ordered
 
 # How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
 _AHEAD = min(2 * cores(), 32)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from baseline_face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, Face
-from baseline_fields import Grid, fill
-from baseline_motion import BARE, BROW, JAW
-from baseline_pixels import Box, Field, Image, Points, blur, look_up, ramp, smooth_line
-from baseline_shapes import JAW_DROP
 from numpy.typing import NDArray
+
+from .face import LIP_LOW_INNER, LIP_LOW_OUTER, LIP_TOP_INNER, Face
+from .fields import Grid, fill
+from .motion import BARE, BROW, JAW
+from .pixels import Box, Field, Image, Points, blur, look_up, ramp, smooth_line
+from .shapes import JAW_DROP
 
 _MM = 1.0 / 63.0  # in interocular distances (adult mean)
 _IVORY = np.array([234.0, 222.0, 200.0], np.float32)

@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 import yaml
-from liveportrait_crop import present, whole
-from liveportrait_keypoints import VALUES, Template
 from src.config import base_config
 from src.modules.appearance_feature_extractor import AppearanceFeatureExtractor
 from src.modules.dit_talking_head import DitTalkingHead
@@ -22,6 +20,9 @@ from src.modules.stitching_retargeting_network import StitchingRetargetingNetwor
 from src.modules.warping_network import WarpingNetwork
 
 from faceorch_runner import MissingWeight
+
+from .crop import present, whole
+from .keypoints import VALUES, Template
 
 BASE = "liveportrait/base_models"
 STITCHING = "liveportrait/retargeting_models/stitching_retargeting_module.pth"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from baseline_voice import RATE_HZ, Voice
 from numpy.typing import NDArray
+
+from .voice import RATE_HZ, Voice
 
 Curve = NDArray[np.float32]
 
-# Columns of `Motion.face`; baseline_shapes.py says what each one displaces.
+# Columns of `Motion.face`; shapes.py says what each one displaces.
 JAW, ROUND, SPREAD, BARE, PRESS, BROW = range(6)
 # Columns of `Motion.head`: shares of the interocular distance, and radians.
 RIGHT, DOWN, ROLL, YAW, NOD, BREATH = range(6)
@@ -71,7 +72,7 @@ def move(
     )
 
 
-# The largest value of each column of `Motion.face`, whatever the settings: what baseline_shapes.py is folded for.
+# The largest value of each column of `Motion.face`, whatever the settings: what shapes.py is folded for.
 _LIMITS = np.array([1.3, 1.0, 1.0, 1.0, 1.0, 1.0])
 
 

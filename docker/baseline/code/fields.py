@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from baseline_pixels import Box, Field, Points, blur, look_up, ramp
+
+from .pixels import Box, Field, Points, blur, look_up, ramp
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from baseline_pixels import Image, Points
 from numpy.typing import NDArray
+
+from .pixels import Image, Points
 
 # Landmarks of the MediaPipe face mesh, from the subject's right (left in the picture) to the left.
 LIP_TOP_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)

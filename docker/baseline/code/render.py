@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from baseline_eyes import Eye
-from baseline_face import Face
-from baseline_fields import Grid, fill, turn_round
-from baseline_head import make_head_field
-from baseline_motion import BROW, Motion
-from baseline_mouth import Mouth
-from baseline_pixels import CUBIC, LINEAR, Box, Field, Image, Points, blend, blur, look_up, sample, to_bytes
-from baseline_shapes import make_sheets
+
+from .eyes import Eye
+from .face import Face
+from .fields import Grid, fill, turn_round
+from .head import make_head_field
+from .motion import BROW, Motion
+from .mouth import Mouth
+from .pixels import CUBIC, LINEAR, Box, Field, Image, Points, blend, blur, look_up, sample, to_bytes
+from .shapes import make_sheets
 
 # Larger areas get bilinear interpolation: bicubic takes three times as long, and large faces have softer pixels anyway.
 _SHARP_PIXELS = 200_000

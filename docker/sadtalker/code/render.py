@@ -10,15 +10,16 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as functional
 import yaml
-from sadtalker_files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, fill, main_file
-from sadtalker_frames import RADIUS, around
-from sadtalker_stream import Clock
-from sadtalker_upstream import config
 from src.facerender.modules.generator import OcclusionAwareSPADEGenerator
 from src.facerender.modules.keypoint_detector import KPDetector
 from src.facerender.modules.make_animation import keypoint_transformation
 from src.facerender.modules.mapping import MappingNet
 from torch.nn.utils import remove_spectral_norm
+
+from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, fill, main_file
+from .frames import RADIUS, around
+from .stream import Clock
+from .upstream import config
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]

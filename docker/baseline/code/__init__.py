@@ -1,0 +1,1 @@
+"""Moves what one picture shows, on the CPU alone."""

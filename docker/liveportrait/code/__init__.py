@@ -1,0 +1,1 @@
+"""JoyVASA hears and moves, LivePortrait paints."""

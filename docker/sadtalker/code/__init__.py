@@ -1,0 +1,1 @@
+"""Runs SadTalker frame by frame."""

@@ -1,0 +1,55 @@
+"""faceorch_kit: what networks share, in parts. A network's image holds the parts that its network.yaml declares."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGE = "faceorch_kit"
+
+
+def kit_parts(kit: Path) -> dict[str, Path]:
+    """Return every part of the kit by name: a module, or a folder that is a package."""
+    found = [path for path in kit.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
+    return {path.stem: path for path in sorted(found) if path.stem != "__init__"}
+
+
+def kit_paths(kit: Path, uses: Iterable[str]) -> list[Path]:
+    """Return what `uses` stands for: its parts, the parts that these import, and the package's own `__init__.py`."""
+    parts = kit_parts(kit)
+    needed: set[str] = set()
+    waiting = list(uses)
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += imported_parts(parts[name], inside=True) & parts.keys()
+    return [kit / "__init__.py", *(parts[name] for name in sorted(needed))] if needed else []
+
+
+def imported_parts(root: Path, *, inside: bool = False) -> set[str]:
+    """Return the parts that a file, or the files below a folder, import; `inside` the kit they do it relatively too."""
+    found: set[str] = set()
+    for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+        dots = len(path.relative_to(root).parts) + 1 if root.is_dir() else 1  # that lead from the file up to the kit
+        for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+            found |= _parts(node, dots if inside else None)
+    return found
+
+
+def _parts(node: ast.AST, dots: int | None) -> set[str]:
+    """Return the parts that one statement imports; `dots` before a name stand for the kit."""
+    if isinstance(node, ast.Import):
+        names = [alias.name.split(".") for alias in node.names]
+        return {name[1] for name in names if name[0] == PACKAGE and len(name) > 1}
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    module = node.module.split(".") if node.module else []
+    if node.level == 0:
+        if module[:1] != [PACKAGE]:
+            return set()
+        module = module[1:]
+    elif node.level != dots:
+        return set()
+    return {module[0]} if module else {alias.name for alias in node.names}

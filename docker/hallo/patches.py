@@ -8,7 +8,6 @@ from faceorch_patch import (
     InsertAfter,
     InsertBefore,
     Patch,
-    ReplaceExpression,
     ReplaceStatement,
 )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from faceorch_kit import latent
 from numpy.typing import NDArray
+
+from faceorch_kit import latent
 
 from .denoise import HALVES, Conditions, Denoiser
 from .hear import windows
@@ -87,7 +88,9 @@ class Animator:
         is (1, frames, tokens, values).
         """
         side = self._side // _DOWN
-        noise = torch.randn((1, 4, FRAMES, side, side), generator=self._noise, dtype=self._models.dtype).to(self._models.device)
+        noise = torch.randn((1, 4, FRAMES, side, side), generator=self._noise, dtype=self._models.dtype).to(
+            self._models.device
+        )
         self._denoiser.begin(self._remembered(pictures), torch.cat([torch.zeros_like(sound), sound]))
         latents = noise * self._sampler.init_noise_sigma
         for index, time in enumerate(self._sampler.timesteps):

@@ -144,14 +144,10 @@ class Denoiser:
         query = _heads(attention, attention.to_q(normal))
         own_keys, own_values = _keys(attention, normal)
         # Upstream repeats the two halves' portraits in turn, so that every other frame looks at the unconditional one.
-        portrait_keys, portrait_values = (
-            part.repeat(frames, 1, 1, 1)[frames:] for part in self._portrait[id(block)]
-        )
+        portrait_keys, portrait_values = (part.repeat(frames, 1, 1, 1)[frames:] for part in self._portrait[id(block)])
         keys = torch.cat([own_keys[frames:], portrait_keys], dim=2)
         values = torch.cat([own_values[frames:], portrait_values], dim=2)
-        unconditional = functional.scaled_dot_product_attention(
-            query[:frames], own_keys[:frames], own_values[:frames]
-        )
+        unconditional = functional.scaled_dot_product_attention(query[:frames], own_keys[:frames], own_values[:frames])
         conditional = functional.scaled_dot_product_attention(query[frames:], keys, values)
         return attention.to_out[0](_joined(torch.cat([unconditional, conditional])))
 

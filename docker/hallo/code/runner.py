@@ -83,7 +83,9 @@ class Hallo(Network):
 
         size = int(job.settings["size"])
         with job.video(size, size, FPS) as video:
-            for picture in self._animator.animate(look, heard, frames, lambda done, of: progress.update(done, of, "steps")):
+            for picture in self._animator.animate(
+                look, heard, frames, lambda done, of: progress.update(done, of, "steps")
+            ):
                 video.write(picture)
         return video.path
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,27 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from . import models
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How large the networks are."""
-
-    channels: tuple[int, int, int, int] = (320, 640, 1280, 1280)
-    tokens: int = 768
-    sound: int = 768
-    sound_middle: int = 512
-    hearing: int = 512
-    hearing_middle: int = 3072
-    vae: tuple[int, int, int, int] = (128, 256, 512, 512)
-    vae_layers: int = 2
-    identity: int = 512
-
-
-FULL = Sizes()
-TINY = Sizes((32, 64, 64, 64), 64, 64, 64, 32, 128, (32, 32, 32, 32), 1)
-# The smallest that upstream's own script takes: it hard-codes the first width and all that belongs to the sound.
-SCRIPT = Sizes((320, 64, 64, 64), 64, 768, 512, 32, 128, (32, 32, 32, 32), 1)
+from .sizes import FULL, TINY, Sizes, unet
 
 _LAYERS = 12  # of wav2vec2: as many layers as a frame's sound has
 
@@ -56,7 +35,7 @@ def make(weights: Path, *, full: bool) -> None:
 def write(weights: Path, sizes: Sizes) -> None:
     """Write every file of weights.yaml for networks of these sizes."""
     torch.manual_seed(0)
-    shape = _unet(sizes)
+    shape = unet(sizes)
     _new(weights / models.UNET).write_text(json.dumps(shape, indent=2), "utf-8")
     torch.save(dict(_trained(shape, sizes)), _new(weights / models.NET))
     _vae(sizes).save_pretrained(weights / models.VAE)
@@ -70,31 +49,6 @@ def write(weights: Path, sizes: Sizes) -> None:
 def _new(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _unet(sizes: Sizes) -> dict[str, Any]:
-    """Return Stable Diffusion 1.5's configuration with these sizes."""
-    return {
-        "_class_name": "UNet2DConditionModel",
-        "_diffusers_version": "0.6.0",
-        "act_fn": "silu",
-        "attention_head_dim": 8,
-        "block_out_channels": list(sizes.channels),
-        "center_input_sample": False,
-        "cross_attention_dim": sizes.tokens,
-        "down_block_types": ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"],
-        "downsample_padding": 1,
-        "flip_sin_to_cos": True,
-        "freq_shift": 0,
-        "in_channels": 4,
-        "layers_per_block": 2,
-        "mid_block_scale_factor": 1,
-        "norm_eps": 1e-05,
-        "norm_num_groups": 32,
-        "out_channels": 4,
-        "sample_size": 64,
-        "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * 3,
-    }
 
 
 def _trained(shape: dict[str, Any], sizes: Sizes) -> Iterator[tuple[str, torch.Tensor]]:

@@ -37,6 +37,7 @@ COPY baseline/requirements.${BASE}.lock /opt/faceorch/requirements.lock
 RUN install-packages /opt/faceorch/requirements.lock
 
 COPY baseline/code /opt/faceorch/network
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/portrait.py kit/faceorch_kit/voice.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 USER 65534:65534
 
@@ -64,6 +65,7 @@ COPY liveportrait/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
 
 COPY liveportrait/code /opt/faceorch/network
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/blinks.py kit/faceorch_kit/faces.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/JoyVASA TRANSFORMERS_OFFLINE=1
 USER 65534:65534
@@ -87,6 +89,7 @@ COPY sadtalker/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/faceorch/upstream
 
 COPY sadtalker/code /opt/faceorch/network
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 # Upstream's package is called `src`: its folder's parent is on the path.
 ENV PYTHONPATH=${PYTHONPATH}:/opt/faceorch/upstream/SadTalker

@@ -43,7 +43,7 @@ class FakeNvml:
     NVML_CLOCK_SM, NVML_TEMPERATURE_GPU, NVML_DEVICE_MIG_ENABLE = 1, 0, 1
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
-        monkeypatch.setitem(sys.modules, "pynvml", self)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "pynvml", self)
         return self
 
     def nvmlInit(self) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from faceorch.record import Job
 from faceorch.record import Run as RunRecord
 
 
-class Observer(Protocol):
+class Observer:
     """Hears everything that happens in a run, in order, in one thread."""
 
     def run_started(self, run: RunRecord) -> None:

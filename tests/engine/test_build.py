@@ -82,7 +82,7 @@ def builder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def labels(probe: Probe) -> dict[str, str]:
     recipe = images.make_recipe(probe.network, "cpu", probe.base)
-    found: dict[str, str] = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]
+    found: dict[str, str] = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]  # type: ignore[no-untyped-call]
     return found
 
 
@@ -96,8 +96,8 @@ def test_the_base_is_built_first_and_what_is_there_is_not_built_again(probe: Pro
     assert f"with {builder}; log: " in lines[-1]
     assert labels(probe)["io.faceorch.builder"] == builder
     assert labels(probe)["org.opencontainers.image.base.name"] == probe.base
-    parent = probe.api.inspect_image(recipe.parent.tag)
-    child = probe.api.inspect_image(recipe.tag)
+    parent = probe.api.inspect_image(recipe.parent.tag)  # type: ignore[no-untyped-call]
+    child = probe.api.inspect_image(recipe.tag)  # type: ignore[no-untyped-call]
     shared = parent["RootFS"]["Layers"]
     assert child["RootFS"]["Layers"][: len(shared)] == shared, "the network's image stands on the base's layers"
     times = []

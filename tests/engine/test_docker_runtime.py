@@ -238,7 +238,7 @@ class TestBuild:
             pytest.skip("the Docker CLI has no buildx plugin")
         probe.build(builder)
         recipe = images.make_recipe(probe.network, "cpu", probe.base)
-        labels = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]
+        labels = probe.api.inspect_image(recipe.tag)["Config"]["Labels"]  # type: ignore[no-untyped-call]
         assert labels[f"{images.LABEL}.inputs"] == recipe.inputs
         assert labels[f"{images.LABEL}.base-image"] == probe.base
         assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"

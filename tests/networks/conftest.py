@@ -6,6 +6,7 @@ import wave
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from faceorch.observe import Observer
 from faceorch.paths import home
 from faceorch.record import RunFolder
 from faceorch.runs import Request, start_run
+from faceorch_runner.network import load_module
 
 ASSETS = Path(__file__).parents[2] / "assets"
 NETWORKS = list(load_networks([docker_folder()]).values())
@@ -55,6 +57,14 @@ def write_samples(path: Path, samples: NDArray[Any]) -> Path:
         file.setframerate(RATE)
         file.writeframes(samples.astype("<i2").tobytes())
     return path
+
+
+def load_code(network: str, module: str, package: str | None = None) -> ModuleType:
+    """Return a module of a network's own code, imported as its runner does it.
+
+    Under another `package` it is loaded once more: for tests that put stand-ins in the place of other modules.
+    """
+    return load_module(docker_folder() / network / "code", package or network, module)
 
 
 Animate = Callable[..., RunFolder]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from faceorch.errors import InputError
-from faceorch.networks import docker_folder
 from faceorch.record import RunFolder
-from tests.networks.conftest import ASSETS, RATE, Animate, Frames, frames_of
+from tests.networks.conftest import ASSETS, RATE, Animate, Frames, frames_of, load_code
 
 NAME = "baseline"
 SMALL: dict[str, Any] = {"max_size": 256}
@@ -30,7 +25,8 @@ CORNERS = ((slice(0, 20), slice(0, 40)), (slice(0, 20), slice(216, 256)))
 
 def change(frames: Frames, place: tuple[slice, slice]) -> NDArray[np.float64]:
     """Mean absolute difference of every frame from the first, in a place, in grey levels."""
-    part = frames[(slice(None), *place)].astype(np.float64)
+    rows, columns = place
+    part = frames[:, rows, columns].astype(np.float64)
     return np.asarray(np.abs(part - part[0]).mean(axis=(1, 2, 3)))
 
 
@@ -102,15 +98,6 @@ def test_frames_per_second_are_a_setting(animate: Animate, demo_clip: Path) -> N
     assert (video.fps, video.frames) == (10, 30)
 
 
-@pytest.fixture(scope="module")
-def voice() -> Iterator[tuple[ModuleType, ModuleType]]:
-    """The modules that listen and move; they need numpy alone."""
-    folder = str(docker_folder() / NAME)
-    sys.path.insert(0, folder)
-    yield importlib.import_module("baseline_voice"), importlib.import_module("baseline_motion")
-    sys.path.remove(folder)
-
-
 def vowel(formants_hz: tuple[float, float], seconds: float = 0.4) -> NDArray[np.float64]:
     """A glottal pulse train at 120 Hz through two resonances: a vowel of a textbook."""
     times = np.arange(round(seconds * RATE)) / RATE
@@ -127,10 +114,8 @@ def hiss(seconds: float = 0.4) -> NDArray[np.float64]:
     return np.asarray(noise / np.sqrt((noise**2).mean()))
 
 
-def test_vowels_and_hiss_of_the_same_loudness_shape_the_mouth_differently(
-    voice: tuple[ModuleType, ModuleType],
-) -> None:
-    listening, moving = voice
+def test_vowels_and_hiss_of_the_same_loudness_shape_the_mouth_differently() -> None:
+    listening, moving = load_code(NAME, "voice"), load_code(NAME, "motion")
     pause = np.zeros(round(0.2 * RATE))
     open_ah, close_oo, front_ee = vowel((750.0, 1200.0)), vowel((320.0, 800.0)), vowel((300.0, 2300.0))
     parts = [pause, open_ah, pause, close_oo, pause, front_ee, pause, hiss(), pause]

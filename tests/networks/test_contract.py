@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from faceorch.errors import InputError
+from faceorch.images import upstream_arguments
+from faceorch.kit import imported_parts
 from faceorch.media import probe_video
 from faceorch.networks import Network
 from faceorch.record import JobStatus
@@ -39,13 +41,13 @@ def test_the_manifest_tells_people_what_they_need_to_choose(network: Network) ->
 
 @every
 def test_a_network_is_whole_or_has_not_been_begun(network: Network) -> None:
-    begun = [name for name in ("runner.py", "Dockerfile") if (network.folder / name).is_file()]
+    begun = [name for name in ("code/runner.py", "Dockerfile") if (network.folder / name).is_file()]
     assert not network.missing_files or not begun, f"{network.name} lacks {network.missing_files}"
 
 
 @finished
 def test_the_runner_is_one_class_of_the_contract(network: Network) -> None:
-    tree = ast.parse((network.folder / "runner.py").read_text("utf-8"))
+    tree = ast.parse((network.code / "runner.py").read_text("utf-8"))
     classes = [
         node
         for node in tree.body
@@ -63,6 +65,22 @@ def test_the_dockerfile_stays_in_what_both_builders_take(network: Network) -> No
         assert word not in text
     assert re.search(r"^USER \d+", text, re.MULTILINE), "an image's default user is not root"
     assert "FROM ${BASE_IMAGE}" in text
+
+
+@finished
+def test_upstream_code_is_named_in_the_manifest_alone(network: Network) -> None:
+    text = (network.folder / "Dockerfile").read_text("utf-8")
+    assert not re.search(r"[0-9a-f]{40}", text)
+    wanted = list(upstream_arguments(network))
+    assert re.findall(r"^ARG (UPSTREAM(?:_\d+)?)$", text, re.MULTILINE) == wanted
+    assert re.findall(r'clone-upstream "\$\{(\w+)\}"', text) == wanted
+
+
+@finished
+def test_a_network_declares_the_parts_of_the_kit_that_its_code_imports(network: Network) -> None:
+    assert set(network.manifest.uses) == imported_parts(network.code)
+    text = (network.folder / "Dockerfile").read_text("utf-8")
+    assert ("COPY kit/faceorch_kit /opt/faceorch/kit/faceorch_kit\n" in text) == bool(network.manifest.uses)
 
 
 @finished

@@ -21,13 +21,13 @@ BASES = load_bases()
 GOOD = {"name": "NVIDIA H200", "right": True, "seconds": 1.2}
 
 
-def seen(asked: int = 1, problem: str = "", remedy: str = "", **result: Any) -> InContainer:
+def seen(asked: int = 1, problem: str = "", remedy: str = "", made_with: str = "", **result: Any) -> InContainer:
     return InContainer(
         image="faceorch/hallo:0123",
         base="cu121",
         asked=asked,
         elapsed_s=3.1,
-        result=result,
+        result={**result, "with": made_with} if made_with else result,
         problem=problem,
         remedy=remedy,
     )
@@ -35,7 +35,7 @@ def seen(asked: int = 1, problem: str = "", remedy: str = "", **result: Any) -> 
 
 def test_a_gpu_that_computes() -> None:
     kernels = list(BASES["cu121"].kernels)
-    found = seen(gpus=[GOOD], kernels=kernels, **{"with": "torch 2.3.1+cu121"})
+    found = seen(gpus=[GOOD], kernels=kernels, made_with="torch 2.3.1+cu121")
     (finding,) = judge_container(found, BASES["cu121"])
     assert finding.severity is Severity.OK
     assert finding.found == ("NVIDIA H200 computed right with torch 2.3.1+cu121 in faceorch/hallo:0123, 3.1 s in all")
@@ -50,25 +50,23 @@ def test_a_gpu_that_computes() -> None:
             "install it",
         ),
         (
-            seen(gpus=[], error="cuInit: CUDA_ERROR_NO_DEVICE", **{"with": "the CUDA driver"}),
+            seen(gpus=[], error="cuInit: CUDA_ERROR_NO_DEVICE", made_with="the CUDA driver"),
             "the container started and sees no GPU "
             "(in faceorch/hallo:0123, the CUDA driver: cuInit: CUDA_ERROR_NO_DEVICE)",
             INSTALL_TOOLKIT,
         ),
         (
-            seen(
-                gpus=[{"name": "RTX 5090", "error": "CUDA error: no kernel image is available"}], **{"with": "torch 2"}
-            ),
+            seen(gpus=[{"name": "RTX 5090", "error": "CUDA error: no kernel image is available"}], made_with="torch 2"),
             "RTX 5090: CUDA error: no kernel image is available (in faceorch/hallo:0123, torch 2)",
             "faceorch build with a --base that has kernels for this GPU",
         ),
         (
-            seen(gpus=[{"name": "H200", "right": False}], **{"with": "torch 2"}),
+            seen(gpus=[{"name": "H200", "right": False}], made_with="torch 2"),
             "H200: the result is wrong (in faceorch/hallo:0123, torch 2)",
             "update the driver and restart the host; a GPU that still computes wrongly is broken",
         ),
         (
-            seen(asked=2, gpus=[GOOD], **{"with": "torch 2"}),
+            seen(asked=2, gpus=[GOOD], made_with="torch 2"),
             "1 of 2 GPUs reached the container (in faceorch/hallo:0123)",
             "see the engine's GPU settings: MIG, CDI specifications, NVIDIA_VISIBLE_DEVICES",
         ),

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from faceorch import images
+from faceorch import __version__, images
 from faceorch.bases import load_bases
 from faceorch.networks import Network, UpstreamCode, docker_folder
 from tests.conftest import MakeNetwork, write_code
@@ -151,7 +151,7 @@ def test_labels_say_where_an_image_comes_from(network: Network) -> None:
         "io.faceorch.builder": "buildx",
         "org.opencontainers.image.title": "faceorch grey",
         "org.opencontainers.image.description": "A network of the tests.",
-        "org.opencontainers.image.version": images.__version__,
+        "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.source": images.SOURCE,
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.base.name": "nvidia/cuda:12.1.1-base-ubuntu22.04",

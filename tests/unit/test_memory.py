@@ -47,7 +47,7 @@ def found() -> dict[str, str]:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> None:
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: driver)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: driver)
 
 
 def test_blocks_grow_where_the_driver_can_map_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_no_driver_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(memory.ctypes, "CDLL", missing)
+    monkeypatch.setattr("ctypes.CDLL", missing)
     memory.let_blocks_grow()
     assert not found()
 

@@ -43,6 +43,7 @@ def edit(tmp_path: Path, network_folder: Path, **changes: object) -> Path:
         ({"titel": "x"}, "unknown key 'titel' (did you mean 'title'?)"),
         ({"title": None}, "title: Expected `str`, got `null`"),
         ({"needs": {"gpu": True}}, "'needs.runtimes' is missing"),
+        ({"uses": ["face"]}, "uses: faceorch_kit has no part 'face' (did you mean 'faces'?)"),
         (
             {"settings": {"size": {"type": "int", "default": 1, "min": 2, "max": 3, "help": "h"}}},
             "settings.size.default: 1 is outside 2 to 3",

@@ -11,7 +11,7 @@ from faceorch.errors import CannotRun
 from faceorch.networks import Network, load_networks
 from faceorch.plan import Plan, Purpose, demand, make_plan, select_gpus
 from faceorch.record import Gpu, OutcomeKind
-from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Runtime
+from faceorch.runtimes import Launch, NotReady, Preparing, Process, Ready, Running, Runtime
 from faceorch.telemetry.nvml import Gpus
 from tests.conftest import MakeNetwork
 
@@ -29,6 +29,8 @@ TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
 
 
 class FakeRuntime:
+    elsewhere = ""
+
     def __init__(self, name: str, answer: Ready | NotReady) -> None:
         self.name, self.answer = name, answer
         self.asked: list[str] = []
@@ -46,6 +48,9 @@ class FakeRuntime:
     def start(self, launch: Launch) -> Iterator[Process]:
         raise AssertionError("planning must not start")
         yield
+
+    def running(self) -> list[Running]:
+        return []
 
     def sweep(self) -> list[str]:
         return []

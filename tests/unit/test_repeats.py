@@ -217,10 +217,12 @@ def test_the_timeline_is_read_by_duckdb(make_network: MakeNetwork, request_for: 
     job = folder.run.job("grey")
     assert job.timeline == f"grey/telemetry.{kind}"
     path = folder.path / job.timeline
-    table = duckdb.sql(
+    found = duckdb.sql(
         f"select repetition, count(*), max(memory_bytes), max(t_s), count(distinct stage) from '{path}' "
         "where not warmup group by 1 order by 1"
-    ).fetchall()
+    )
+    assert found is not None
+    table = found.fetchall()
     assert [row[0] for row in table] == [1, 2]
     for _, count, memory, seconds, stages in table:
         assert count >= 2

@@ -76,9 +76,7 @@ class Eye:
             return self._image[self.grid.rows, self.grid.columns]
         way = (gaze @ self._face.axes[:2, :2] * self._span).astype(np.float32)
         source = self.grid.positions() - self._iris_place[..., None] * way
-        moved = cv2.remap(
-            self._image, self.grid.enlarge(source), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        moved = sample(self._image, self.grid.enlarge(source))
         still = self._image[self.grid.rows, self.grid.columns].astype(np.float32)
         return to_bytes(blend(still, moved, self._opening))
 

@@ -61,11 +61,11 @@ def make_head_field(face: Face, size: tuple[int, int]) -> HeadField:
 
 def _nearness(face: Face, grid: Grid) -> Field:
     """Return how far each place is in front of the neck's axis, in pixels: turning the head moves near things more."""
-    marks = (10, 151, 9, 168, 6, 5, 4, 1, 2, 0, 17, 199, 152, 148, 377, 172, 397, 58, 288, 93, 323, 234, 454, 127)
-    marks += (356, 162, 389, 54, 284, 67, 297, 50, 280, 205, 425, 61, 291, 105, 334, 159, 386, 33, 263, 214, 434)
+    marks = [10, 151, 9, 168, 6, 5, 4, 1, 2, 0, 17, 199, 152, 148, 377, 172, 397, 58, 288, 93, 323, 234, 454, 127]
+    marks += [356, 162, 389, 54, 284, 67, 297, 50, 280, 205, 425, 61, 291, 105, 334, 159, 386, 33, 263, 214, 434]
     axis = float(face.depth[[234, 454]].mean()) + 0.5 * face.span
-    height = np.maximum(axis - face.depth[list(marks)], 0.0)
-    places, heights = [face.points[list(marks)]], [height]
+    height = np.maximum(axis - face.depth[marks], 0.0)
+    places, heights = [face.points[marks]], [height]
     for turn in np.linspace(0.0, 2.0 * np.pi, 14, endpoint=False):
         for radius, level in ((1.25, 0.55), (2.4, 0.3)):
             spot: Points = face.place(np.sin(turn) * _HEAD_RADII[0] * radius, np.cos(turn) * _HEAD_RADII[1] * radius)

@@ -35,7 +35,9 @@ class Renderer:
         self._below = self._share_below()
         self._talking, self._frowning = self._moving(slice(0, BROW)), self._moving(slice(0, None))
         # The portrait with its eyes moved; that with the mouth moved too; that with the head moved too.
-        self._plain, self._skin, self._frame = image.copy(), image.copy(), image.copy()
+        self._plain: Image = image.copy()
+        self._skin: Image = image.copy()
+        self._frame: Image = image.copy()
 
     def draw(self, motion: Motion, index: int) -> Image:
         """Return frame `index` (height, width, 3) RGB; the next call overwrites it."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import wave
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +36,6 @@ class Voice:
     hiss: Curve
     closed: Curve
     pitch: Curve
-
-
-def read_wav(path: Path) -> tuple[NDArray[np.int16], int]:
-    """Return the samples, shape (samples,), and the rate in Hz of a mono 16-bit WAV file."""
-    with wave.open(str(path), "rb") as clip:
-        if clip.getnchannels() != 1 or clip.getsampwidth() != 2:
-            raise ValueError(f"{clip.getnchannels()} channels of {8 * clip.getsampwidth()} bits, mono 16 bits needed")
-        return np.frombuffer(clip.readframes(clip.getnframes()), np.dtype("<i2")), clip.getframerate()
 
 
 def listen(samples: NDArray[np.int16], rate: int) -> Voice:

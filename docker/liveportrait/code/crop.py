@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 
-from faceorch_runner import MissingWeight, NoFace
-
-from .face import Image, Points
+from faceorch_kit.faces import Points
+from faceorch_kit.portrait import Image, no_face
+from faceorch_kit.weights import present, whole
 
 SIDE = 512  # of the crop, and of the pictures that the decoder paints
 LANDMARKS = "liveportrait/landmark.onnx"
 INSIGHTFACE = "insightface"
 _DETECTORS = ("models/buffalo_l/det_10g.onnx", "models/buffalo_l/2d106det.onnx")
-Content = TypeVar("Content")
 # Upstream's own values for a portrait: the crop is 2.3 faces wide, and a little above the face's middle.
 _SCALE, _UP = 2.3, -0.125
 
@@ -81,29 +79,8 @@ class InsightfaceCropper:
         """Return the crop around the largest face of the portrait called `name`; `NoFace` when there is none."""
         found = self._cropper.crop_source_image(image, self._config)
         if found is None:
-            height, width = image.shape[:2]
-            raise NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")
+            raise no_face(name, image)
         return Crop(found["img_crop"], found["M_c2o"], found["lmk_crop"])
-
-
-def present(path: Path) -> Path:
-    """Return `path`; `MissingWeight` when no file is there."""
-    if not path.is_file():
-        raise MissingWeight(f"{path} is missing: fetch the network's weights")
-    return path
-
-
-def whole(path: Path, read: Callable[[Path], Content]) -> Content:
-    """Return what `read` makes of a weight file; `MissingWeight` when it is damaged."""
-    try:
-        return read(path)
-    except MemoryError:
-        raise
-    except Exception as error:  # each of four libraries has errors of its own for a damaged file
-        if "out of memory" in str(error):
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise MissingWeight(f"{path.name} cannot be read, fetch it again: {reason}") from error
 
 
 def shrink(picture: Image, side: int) -> Image:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from faceorch_kit.voice import Samples
 from faceorch_runner import BadInput, RunnerError
 
-from .audio import Samples
 from .ddim import sample, schedule
 from .keypoints import VALUES, Array
 from .models import Models

@@ -19,9 +19,9 @@ from src.modules.spade_generator import SPADEDecoder
 from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
 from src.modules.warping_network import WarpingNetwork
 
+from faceorch_kit.weights import bake_spectral_norm, present, put, read_objects, read_tensors, repacked, whole
 from faceorch_runner import MissingWeight
 
-from .crop import present, whole
 from .keypoints import VALUES, Template
 
 BASE = "liveportrait/base_models"
@@ -66,7 +66,7 @@ def load(weights: Path, device: str) -> Models:
     on = torch.device(device)
     base = {name: _base_model(weights, name, sizes, on) for name in BASE_MODELS}
     bake_spectral_norm(base["spade_generator"])
-    packed = _unpickle(present(weights / STITCHING))
+    packed = read_objects(weights / STITCHING)
     motion, fps = _motion_model(weights, on)
     return Models(
         device=on,
@@ -91,26 +91,12 @@ def read_sizes(weights: Path) -> dict[str, Any]:
     return dict(raw["model_params"])
 
 
-def bake_spectral_norm(model: torch.nn.Module) -> None:
-    """Divide the weights by their spectral norm once and for all, instead of in every forward pass."""
-    for module in model.modules():
-        if hasattr(module, "weight_orig"):
-            torch.nn.utils.remove_spectral_norm(module)
-
-
 def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
     # Made where it will run: on a GPU even the random values that the file replaces take no time.
     with torch.device(on):
         model: torch.nn.Module = BASE_MODELS[name](**sizes[f"{name}_params"])
-    path = weights / BASE / f"{name}.pth"
-    repacked = path.with_suffix(".safetensors")
-    if repacked.is_file():
-        from safetensors.torch import load_file
-
-        state = whole(repacked, load_file)
-    else:
-        state = whole(present(path), lambda file: torch.load(file, map_location="cpu", weights_only=True))
-    _fill(model, state, path)
+    path = repacked(weights / BASE / f"{name}.pth")
+    put(model, read_tensors(path), path.name)
     return model.to(on).eval()
 
 
@@ -119,13 +105,13 @@ def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any],
         raise MissingWeight(f"{STITCHING} has no '{name}'")
     model: torch.nn.Module = StitchingRetargetingNetwork(**sizes)
     state = {key.removeprefix("module."): value for key, value in packed[name].items()}
-    _fill(model, state, Path(STITCHING))
+    put(model, state, Path(STITCHING).name)
     return model.to(on).eval()
 
 
 def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
-    path = present(weights / MOTION)
-    checkpoint = _unpickle(path)
+    path = weights / MOTION
+    checkpoint = read_objects(path)
     arguments = vars(checkpoint["args"])
     if arguments["audio_model"] not in ("hubert_zh", "hubert_zh_ori") or arguments["motion_feat_dim"] < VALUES:
         found = f"{arguments['audio_model']} and {arguments['motion_feat_dim']} values a frame"
@@ -137,31 +123,5 @@ def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
     with torch.device(on):
         model = DitTalkingHead(device=on.type, **{name: arguments[name] for name in names})
     state = {key: value for key, value in checkpoint["model"].items() if key != _COMPUTED}
-    _fill(model, state, path, computed=frozenset({_COMPUTED}))
+    put(model, state, path.name, computed=frozenset({_COMPUTED}))
     return model.to(on).eval(), float(arguments["fps"])
-
-
-def _fill(model: torch.nn.Module, state: Mapping[str, Any], path: Path, computed: frozenset[str] = frozenset()) -> None:
-    """Load `state` into `model`; `MissingWeight` when anything is missing or has another shape.
-
-    Tensors that the network does not know are an error too, but for a network that has `computed` ones: the motion
-    model's file may hold what only training needs, and upstream takes it as it is.
-    """
-    try:
-        missing, unknown = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise MissingWeight(f"{path.name} does not fit the network: {str(error).splitlines()[-1].strip()}") from error
-    missing = sorted(set(missing) - computed)
-    if missing or (unknown and not computed):
-        raise MissingWeight(
-            f"{path.name} does not fit the network: {len(missing)} tensors missing, {len(unknown)} unknown"
-            f" ({', '.join([*missing, *unknown][:3])})"
-        )
-    if unknown:
-        print(f"{path.name}: {len(unknown)} tensors are not used ({', '.join(unknown[:3])})")
-
-
-def _unpickle(path: Path) -> Any:
-    # Two files hold more than tensors (argparse.Namespace, paths), which `weights_only` refuses. The manifest pins
-    # their hashes, and the sandbox is the boundary.
-    return whole(path, lambda file: torch.load(file, map_location="cpu", weights_only=False))

@@ -12,10 +12,11 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from src.utils.camera import headpose_pred_to_degree
 
+from faceorch_kit.portrait import Image
+from faceorch_kit.stream import Landing
 from faceorch_runner import RunnerError
 
 from .crop import SIDE
-from .face import Image
 from .keypoints import KEYPOINTS, Array, Portrait
 from .models import Models
 
@@ -131,16 +132,16 @@ class Renderer:
         still = torch.from_numpy(look.portrait.keypoints()).to(device)
         # All at once (252 bytes a frame): a copy to the device in every batch would wait for the batch before.
         points = torch.from_numpy(moved).to(device)
-        waiting: _Block | None = None
+        waiting: Landing | None = None
         # One autocast region for all: inside it, torch casts every weight once and no more.
         with self._precision():
             for part in points.split(batch):
-                block = _Block(*self._paint(look.volume, still, part, paste))
+                landing = Landing(*self._paint(look.volume, still, part, paste))
                 if waiting is not None:
-                    waiting.write(write)
-                waiting = block
+                    _write(waiting, write)
+                waiting = landing
         if waiting is not None:
-            waiting.write(write)
+            _write(waiting, write)
 
     def _paint(
         self, volume: torch.Tensor, still: torch.Tensor, points: torch.Tensor, paste: Paste | None
@@ -158,27 +159,9 @@ class Renderer:
         return (pictures + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous(), finite
 
 
-class _Block:
-    """Finished pictures of one batch on their way to the host."""
-
-    def __init__(self, pictures: torch.Tensor, finite: torch.Tensor) -> None:
-        self._ready: torch.cuda.Event | None = None
-        self._host, self._finite = pictures, finite
-        if pictures.device.type == "cuda":
-            self._host, self._finite = _to_host(pictures), _to_host(finite)
-            self._ready = torch.cuda.Event()
-            self._ready.record()
-
-    def write(self, write: Blocks) -> None:
-        if self._ready is not None:
-            self._ready.synchronize()
-        if not bool(self._finite):
-            raise RunnerError("the painted picture is not finite: set precision to fp32")
-        for picture in self._host.numpy():
-            write(picture)
-
-
-def _to_host(values: torch.Tensor) -> torch.Tensor:
-    """Return a copy in memory that the device writes to by itself; it is whole once an event after it has passed."""
-    host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    return host.copy_(values, non_blocking=True)
+def _write(landing: Landing, write: Blocks) -> None:
+    pictures, finite = landing.wait()
+    if not bool(finite):
+        raise RunnerError("the painted picture is not finite: set precision to fp32")
+    for picture in pictures.numpy():
+        write(picture)

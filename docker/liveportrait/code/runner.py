@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from faceorch_kit import portrait, voice
+from faceorch_kit.blinks import blinks, closures
+from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.portrait import Image
 from faceorch_runner import Job, Network, Progress
 
 from . import audio
-from .blinks import blinks, closures
-from .face import Face, FaceFinder, Image, refuse
+from .face import Face, measure
 from .keypoints import Array, drive
-from .pictures import fit, read
 
 if TYPE_CHECKING:
     from .crop import Crop, Cropper, InsightfaceCropper
@@ -77,7 +79,7 @@ class LivePortrait(Network):
         return self._write(job, renderer, look, moved, image, paste, progress)
 
     def _image(self, job: Job) -> Image:
-        return fit(read(job.portrait), int(job.settings["max_size"]))
+        return portrait.fit(portrait.read(job.portrait), int(job.settings["max_size"]))
 
     def _face(self, job: Job, image: Image) -> Face:
         """Return where the face is; found once for each portrait and size."""
@@ -85,7 +87,8 @@ class LivePortrait(Network):
         if key not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
-            self._faces[key] = refuse(job.portrait.name, image, self._finder.find(image))
+            mesh = self._finder.find(image)
+            self._faces[key] = refuse(job.portrait.name, image, None if mesh is None else measure(mesh))
         return self._faces[key]
 
     def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
@@ -105,9 +108,9 @@ class LivePortrait(Network):
 
         settings, models = job.settings, self._models
         progress.stage("audio")
-        seconds = audio.duration_s(job.audio)
+        seconds = voice.duration_s(job.audio)
         frames = audio.frame_count(seconds, models.fps)
-        heard = audio.windows(audio.read(job.audio), frames, int(models.motion.n_motions), models.fps)
+        heard = audio.windows(voice.read_at(job.audio, audio.RATE), frames, int(models.motion.n_motions), models.fps)
         progress.stage("motion")
         steps = int(settings["steps"])
         total = len(heard) * steps

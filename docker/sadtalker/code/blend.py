@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .paste import Box, Composer, Image
+from faceorch_kit.portrait import Image
+
+from .paste import Box, Composer
 
 Matrix = npt.NDArray[np.float64]
 
@@ -44,8 +46,10 @@ def noise_seed(seed: int, frame: int, face: int) -> int:
 
 def cut_out(frame: Image, matrix: Matrix) -> Image:
     """Return the face that `matrix` moves to the square, in SIDE x SIDE pixels."""
-    how = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": _OUTSIDE}
-    return np.asarray(cv2.warpAffine(frame, matrix, (SIDE, SIDE), **how), np.uint8)
+    side = (SIDE, SIDE)
+    return np.asarray(
+        cv2.warpAffine(frame, matrix, side, borderMode=cv2.BORDER_CONSTANT, borderValue=_OUTSIDE), np.uint8
+    )
 
 
 def aligned(points: npt.NDArray[np.float32]) -> Matrix:
@@ -102,7 +106,7 @@ def enlarge_part(image: Image, part: Box, canvas: Image) -> None:
 
 def blend(canvas: Image, matrix: Matrix, face: Image, mask: npt.NDArray[np.uint8]) -> None:
     """Blend one restored face into `canvas`, through its softened mask; only the pixels under it are touched."""
-    back = cv2.invertAffineTransform(matrix) * SCALE
+    back = np.asarray(cv2.invertAffineTransform(matrix), np.float64) * SCALE
     back[:, 2] += SCALE / 2  # from the corner of an enlarged pixel to its centre
     corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1]]) @ back.T
     left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
@@ -121,7 +125,7 @@ def soften(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the mask from 0 to 1 with soft edges, and nothing at the border of the square."""
     soft = mask.astype(np.float32)
     for _ in range(2):
-        soft = cv2.GaussianBlur(soft, (_SOFT, _SOFT), _SOFT_SIGMA)
+        soft = np.asarray(cv2.GaussianBlur(soft, (_SOFT, _SOFT), _SOFT_SIGMA), np.float32)
     framed = np.zeros_like(soft)
     inner = slice(_BORDER, -_BORDER)
     framed[inner, inner] = soft[inner, inner] / np.float32(255.0)

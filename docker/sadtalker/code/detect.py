@@ -12,8 +12,10 @@ import torch
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.detection.retinaface_utils import PriorBox, decode, decode_landm, py_cpu_nms
 
-from .files import DETECTOR, WeightsFolder, fill
-from .paste import Image
+from faceorch_kit.portrait import Image
+from faceorch_kit.weights import fill
+
+from .files import DETECTOR, WeightsFolder
 
 # x1, y1, x2, y2, score, then x and y of: left eye, right eye, nose, left and right corner of the mouth.
 Faces = npt.NDArray[np.float32]

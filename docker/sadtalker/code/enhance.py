@@ -9,11 +9,13 @@ import torch
 from facexlib.parsing.parsenet import ParseNet
 from spandrel.architectures.GFPGAN import GFPGAN
 
+from faceorch_kit.portrait import Image
+from faceorch_kit.stream import Clock, batches
+from faceorch_kit.weights import fill
+
 from .blend import SIDE, Matrix, Sharpened, aligned, cut_out, noise_seed
 from .detect import FaceDetector
-from .files import PARSER, RESTORER, WeightsFolder, fill
-from .paste import Image
-from .stream import Clock, batches
+from .files import PARSER, RESTORER, WeightsFolder
 
 _LEAST_EYES = 5.0  # pixels between the eyes; smaller faces are left as they are
 # Of the parser's classes, those that stay as they are: background, neck wear, neck, cloth, ear rings.

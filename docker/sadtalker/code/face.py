@@ -14,12 +14,14 @@ from src.face3d.util.my_awing_arch import FAN
 from src.face3d.util.preprocess import align_img
 from src.utils.croper import Preprocesser
 
+from faceorch_kit.portrait import Image, no_face, small_face
+from faceorch_kit.weights import fill
 from faceorch_runner import NoFace
 
 from .detect import FaceDetector, Faces, largest
-from .files import LANDMARKS, WeightsFolder, fill, main_file
-from .paste import Box, Image
-from .portrait import Subject
+from .files import LANDMARKS, WeightsFolder, main_file
+from .paste import Box
+from .subject import Subject
 from .upstream import config
 
 Points = npt.NDArray[np.float32]
@@ -61,13 +63,11 @@ class FaceReader:
             # Upstream shows the detector this picture as RGB and the square below as BGR; its results are kept.
             face = largest(self._detect([portrait], as_bgr=False)[0])
             if face is None:
-                raise NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")
+                raise no_face(name, portrait)
             points = self._landmarks(portrait, face)
             face_width = float(face[2] - face[0])
             if face_width < _LEAST_FACE:
-                raise NoFace(
-                    f"face is {face_width:.0f} px wide in {name}, {_LEAST_FACE} px or more needed: crop closer"
-                )
+                raise small_face(name, face_width, _LEAST_FACE)
             box = face_box(portrait, points)
         left, top, right, bottom = box
         square = resize_plainly(portrait[top:bottom, left:right], self.side)
@@ -80,7 +80,7 @@ class FaceReader:
             scale = np.array([self.side / (right - left), self.side / (bottom - top)])
             points = ((points - (left, top)) * scale).astype(np.float32)
         else:
-            raise NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")
+            raise no_face(name, portrait)
         return Subject(square, box, self._coefficients(square, points), face_width)
 
     @torch.inference_mode()

@@ -1,18 +1,16 @@
-"""The weights folder: which file holds what, and networks filled from it. Every tensor that is needed is read once."""
+"""The weights folder: which file holds what, and how large the networks are. Every tensor is read once."""
 
 from __future__ import annotations
 
 import json
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-
+from faceorch_kit.weights import Tensors, read_objects, read_tensors, require
 from faceorch_runner import MissingWeight
 
 DETECTOR = "gfpgan/weights/detection_Resnet50_Final.pth"
@@ -22,10 +20,6 @@ RESTORER = "gfpgan/weights/GFPGANv1.4.pth"
 # The mapping network of a whole portrait also takes where the face was cropped: 73 coefficients instead of 70.
 MAPPING_FULL = "checkpoints/mapping_00109-model.pth.tar"
 MAPPING_CROP = "checkpoints/mapping_00229-model.pth.tar"
-
-_Network = TypeVar("_Network", bound=torch.nn.Module)
-Tensors = dict[str, torch.Tensor]
-
 
 # What stand-in weights leave beside themselves when they have not their networks' own dimensions.
 DIMENSIONS = "dimensions.json"
@@ -75,37 +69,17 @@ class WeightsFolder:
 
     def require(self, *names: str) -> None:
         """Refuse a folder in which one of `names` is missing, before anything large is read."""
-        missing = [name for name in names if not (self._folder / name).is_file()]
-        if missing:
-            raise MissingWeight(f"missing from the weights folder: {', '.join(missing)}")
+        require(self._folder, *names)
 
     def part(self, name: str, prefix: str) -> Tensors:
         """Return the tensors of one network out of a safetensors file: those whose names begin with `prefix`."""
         self.require(name)
-        start = f"{prefix}."
-        try:
-            with safe_open(self._folder / name, framework="pt") as file:
-                keys = [key for key in file.keys() if key.startswith(start)]  # noqa: SIM118 - it is no mapping
-                tensors = {key.removeprefix(start): file.get_tensor(key) for key in keys}
-        except (SafetensorError, OSError) as error:
-            raise MissingWeight(f"{name} cannot be read: {error}") from error
-        if not tensors:
-            raise MissingWeight(f"{name} holds no tensors of {prefix}")
-        return tensors
+        return read_tensors(self._folder / name, f"{prefix}.")
 
     def pickled(self, name: str, entry: str | None = None) -> Tensors:
         """Return the tensors of a pickled file, or of one entry of the dict that it holds."""
         self.require(name)
-        path = self._folder / name
-        try:
-            try:
-                loaded = torch.load(path, map_location="cpu", weights_only=True)
-            except pickle.UnpicklingError as error:
-                # Files of 2023 also hold optimisers and the like. The sandbox is what protects the host from them.
-                print(f"{name} holds more than tensors ({str(error).splitlines()[0]}); read in full", file=sys.stderr)
-                loaded = torch.load(path, map_location="cpu", weights_only=False)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-            raise MissingWeight(f"{name} cannot be read: {str(error).splitlines()[0]}") from error
+        loaded = _unpickled(self._folder / name)
         if entry is not None:
             if not isinstance(loaded, Mapping) or entry not in loaded:
                 raise MissingWeight(f"{name} has no entry {entry!r}")
@@ -113,32 +87,13 @@ class WeightsFolder:
         return {key.removeprefix("module."): value for key, value in loaded.items()}
 
 
-def fill(build: Callable[[], _Network], tensors: Tensors, device: str, name: str) -> _Network:
-    """Return the network that `build` makes, with `tensors` as its parameters and buffers, on `device`.
-
-    It is built without memory first: filling it with random numbers that are thrown away takes longer than reading it.
-    """
-    with torch.device("meta"):
-        network = build()
+def _unpickled(path: Path) -> Any:
     try:
-        network.load_state_dict({key: _full(value) for key, value in tensors.items()}, strict=True, assign=True)
-    except RuntimeError as error:
-        raise MissingWeight(f"{name} does not fit its network: {_first_reason(error)}") from error
-    left = [key for key, value in _all_tensors(network) if value.is_meta]
-    if left:
-        raise MissingWeight(f"{name} does not fill {', '.join(left[:3])}")
-    return network.to(device).requires_grad_(False).eval()
-
-
-def _full(tensor: torch.Tensor) -> torch.Tensor:
-    """Return fp16 as fp32: the networks compute in fp32, whatever the file holds."""
-    return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _all_tensors(network: torch.nn.Module) -> list[tuple[str, Any]]:
-    return [*network.named_parameters(), *network.named_buffers()]
-
-
-def _first_reason(error: RuntimeError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[1] if len(lines) > 1 else lines[0]
+        return read_tensors(path)
+    except MissingWeight as error:
+        if not isinstance(error.__cause__, pickle.UnpicklingError):
+            raise
+        # Files of 2023 also hold optimisers and the like.
+        reason = str(error.__cause__).splitlines()[0]
+        print(f"{path.name} holds more than tensors ({reason}); read in full", file=sys.stderr)
+        return read_objects(path)

@@ -25,20 +25,20 @@ _KNEE_HZ, _KNEE_MEL, _STEP = 1000.0, 15.0, math.log(6.4) / 27
 
 def windows(columns: Array, start: int, stop: int) -> Array:
     """Return (frames, bands, columns): what is heard around each frame from `start` to `stop`."""
-    return columns[heard_columns(start, stop, len(columns))].transpose(0, 2, 1)
+    return np.asarray(columns[heard_columns(start, stop, len(columns))].transpose(0, 2, 1))
 
 
 def heard_columns(start: int, stop: int, columns: int) -> npt.NDArray[np.int64]:
     """Return (frames, columns) indices: each window begins two frames early, and the clip's ends are repeated."""
     frames = np.arange(start, stop) - 2
     first = np.trunc(float(COLUMNS_PER_S) * (frames / float(FPS))).astype(np.int64)
-    return np.clip(first[:, None] + np.arange(_WINDOW), 0, columns - 1)
+    return np.asarray(np.clip(first[:, None] + np.arange(_WINDOW), 0, columns - 1))
 
 
 def around(rows: Array, start: int, stop: int) -> Array:
     """Return (frames, 2 * RADIUS + 1, coefficients): each row with its neighbours, the clip's ends repeated."""
     at = np.arange(start, stop)[:, None] + np.arange(-RADIUS, RADIUS + 1)
-    return rows[np.clip(at, 0, len(rows) - 1)]
+    return np.asarray(rows[np.clip(at, 0, len(rows) - 1)])
 
 
 def blinks(draw: Callable[[int], Any], count: int, seed: int) -> Array:
@@ -54,7 +54,8 @@ def blinks(draw: Callable[[int], Any], count: int, seed: int) -> Array:
 def mel_filters(bands: int, lowest_hz: float, highest_hz: float, frequencies: int) -> Array:
     """Return the mel filters (bands, frequencies): triangles of equal area between neighbouring bands."""
     heard = np.linspace(0.0, RATE / 2, frequencies)
-    ends = slaney_hz(np.linspace(*slaney_mel(np.array([lowest_hz, highest_hz])), bands + 2))
+    lowest, highest = slaney_mel(np.array([lowest_hz, highest_hz]))
+    ends = slaney_hz(np.linspace(lowest, highest, bands + 2))
     low, middle, high = ends[:-2, None], ends[1:-1, None], ends[2:, None]
     rising, falling = (heard - low) / (middle - low), (high - heard) / (high - middle)
     return np.asarray(np.clip(np.minimum(rising, falling), 0.0, None) * 2.0 / (high - low), np.float32)

@@ -7,7 +7,6 @@ short-time Fourier transform is torch's, and the mel filters are ours; its resam
 from __future__ import annotations
 
 import math
-import wave
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import soxr
 import torch
 from src.utils import audio as upstream
 from src.utils.hparams import hparams
+
+from faceorch_kit import voice
 
 from .frames import COLUMNS_PER_S, HOP, RATE, SAMPLES_PER_FRAME, mel_filters
 
@@ -28,10 +29,8 @@ _MARGIN = 8  # columns; a spectrum reaches 2 to each side
 
 def listen(path: Path) -> tuple[Array, int]:
     """Return the clip's mel spectrogram (columns, bands), and how many frames its whole length gives."""
-    with wave.open(str(path)) as clip:
-        rate = clip.getframerate()
-        samples = np.frombuffer(clip.readframes(clip.getnframes()), "<i2").astype(np.float32) / 32768.0
-    heard = resample(samples, rate)
+    samples, rate = voice.read(path)
+    heard = resample(voice.to_float(samples), rate)
     count = len(heard) // SAMPLES_PER_FRAME
     return spectrogram(heard[: count * SAMPLES_PER_FRAME]), count
 

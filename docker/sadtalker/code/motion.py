@@ -12,7 +12,9 @@ from src.audio2pose_models.audio2pose import Audio2Pose
 from src.generate_batch import generate_blink_seq_randomly
 from yacs.config import CfgNode
 
-from .files import WeightsFolder, fill, main_file
+from faceorch_kit.weights import fill
+
+from .files import WeightsFolder, main_file
 from .frames import blinks, windows
 from .upstream import config
 

@@ -6,18 +6,29 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from faceorch_kit.portrait import Image
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 class Composer(Protocol):
-    """Makes a frame of what the renderer drew. `size` is width and height, `changing` the part that moves."""
+    """Makes a frame of what the renderer drew."""
 
-    size: tuple[int, int]
-    changing: Box
-    still: Image | None
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        ...
+
+    @property
+    def changing(self) -> Box:
+        """The part that moves."""
+        ...
+
+    @property
+    def still(self) -> Image | None:
+        """The picture around it; None when all of it moves."""
+        ...
 
     def __call__(self, rendered: Image) -> Image:
         """Return the frame for one rendered square (RGB)."""

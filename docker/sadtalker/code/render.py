@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +13,12 @@ from src.facerender.modules.generator import OcclusionAwareSPADEGenerator
 from src.facerender.modules.keypoint_detector import KPDetector
 from src.facerender.modules.make_animation import keypoint_transformation
 from src.facerender.modules.mapping import MappingNet
-from torch.nn.utils import remove_spectral_norm
 
-from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, fill, main_file
+from faceorch_kit.stream import Clock
+from faceorch_kit.weights import bake_spectral_norm, fill
+
+from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, main_file
 from .frames import RADIUS, around
-from .stream import Clock
 from .upstream import config
 
 Array = npt.NDArray[np.float32]
@@ -49,7 +49,8 @@ class Renderer:
             device,
             name,
         )
-        _settle(self._net)
+        bake_spectral_norm(self._net)
+        self._net.requires_grad_(False)
         # A CUDA stream of its own, so that drawing and sharpening do not wait for one another.
         self._stream = None
         if device == "cuda":
@@ -101,11 +102,3 @@ class Renderer:
         if visible.shape[2:] != warped.shape[2:]:
             visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
         return net.decoder(warped * visible)
-
-
-def _settle(net: Any) -> None:
-    """Divide the weights by their spectral norm for good, which upstream does anew for every frame."""
-    for module in net.modules():
-        if hasattr(module, "weight_orig"):
-            remove_spectral_norm(module)
-            module.weight.requires_grad_(False)

@@ -5,7 +5,6 @@ Upstream's networks do the work; what drives them is ours: models once, frames i
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from faceorch_kit import portrait as portraits
+from faceorch_kit import voice
+from faceorch_kit.portrait import Image
+from faceorch_kit.stream import Clock, cores, ordered
 from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
 
 from .blend import PasteBack
@@ -25,10 +28,9 @@ from .files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, REST
 from .frames import FPS
 from .hear import listen
 from .motion import Motion
-from .paste import Composer, Image, IntoPortrait, OnItsOwn
-from .portrait import Subject, read_portrait
+from .paste import Composer, IntoPortrait, OnItsOwn
 from .render import Renderer
-from .stream import Clock, cores, ordered
+from .subject import Subject
 
 # How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
 _AHEAD = min(2 * cores(), 32)
@@ -76,9 +78,8 @@ class SadTalker(Network):
 
     def check(self, job: Job) -> None:
         """Refuse a portrait that is no picture and a clip that is shorter than a frame."""
-        read_portrait(job.portrait, int(job.settings["max_size"]))
-        with wave.open(str(job.audio)) as clip:
-            seconds = clip.getnframes() / clip.getframerate()
+        _portrait(job)
+        seconds = voice.duration_s(job.audio)
         if seconds * FPS < 1:
             raise BadInput(f"{job.audio.name} is {seconds:.3f} s long, {1 / FPS:g} s or more needed")
         choice = Choice.of(job)
@@ -104,7 +105,7 @@ class SadTalker(Network):
         models = self._loaded(choice)
         enhancer = self._sharpener() if job.settings["enhancer"] else None
         progress.stage("landmarks")
-        portrait = read_portrait(job.portrait, int(job.settings["max_size"]))
+        portrait = _portrait(job)
         subject = models.reader.read(job.portrait.name, portrait, whole=job.settings["preprocess"] == "resize")
         progress.metric("face_width", round(subject.face_width, 1), "pixels")
         progress.stage("audio")
@@ -163,6 +164,10 @@ class SadTalker(Network):
         if self._weights is None:
             raise RunnerError("setup comes before animate")
         return self._weights
+
+
+def _portrait(job: Job) -> Image:
+    return portraits.fit(portraits.read(job.portrait), int(job.settings["max_size"]))
 
 
 def compose(portrait: Image, subject: Subject, full: bool) -> Composer:

@@ -88,8 +88,7 @@ def make(weights: Path, *, full: bool) -> None:
 
 
 def _model(file: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(config(file).read_text("utf-8"))
-    return content["model_params"]
+    return dict(yaml.safe_load(config(file).read_text("utf-8"))["model_params"])
 
 
 def _five_networks(small: Dimensions) -> dict[str, torch.Tensor]:
@@ -236,4 +235,4 @@ def _template() -> npt.NDArray[np.int64]:
         np.c_[32 + 10 * np.cos(lips), 48 + 4 * np.sin(lips)], np.c_[32 + 7 * np.cos(inner), 48 + 2 * np.sin(inner)]
     ]
     points = np.r_[contour, brow, other, nose, eye + left, eye + right, mouth, [left, right]]
-    return np.clip(np.rint(points), 2, 61).astype(np.int64)
+    return np.asarray(np.clip(np.rint(points), 2, 61), np.int64)

@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from liveportrait_ddim import levels, sample, schedule
 from numpy.typing import NDArray
+
+from tests.networks.conftest import load_code
+
+ddim = load_code("liveportrait", "ddim")
 
 Values = NDArray[np.float64]
 
@@ -17,22 +20,22 @@ COSINE = np.concatenate([[1.0], np.cumprod(1.0 - np.clip(1.0 - _ANGLES[1:] / _AN
 
 
 def test_the_levels_fall_evenly_from_the_noisiest_to_the_clean_one() -> None:
-    assert levels(50, 50) == list(range(50, -1, -1))
-    assert levels(50, 10) == [50, 45, 40, 35, 30, 25, 20, 15, 10, 5, 0]
+    assert ddim.levels(50, 50) == list(range(50, -1, -1))
+    assert ddim.levels(50, 10) == [50, 45, 40, 35, 30, 25, 20, 15, 10, 5, 0]
     for steps in range(1, 51):
-        found = levels(50, steps)
+        found = ddim.levels(50, steps)
         assert (found[0], found[-1], len(set(found))) == (50, 0, steps + 1)
 
 
 @pytest.mark.parametrize("steps", [0, 51])
 def test_more_steps_than_levels_are_refused(steps: int) -> None:
     with pytest.raises(ValueError, match=rf"^{steps} steps, 1 to 50 possible$"):
-        levels(50, steps)
+        ddim.levels(50, steps)
 
 
 def test_with_eta_1_and_every_level_it_is_the_ancestral_sampler() -> None:
     """Ho et al. 2020, equations 6 and 7: mean and variance of q(x_(t-1) | x_t, x_0)."""
-    for step in schedule(COSINE, 50, eta=1.0):
+    for step in ddim.schedule(COSINE, 50, eta=1.0):
         now, then = COSINE[step.level], COSINE[step.earlier]
         alpha = now / then
         assert step.earlier == step.level - 1
@@ -44,7 +47,7 @@ def test_with_eta_1_and_every_level_it_is_the_ancestral_sampler() -> None:
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 def test_every_step_lands_on_the_noise_of_its_level(eta: float) -> None:
     """Song et al. 2021, lemma 1: when x0 is right, x_s has mean sqrt(a_s) x0 and variance 1 - a_s."""
-    for step in schedule(COSINE, 20, eta):
+    for step in ddim.schedule(COSINE, 20, eta):
         now, then = COSINE[step.level], COSINE[step.earlier]
         assert step.clean + step.noisy * math.sqrt(now) == pytest.approx(math.sqrt(then), abs=1e-9)
         assert step.noisy**2 * (1 - now) + step.noise**2 == pytest.approx(1 - then, abs=1e-9)
@@ -64,7 +67,7 @@ def test_without_noise_many_steps_reach_the_exact_solution() -> None:
 
     errors = []
     for steps in (40, 400, 4000):
-        found = sample(schedule(fine, steps), best_guess, noise, lambda: noise)
+        found = ddim.sample(ddim.schedule(fine, steps), best_guess, noise, lambda: noise)
         errors.append(float(np.abs(found - (mean + deviation * noise)).max()))
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 2e-3
@@ -89,12 +92,12 @@ def test_it_agrees_with_the_reference_implementation(steps: int, eta: float) -> 
     def model(x: Values, level: int) -> Values:
         return np.asarray(0.3 * np.tanh(x) + 0.01 * level, np.float64)
 
-    found = sample(schedule(alpha_bars, steps, eta), model, noise, lambda: next(drawn))
+    found = ddim.sample(ddim.schedule(alpha_bars, steps, eta), model, noise, lambda: next(drawn))
     assert found == pytest.approx(REFERENCE[steps, eta], abs=2e-6)
 
 
 def test_every_step_is_reported() -> None:
     seen: list[int] = []
-    steps = schedule(COSINE, 7)
-    sample(steps, lambda x, level: x, np.zeros(1), lambda: np.zeros(1), lambda: seen.append(1))
+    steps = ddim.schedule(COSINE, 7)
+    ddim.sample(steps, lambda x, level: x, np.zeros(1), lambda: np.zeros(1), lambda: seen.append(1))
     assert len(seen) == 7

@@ -88,13 +88,6 @@ def test_a_missing_folder_of_detectors_is_said_before_anything_is_fetched() -> N
     assert fetched == []
 
 
-def test_the_image_clones_the_commit_that_the_manifest_states() -> None:
-    (code,) = NETWORK.manifest.upstream
-    assert (
-        f"clone-upstream {code.url} {code.commit} /opt/upstream/JoyVASA " in (NETWORK.folder / "Dockerfile").read_text()
-    )
-
-
 def test_the_defaults_are_those_whose_figures_are_expected() -> None:
     settings = NETWORK.settings({})
     assert (settings["output"], settings["steps"], settings["precision"]) == ("crop", 50, "fp16")

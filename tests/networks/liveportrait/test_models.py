@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from faceorch_runner import BadInput, MissingWeight, RunnerError
+from faceorch_runner import BadInput, RunnerError
+from tests.networks.conftest import load_code
 
 torch = pytest.importorskip("torch", reason="the network's own torch is not installed here")
 
@@ -47,7 +47,12 @@ def upstream() -> Iterator[None]:
     patch.undo()
 
 
-class Motion(torch.nn.Module):
+def code(module: str) -> Any:
+    """Return a module of LivePortrait's on top of these stand-ins."""
+    return load_code("liveportrait", module, "liveportrait-on-stand-ins")
+
+
+class Motion(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch is not installed here
     """A motion model that guesses x0 = bias, with a bias of its own when it hears the clip."""
 
     n_motions, n_prev_motions, motion_feat_dim = 4, 2, 73
@@ -71,7 +76,7 @@ class Motion(torch.nn.Module):
 
 
 def generate(model: Motion, heard: Any, **changes: Any) -> Any:
-    from liveportrait_generate import generate as run
+    run = code("generate").generate
 
     models = SimpleNamespace(motion=model, device=torch.device("cpu"))
     options = {"steps": 5, "eta": 0.0, "guidance": 2.0, "on_step": lambda done: None, **changes}
@@ -85,7 +90,8 @@ def test_guidance_goes_beyond_what_the_clip_asks_for() -> None:
 
 
 def test_every_window_continues_the_one_before() -> None:
-    model, seen = Motion(), []
+    model = Motion()
+    seen: list[int] = []
     heard = np.stack([np.full(8, value, np.float32) for value in range(10)])
     motion = generate(model, heard, guidance=1.0, on_step=seen.append)
     assert motion.shape == (40, 70)
@@ -119,45 +125,10 @@ def test_motion_that_is_not_finite_is_an_error() -> None:
         generate(Motion(), np.full((1, 8), np.nan, np.float32))
 
 
-def test_weights_must_fit_exactly() -> None:
-    from liveportrait_models import _fill
-
-    model = torch.nn.Linear(2, 3)
-    good = model.state_dict()
-    _fill(model, good, Path("a.pth"))
-    with pytest.raises(MissingWeight) as caught:
-        _fill(model, {"weight": good["weight"], "wait": good["bias"]}, Path("a.pth"))
-    assert str(caught.value) == "a.pth does not fit the network: 1 tensors missing, 1 unknown (bias, wait)"
-    with pytest.raises(MissingWeight, match=r"^a\.pth does not fit the network: size mismatch for weight"):
-        _fill(model, {"weight": torch.zeros(3, 5), "bias": good["bias"]}, Path("a.pth"))
-    computed = frozenset({"bias"})
-    _fill(model, {"weight": good["weight"], "optimizer": good["bias"]}, Path("a.pth"), computed=computed)
-    with pytest.raises(
-        MissingWeight, match=r"^a\.pth does not fit the network: 1 tensors missing, 0 unknown \(weight\)"
-    ):
-        _fill(model, {}, Path("a.pth"), computed=computed)
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_baked_spectral_norm_paints_the_same() -> None:
-    from liveportrait_models import bake_spectral_norm
-
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.utils.spectral_norm(torch.nn.Conv2d(3, 4, 3)), torch.nn.ReLU()).eval()
-    picture = torch.rand(2, 3, 8, 8)
-    with torch.no_grad():
-        before = model(picture)
-        bake_spectral_norm(model)
-        assert torch.equal(model(picture), before)
-    assert not hasattr(model[0], "weight_orig")
-
-
 def paste(portrait: Any, back: Any) -> Any:
-    from liveportrait_render import Paste
-
     mask = np.zeros((512, 512, 3), np.uint8)
     mask[64:-64, 64:-64] = 255
-    return Paste(portrait, np.asarray(back, np.float64), mask, torch.device("cpu"))
+    return code("render").Paste(portrait, np.asarray(back, np.float64), mask, torch.device("cpu"))
 
 
 def test_a_square_goes_back_where_it_came_from() -> None:
@@ -179,22 +150,18 @@ def test_a_square_beyond_the_edge_of_the_portrait_is_cut_and_one_outside_refused
 
 
 def renderer(paint: Any) -> Any:
-    from liveportrait_render import Renderer
-
     def warp(volume: Any, kp_source: Any, kp_driving: Any) -> Any:
         assert volume.shape[0] == kp_source.shape[0] == kp_driving.shape[0]
         return {"out": kp_driving[:, 0, 0]}
 
-    return Renderer(SimpleNamespace(device=torch.device("cpu"), warp=warp, paint=paint), half=True)
+    return code("render").Renderer(SimpleNamespace(device=torch.device("cpu"), warp=warp, paint=paint), half=True)
 
 
 def look() -> Any:
-    from liveportrait_keypoints import Portrait
-    from liveportrait_render import Look
-
     zeros = np.zeros((21, 3), np.float32)
-    return Look(
-        torch.zeros(1, 2, 2, 4, 4), Portrait(zeros, zeros, 1.0, np.zeros(3, np.float32), np.zeros(3, np.float32))
+    return code("render").Look(
+        torch.zeros(1, 2, 2, 4, 4),
+        code("keypoints").Portrait(zeros, zeros, 1.0, np.zeros(3, np.float32), np.zeros(3, np.float32)),
     )
 
 

@@ -1,52 +1,19 @@
-"""Blinks, smoothing, and what the motion model's values mean for the keypoints."""
+"""Smoothing, and what the motion model's values mean for the keypoints."""
 
 from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from liveportrait_blinks import blinks, closures
-from liveportrait_keypoints import EYES, LIPS, Motion, Portrait, Template, drive, rotation
-from liveportrait_smoothing import ema
 
+from tests.networks.conftest import load_code
 
-def test_blinks_come_at_the_asked_rate_and_never_in_step() -> None:
-    found = [len(blinks(600.0, 20.0, seed)) / 10.0 for seed in range(20)]
-    assert 17.0 < float(np.mean(found)) < 21.5
-    pauses = np.diff([blink.start_s for blink in blinks(600.0, 20.0, 1)])
-    assert pauses.min() > 0.3
-    assert pauses.std() / pauses.mean() > 0.3
-
-
-def test_the_same_seed_blinks_the_same_and_another_does_not() -> None:
-    assert blinks(60.0, 20.0, 7) == blinks(60.0, 20.0, 7) != blinks(60.0, 20.0, 8)
-
-
-def test_a_rate_of_zero_turns_blinks_off() -> None:
-    assert blinks(600.0, 0.0, 1) == []
-    assert closures([], 25, 25.0).tolist() == [0.0] * 25
-
-
-def test_no_blink_is_cut_off_by_the_ends_of_a_clip() -> None:
-    for seed in range(50):
-        for blink in blinks(15.0, 30.0, seed):
-            assert blink.start_s >= 0.4
-            assert blink.end_s <= 14.9
-
-
-def test_a_blink_shuts_the_eyes_wholly_and_closes_faster_than_it_opens() -> None:
-    for seed in range(10):
-        blink = blinks(60.0, 20.0, seed)[0]
-        shut = closures([blink], 60 * 1000, 1000.0)
-        moving = np.flatnonzero(shut > 0)
-        assert shut.max() == 1.0
-        assert 0.25 < len(moving) / 1000 < 0.38
-        first, last = np.flatnonzero(shut == 1.0)[[0, -1]]
-        assert first - moving[0] < 0.6 * (moving[-1] - last)
-        assert np.abs(np.diff(shut, n=2)).max() < 2e-3  # smooth
-        assert closures([blink], 60 * 25, 25.0).max() > 0.95  # also at 25 frames a second
+keypoints = load_code("liveportrait", "keypoints")
+ema = load_code("liveportrait", "smoothing").ema
+EYES, LIPS, drive, rotation = keypoints.EYES, keypoints.LIPS, keypoints.drive, keypoints.rotation
 
 
 def test_smoothing_is_an_exponential_moving_average() -> None:
@@ -70,9 +37,9 @@ def test_smoothing_that_would_stop_or_explode_is_refused(keep: float) -> None:
         ema(np.zeros(3), keep)
 
 
-def some_motion(frames: int = 30) -> Motion:
+def some_motion(frames: int = 30) -> Any:
     random = np.random.default_rng(1)
-    return Motion(
+    return keypoints.Motion(
         exp=random.normal(0, 0.05, (frames, 21, 3)).astype(np.float32),
         scale=random.uniform(1.0, 1.5, frames).astype(np.float32),
         shift=random.normal(0, 0.05, (frames, 3)).astype(np.float32),
@@ -81,9 +48,9 @@ def some_motion(frames: int = 30) -> Motion:
 
 
 @pytest.fixture
-def portrait() -> Portrait:
+def portrait() -> Any:
     random = np.random.default_rng(2)
-    return Portrait(
+    return keypoints.Portrait(
         kp=random.normal(0, 0.3, (21, 3)).astype(np.float32),
         exp=random.normal(0, 0.05, (21, 3)).astype(np.float32),
         scale=1.2,
@@ -106,26 +73,28 @@ def test_rotations_turn_about_one_axis_after_the_other() -> None:
     assert both == pytest.approx(single[0] @ single[1] @ single[2], abs=1e-6)
 
 
-def test_the_first_frame_is_the_portrait_but_for_the_lips(portrait: Portrait) -> None:
+def test_the_first_frame_is_the_portrait_but_for_the_lips(portrait: Any) -> None:
     motion = some_motion()
     moved = drive(portrait, motion, OPEN)
     rest = [point for point in range(21) if point not in LIPS]
     assert moved[0, rest] == pytest.approx(portrait.keypoints()[rest], abs=1e-6)
-    lips = Portrait(portrait.kp, motion.exp[0], portrait.scale, portrait.shift, portrait.angles).keypoints()
+    lips = keypoints.Portrait(portrait.kp, motion.exp[0], portrait.scale, portrait.shift, portrait.angles).keypoints()
     assert moved[0, list(LIPS)] == pytest.approx(lips[list(LIPS)], abs=1e-6)
 
 
-def test_head_motion_0_keeps_the_head_still_and_expression_0_the_face(portrait: Portrait) -> None:
+def test_head_motion_0_keeps_the_head_still_and_expression_0_the_face(portrait: Any) -> None:
     moved = drive(portrait, some_motion(), OPEN, head_motion=0.0, expression=0.0)
     assert moved == pytest.approx(np.repeat(portrait.keypoints()[None], 30, axis=0), abs=1e-6)
     assert np.abs(drive(portrait, some_motion(), OPEN, head_motion=0.0) - moved).max() > 0.01
     assert np.abs(drive(portrait, some_motion(), OPEN, expression=0.0) - moved).max() > 0.01
 
 
-def test_the_head_turns_as_far_as_the_model_says(portrait: Portrait) -> None:
+def test_the_head_turns_as_far_as_the_model_says(portrait: Any) -> None:
     motion = some_motion()
-    still = Portrait(portrait.kp, np.zeros((21, 3), np.float32), 1.0, np.zeros(3, np.float32), portrait.angles)
-    only_turns = Motion(
+    still = keypoints.Portrait(
+        portrait.kp, np.zeros((21, 3), np.float32), 1.0, np.zeros(3, np.float32), portrait.angles
+    )
+    only_turns = keypoints.Motion(
         np.zeros((30, 21, 3), np.float32), np.ones(30, np.float32), np.zeros((30, 3), np.float32), motion.angles
     )
     moved = drive(still, only_turns, OPEN)
@@ -134,7 +103,7 @@ def test_the_head_turns_as_far_as_the_model_says(portrait: Portrait) -> None:
         assert moved[frame] == pytest.approx(portrait.kp @ turn @ rotation(portrait.angles[None])[0], abs=1e-6)
 
 
-def test_a_blink_stills_what_the_model_does_to_the_eyes(portrait: Portrait) -> None:
+def test_a_blink_stills_what_the_model_does_to_the_eyes(portrait: Any) -> None:
     motion = some_motion()
     shut = np.ones(30, np.float32)
     quiet = drive(portrait, motion, shut)
@@ -161,7 +130,7 @@ def template_values() -> dict[str, np.ndarray]:
 def test_the_template_undoes_the_normalisation(tmp_path: Path) -> None:
     path = tmp_path / "motion_template.pkl"
     path.write_bytes(pickle.dumps(template_values()))
-    motion = Template.read(path).motion(np.full((2, 73), 0.5, np.float32))
+    motion = keypoints.Template.read(path).motion(np.full((2, 73), 0.5, np.float32))
     assert motion.exp == pytest.approx(np.full((2, 21, 3), 1.1))
     assert [motion.scale.tolist(), motion.angles.tolist()] == [[1.0, 1.0], [[1.0] * 3] * 2]
     assert motion.shift.tolist() == [[1.0] * 3] * 2
@@ -171,11 +140,11 @@ def test_a_template_that_lacks_values_is_refused() -> None:
     values = template_values()
     del values["max_yaw"]
     with pytest.raises(ValueError, match=r"^the motion template lacks max_yaw$"):
-        Template(values)
+        keypoints.Template(values)
 
 
 def test_a_template_that_would_run_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "motion_template.pkl"
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(pickle.UnpicklingError, match=r"^the motion template holds os\.system: numpy arrays only$"):
-        Template.read(path)
+        keypoints.Template.read(path)

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from liveportrait_face import Face
+from numpy.typing import NDArray
 
 from faceorch.networks import load_networks
 from faceorch_runner import BadInput, Job, Network, NoFace
 from faceorch_runner.network import load_network
+from tests.networks.conftest import load_code
 
 MANIFEST = load_networks()["liveportrait"]
 
@@ -20,22 +21,28 @@ MANIFEST = load_networks()["liveportrait"]
 class Finder:
     """Finds what it is told to find."""
 
-    face: Face | None = None
+    mesh: NDArray[np.float64] | None = None
     asked = 0
 
-    def find(self, image: Any) -> Face | None:
+    def find(self, image: Any) -> NDArray[np.float64] | None:
         """Count, and find."""
         Finder.asked += 1
-        return Finder.face
+        return Finder.mesh
+
+
+def frontal_mesh() -> NDArray[np.float64]:
+    """Return a mesh whose eyes are level and whose face is 200 pixels wide."""
+    mesh = np.zeros((478, 3))
+    mesh[[362, 263, 386, 374], 0] = 80.0
+    mesh[454, 0] = 200.0
+    return mesh
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
-    loaded = load_network(MANIFEST.folder)
-    monkeypatch.setattr(sys.modules["faceorch_network"], "FaceFinder", Finder)
-    Finder.asked, Finder.face = 0, Face(np.zeros((68, 2)), 200.0, 0.0, 0.0)
+    loaded = load_network(MANIFEST.code, "liveportrait")
+    monkeypatch.setattr(load_code("liveportrait", "runner"), "FaceFinder", Finder)
+    Finder.asked, Finder.mesh = 0, frontal_mesh()
     return loaded
 
 
@@ -51,13 +58,13 @@ def job(portrait: Path, tmp_path: Path, **settings: Any) -> Job:
 
 
 def test_a_portrait_without_a_face_is_refused_before_torch_is_even_imported(
-    network: Network, portrait: Path, tmp_path: Path
+    network: Network, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Finder.face = None
+    monkeypatch.setitem(sys.modules, "torch", None)  # whoever imports it now fails
+    Finder.mesh = None
     with pytest.raises(NoFace) as caught:
         network.check(job(portrait, tmp_path))
     assert str(caught.value) == "no face found in face.png (256x256): one face seen from the front needed"
-    assert "torch" not in sys.modules
 
 
 def test_a_portrait_is_searched_once(network: Network, portrait: Path, tmp_path: Path) -> None:

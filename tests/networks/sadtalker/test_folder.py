@@ -1,14 +1,11 @@
-"""SadTalker's manifests: the usual settings, what has to be downloaded for them, and a Dockerfile at a full commit."""
+"""SadTalker's manifests: the usual settings, and what has to be downloaded for them."""
 
 from __future__ import annotations
-
-import re
 
 import pytest
 
 from faceorch.networks import Network, SettingValue, docker_folder, load_networks
 from faceorch.weights.manifest import load_weights
-from tests.networks.sadtalker.conftest import FOLDER
 
 
 @pytest.fixture
@@ -53,9 +50,3 @@ def test_every_weight_has_a_hash_and_its_terms(network: Network) -> None:
     assert weights is not None
     assert all(file.sha256 for file in weights.files)
     assert [file.path for file in weights.files if file.commercial is False] == ["gfpgan/weights/GFPGANv1.4.pth"]
-
-
-def test_the_image_clones_the_commit_of_the_manifest(network: Network) -> None:
-    (code,) = network.manifest.upstream
-    dockerfile = (FOLDER / "Dockerfile").read_text("utf-8")
-    assert re.findall(r"clone-upstream (\S+) (\S+)", dockerfile) == [(code.url, code.commit)]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from faceorch_runner import BadInput
-from tests.networks.sadtalker.conftest import Load
+from tests.networks.conftest import load_code
 
 Image = NDArray[np.uint8]
 
@@ -33,9 +30,9 @@ def picture(height: int, width: int, seed: int = 0) -> Image:
     ],
     ids=["inside", "top-left", "bottom-right", "bottom", "all", "right"],
 )
-def test_a_face_near_any_edge_is_pasted(load: Load, box: tuple[int, int, int, int]) -> None:
+def test_a_face_near_any_edge_is_pasted(box: tuple[int, int, int, int]) -> None:
     portrait = picture(160, 128)
-    paste = load("sadtalker_paste").IntoPortrait(portrait, box)
+    paste = load_code("sadtalker", "paste").IntoPortrait(portrait, box)
     frame = paste(picture(96, 96, seed=1))
     assert paste.size == (128, 160)
     assert frame.shape == portrait.shape
@@ -47,18 +44,16 @@ def test_a_face_near_any_edge_is_pasted(load: Load, box: tuple[int, int, int, in
     assert np.abs(frame[inside].astype(int) - portrait[inside]).mean() > 2.0
 
 
-def test_a_box_that_leaves_the_portrait_is_refused_before_anything_is_rendered(load: Load) -> None:
+def test_a_box_that_leaves_the_portrait_is_refused_before_anything_is_rendered() -> None:
     with pytest.raises(ValueError, match=r"box \(100, 0, 129, 60\) leaves the 128x160 portrait"):
-        load("sadtalker_paste").IntoPortrait(picture(160, 128), (100, 0, 129, 60))
+        load_code("sadtalker", "paste").IntoPortrait(picture(160, 128), (100, 0, 129, 60))
 
 
 @pytest.mark.parametrize(
     ("width", "height", "size"), [(300, 300, (256, 256)), (300, 301, (256, 256)), (301, 300, (256, 254))]
 )
-def test_a_face_on_its_own_keeps_its_shape_in_even_sides(
-    load: Load, width: int, height: int, size: tuple[int, int]
-) -> None:
-    alone = load("sadtalker_paste").OnItsOwn(width, height, 256)
+def test_a_face_on_its_own_keeps_its_shape_in_even_sides(width: int, height: int, size: tuple[int, int]) -> None:
+    alone = load_code("sadtalker", "paste").OnItsOwn(width, height, 256)
     assert alone.size == size
     assert alone(picture(256, 256)).shape == (size[1], size[0], 3)
 
@@ -68,8 +63,8 @@ def test_a_face_on_its_own_keeps_its_shape_in_even_sides(
     [(10, 12, 50, 40), (0, 0, 30, 30), (34, 18, 64, 48), (0, 0, 64, 48), (3, 2, 62, 47)],
     ids=["inside", "top-left", "bottom-right", "all", "nearly-all"],
 )
-def test_enlarging_only_what_changes_gives_the_same_pixels(load: Load, part: tuple[int, int, int, int]) -> None:
-    blend = load("sadtalker_blend")
+def test_enlarging_only_what_changes_gives_the_same_pixels(part: tuple[int, int, int, int]) -> None:
+    blend = load_code("sadtalker", "blend")
     still, frame = picture(48, 64), picture(48, 64)
     left, top, right, bottom = part
     frame[top:bottom, left:right] = picture(48, 64, seed=1)[top:bottom, left:right]
@@ -81,16 +76,16 @@ def test_enlarging_only_what_changes_gives_the_same_pixels(load: Load, part: tup
 POINTS = np.array([[60, 70], [110, 70], [85, 100], [65, 122], [108, 122]], np.float32)
 
 
-def test_a_face_is_cut_out_where_the_restorer_wants_it(load: Load) -> None:
-    blend = load("sadtalker_blend")
+def test_a_face_is_cut_out_where_the_restorer_wants_it() -> None:
+    blend = load_code("sadtalker", "blend")
     matrix = blend.aligned(POINTS)
     moved = POINTS @ matrix[:, :2].T + matrix[:, 2]
     assert np.abs(moved - np.array(blend._AT)).max() < 12.0
     assert blend.cut_out(picture(180, 170), matrix).shape == (512, 512, 3)
 
 
-def test_an_unchanged_face_goes_back_to_where_it_was(load: Load) -> None:
-    blend = load("sadtalker_blend")
+def test_an_unchanged_face_goes_back_to_where_it_was() -> None:
+    blend = load_code("sadtalker", "blend")
     frame = picture(180, 170)
     matrix = blend.aligned(POINTS)
     before = blend.enlarge(frame)
@@ -101,8 +96,8 @@ def test_an_unchanged_face_goes_back_to_where_it_was(load: Load) -> None:
     assert difference.mean() < 2.0  # a shift of one pixel would give 10
 
 
-def test_pixels_outside_of_the_mask_stay(load: Load) -> None:
-    blend = load("sadtalker_blend")
+def test_pixels_outside_of_the_mask_stay() -> None:
+    blend = load_code("sadtalker", "blend")
     frame = picture(180, 170)
     matrix = blend.aligned(POINTS)
     canvas = blend.enlarge(frame)
@@ -112,8 +107,8 @@ def test_pixels_outside_of_the_mask_stay(load: Load) -> None:
 
 
 @pytest.mark.parametrize("shift", [(-60.0, -70.0), (60.0, 70.0), (-900.0, 0.0)], ids=["cut", "cut-too", "far-away"])
-def test_a_face_that_leaves_the_frame_is_no_error(load: Load, shift: tuple[float, float]) -> None:
-    blend = load("sadtalker_blend")
+def test_a_face_that_leaves_the_frame_is_no_error(shift: tuple[float, float]) -> None:
+    blend = load_code("sadtalker", "blend")
     canvas = blend.enlarge(picture(180, 170))
     before = canvas.copy()
     matrix = blend.aligned(POINTS + np.array(shift, np.float32))
@@ -121,23 +116,23 @@ def test_a_face_that_leaves_the_frame_is_no_error(load: Load, shift: tuple[float
     assert (canvas == before).all() == (shift[0] < -100)
 
 
-def test_a_mask_is_soft_and_ends_before_the_border(load: Load) -> None:
-    soft = load("sadtalker_blend").soften(np.full((512, 512), 255, np.uint8))
+def test_a_mask_is_soft_and_ends_before_the_border() -> None:
+    soft = load_code("sadtalker", "blend").soften(np.full((512, 512), 255, np.uint8))
     assert soft.dtype == np.float32
     assert (soft[:10].max(), soft[:, -10:].max()) == (0.0, 0.0)
     assert soft[256, 256] == pytest.approx(1.0)
 
 
-def test_noise_differs_by_seed_frame_and_face_and_fits_torch(load: Load) -> None:
-    noise_seed = load("sadtalker_blend").noise_seed
+def test_noise_differs_by_seed_frame_and_face_and_fits_torch() -> None:
+    noise_seed = load_code("sadtalker", "blend").noise_seed
     keys = [(seed, frame, face) for seed in (0, 1, 2**32 - 1) for frame in (0, 1, 100_000) for face in (0, 1, 63)]
     found = {noise_seed(*key) for key in keys}
     assert len(found) == len(keys)
     assert 0 <= min(found) <= max(found) < 2**63
 
 
-def test_frames_are_finished_at_twice_their_size(load: Load) -> None:
-    paste, blend = load("sadtalker_paste"), load("sadtalker_blend")
+def test_frames_are_finished_at_twice_their_size() -> None:
+    paste, blend = load_code("sadtalker", "paste"), load_code("sadtalker", "blend")
     portrait = picture(180, 170)
     composer = paste.IntoPortrait(portrait, (30, 40, 140, 150))
     frame = composer(picture(64, 64, seed=1))
@@ -149,30 +144,3 @@ def test_frames_are_finished_at_twice_their_size(load: Load) -> None:
     finished = finish(blend.Sharpened(0, frame, [face]))
     assert finished[220, 188].tolist() == [9, 9, 9]
     assert (finished[:60] == blend.enlarge(frame)[:60]).all()
-
-
-@pytest.mark.parametrize(
-    ("size", "most", "read"), [((64, 48), 1024, (64, 48)), ((65, 49), 1024, (64, 48)), ((400, 301), 128, (128, 96))]
-)
-def test_a_portrait_is_read_with_even_sides_and_no_larger_than_asked(
-    load: Load, tmp_path: Path, size: tuple[int, int], most: int, read: tuple[int, int]
-) -> None:
-    path = tmp_path / "portrait.png"
-    cv2.imwrite(str(path), np.full((size[1], size[0], 3), (10, 20, 30), np.uint8))
-    found = load("sadtalker_portrait").read_portrait(path, most)
-    assert (found.shape[1], found.shape[0]) == read
-    assert found[0, 0].tolist() == [30, 20, 10]
-
-
-def test_a_portrait_that_is_no_picture_is_named(load: Load, tmp_path: Path) -> None:
-    path = tmp_path / "portrait.png"
-    path.write_bytes(b"")
-    with pytest.raises(BadInput, match=r"^portrait\.png cannot be read as a picture$"):
-        load("sadtalker_portrait").read_portrait(path, 1024)
-
-
-def test_a_tiny_portrait_is_refused_with_what_is_needed(load: Load, tmp_path: Path) -> None:
-    path = tmp_path / "portrait.png"
-    cv2.imwrite(str(path), np.zeros((31, 64, 3), np.uint8))
-    with pytest.raises(BadInput, match=r"^portrait\.png is 64x31, 32 px or more a side needed$"):
-        load("sadtalker_portrait").read_portrait(path, 1024)

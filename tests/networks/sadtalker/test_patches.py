@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from faceorch.networks import docker_folder
 from faceorch_patch import Patch, PatchError, load_patches
-from tests.networks.sadtalker.conftest import FOLDER
 
-PATCHES = {patch.name: patch for patch in load_patches(FOLDER / "patches.py")}
+PATCHES = {patch.name: patch for patch in load_patches(docker_folder() / "sadtalker" / "patches.py")}
 
 # Name of the patch: a snippet, and what it must say once it is patched.
 SNIPPETS: dict[str, tuple[str, str, Any]] = {

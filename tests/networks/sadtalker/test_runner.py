@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import uuid
 import wave
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -20,7 +21,8 @@ from faceorch.media.video import probe_video
 from faceorch.networks import docker_folder, load_networks
 from faceorch_runner import BadInput, Job, MissingWeight, Network, Progress, VideoWriter
 from faceorch_runner.events import EventParser, EventStream
-from tests.networks.sadtalker.conftest import Load
+from faceorch_runner.network import load_network
+from tests.networks.conftest import load_code
 
 DEFAULTS = load_networks([docker_folder()])["sadtalker"].settings({})
 SIDE = 64  # stands in for the renderer's 512
@@ -63,11 +65,11 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
         return type(name, (), {"__init__": init, **methods})
 
     def read(self: Any, name: str, portrait: Any, *, whole: bool) -> Any:
-        from sadtalker_portrait import Subject
-
         height, width = portrait.shape[:2]
         box = (0, 0, width, height) if whole else (8, 8, width - 8, height - 8)
-        return Subject(np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), width / 2)
+        return load_code("sadtalker", "subject").Subject(
+            np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), width / 2
+        )
 
     def coefficients(self: Any, columns: Any, count: int, source: Any, **how: Any) -> Any:
         seen.drawn.append(("motion", count, how))
@@ -83,32 +85,30 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
             yield picture
 
     def sharpen(self: Any, frames: Any, batch: int, seed: int, clock: Any) -> Iterator[Any]:
-        from sadtalker_blend import Sharpened
-
         seen.drawn.append(("sharpen", batch, seed))
         for index, frame in enumerate(frames):
             seen.threads["sharpen"].add(threading.get_ident())
-            yield Sharpened(index, frame)
+            yield load_code("sadtalker", "blend").Sharpened(index, frame)
 
     names = ("DETECTOR", "LANDMARKS", "PARSER", "RESTORER", "MAPPING_FULL", "MAPPING_CROP")
     return {
-        "sadtalker_files": {
+        "files": {
             **{name: name.lower() for name in names},
             "WeightsFolder": WeightsFolder,
             "main_file": lambda size: f"main-{size}",
         },
-        "sadtalker_detect": {"FaceDetector": network("detector")},
-        "sadtalker_face": {"FaceReader": network("reader", read=read)},
-        "sadtalker_hear": {"listen": lambda path: (np.zeros((9, 80), np.float32), frames_of(path))},
-        "sadtalker_motion": {"Motion": network("motion", coefficients=coefficients)},
-        "sadtalker_render": {"Renderer": network("renderer", draw=draw)},
-        "sadtalker_enhance": {"Enhancer": network("enhancer", sharpen=sharpen)},
+        "detect": {"FaceDetector": network("detector")},
+        "face": {"FaceReader": network("reader", read=read)},
+        "hear": {"listen": lambda path: (np.zeros((9, 80), np.float32), frames_of(path))},
+        "motion": {"Motion": network("motion", coefficients=coefficients)},
+        "render": {"Renderer": network("renderer", draw=draw)},
+        "enhance": {"Enhancer": network("enhancer", sharpen=sharpen)},
     }
 
 
 def frames_of(path: Path) -> int:
     with wave.open(str(path)) as clip:
-        return clip.getnframes() * 25 // clip.getframerate()
+        return int(clip.getnframes() * 25 // clip.getframerate())
 
 
 Make = Callable[..., Network]
@@ -120,14 +120,19 @@ def seen() -> Loaded:
 
 
 @pytest.fixture
-def network(load: Load, seen: Loaded, monkeypatch: pytest.MonkeyPatch) -> Make:
+def package() -> str:
+    """Return a name of its own for the package: what one test puts into it, no other sees."""
+    return f"sadtalker-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def network(package: str, seen: Loaded, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(*missing: str) -> Network:
         for name, content in stand_ins(seen, missing).items():
             module = ModuleType(name)
             vars(module).update(content)
-            monkeypatch.setitem(sys.modules, name, module)
-        made: Network = load("runner").SadTalker()
-        return made
+            monkeypatch.setitem(sys.modules, f"faceorch_networks.{package}.{name}", module)
+        return load_network(docker_folder() / "sadtalker" / "code", package)
 
     return make
 
@@ -226,13 +231,13 @@ def test_the_size_of_the_video_follows_the_settings(
 
 
 def test_frames_are_not_collected(
-    network: Make, job: Callable[..., Job], seen: Loaded, monkeypatch: pytest.MonkeyPatch
+    network: Make, package: str, job: Callable[..., Job], seen: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long the clip, no more frames exist than the cores and the encoder work on."""
     made, asked = network(), job("one", seconds=12.0)
     made.check(asked)
     made.setup(None, "cpu")
-    runner = sys.modules["runner"]
+    runner = sys.modules[f"faceorch_networks.{package}.runner"]
     write = VideoWriter.write
 
     def counting(self: Any, frame: Any) -> None:

@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
-from tests.networks.sadtalker.conftest import Load
+from faceorch_kit import stream
 
 
-def test_results_come_in_order_whichever_is_ready_first(load: Load) -> None:
-    stream = load("sadtalker_stream")
+def test_results_come_in_order_whichever_is_ready_first() -> None:
     clock = stream.Clock()
 
     def work(item: int) -> int:
@@ -25,8 +25,7 @@ def test_results_come_in_order_whichever_is_ready_first(load: Load) -> None:
     assert clock.seconds["wait_s"] > 0.0
 
 
-def test_no_more_is_begun_than_was_said(load: Load) -> None:
-    stream = load("sadtalker_stream")
+def test_no_more_is_begun_than_was_said() -> None:
     drawn, taken, most = 0, 0, 0
     hold = threading.Event()
 
@@ -50,8 +49,7 @@ def test_no_more_is_begun_than_was_said(load: Load) -> None:
     assert most == 6
 
 
-def test_an_error_comes_out_where_its_result_would(load: Load) -> None:
-    stream = load("sadtalker_stream")
+def test_an_error_comes_out_where_its_result_would() -> None:
 
     def work(item: int) -> int:
         if item == 3:
@@ -65,9 +63,15 @@ def test_an_error_comes_out_where_its_result_would(load: Load) -> None:
             next(results)
 
 
-def test_batches_keep_the_rest(load: Load) -> None:
-    assert list(load("sadtalker_stream").batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+def test_batches_keep_the_rest() -> None:
+    assert list(stream.batches(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_the_cores_are_those_of_this_process(load: Load) -> None:
-    assert load("sadtalker_stream").cores() >= 1
+def test_the_cores_are_those_of_this_process() -> None:
+    assert stream.cores() >= 1
+
+
+def test_what_is_on_the_host_already_needs_no_copy_and_no_torch() -> None:
+    tensors = [SimpleNamespace(device=SimpleNamespace(type="cpu")) for _ in range(2)]
+    first, second = stream.Landing(*tensors).wait()
+    assert (first, second) == tuple(tensors)

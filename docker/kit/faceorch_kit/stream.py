@@ -1,4 +1,7 @@
-"""Work on a stream of frames: spread over cores, in order, and never more in memory than is being worked on."""
+"""Work on a stream of frames: spread over cores, in order, and never more in memory than is being worked on.
+
+Torch is needed for `Landing` alone.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -66,3 +72,29 @@ def batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
+
+
+class Landing:
+    """Tensors of one device on their way to the host, which goes on meanwhile."""
+
+    def __init__(self, *tensors: torch.Tensor) -> None:
+        self._tensors = tensors
+        self._arrived: torch.cuda.Event | None = None
+        if any(tensor.device.type == "cuda" for tensor in tensors):
+            import torch
+
+            self._tensors = tuple(_start_copy(torch, tensor) for tensor in tensors)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def wait(self) -> tuple[torch.Tensor, ...]:
+        """Return the tensors once they are there."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._tensors
+
+
+def _start_copy(torch: Any, tensor: torch.Tensor) -> torch.Tensor:
+    """Start an asynchronous copy to pinned host memory; it is valid once a CUDA event recorded after it completes."""
+    host: torch.Tensor = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    return host.copy_(tensor, non_blocking=True)

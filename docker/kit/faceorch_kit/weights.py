@@ -1,0 +1,154 @@
+"""Weight files to networks: what is missing, damaged or does not fit is named.
+
+Torch and safetensors are imported by what reads tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from faceorch_runner import MissingWeight
+
+if TYPE_CHECKING:
+    import torch
+
+Tensors = dict[str, "torch.Tensor"]
+
+_Content = TypeVar("_Content")
+_Network = TypeVar("_Network", bound="torch.nn.Module")
+
+
+def require(folder: Path, *names: str) -> None:
+    """Refuse a folder in which files are missing, before anything large is read."""
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise MissingWeight(f"missing from the weights folder: {', '.join(missing)}")
+
+
+def present(path: Path) -> Path:
+    """Return `path`; `MissingWeight` when no file is there."""
+    if not path.is_file():
+        raise MissingWeight(f"{path} is missing: fetch the network's weights")
+    return path
+
+
+def whole(path: Path, read: Callable[[Path], _Content]) -> _Content:
+    """Return what `read` makes of a weight file; `MissingWeight` when it is damaged."""
+    try:
+        return read(path)
+    except MemoryError:
+        raise
+    except Exception as error:  # each of four libraries has errors of its own for a damaged file
+        if "out of memory" in str(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise MissingWeight(f"{path.name} cannot be read, fetch it again: {reason}") from error
+
+
+def read_tensors(path: Path, prefix: str = "") -> Tensors:
+    """Return the tensors of a file, safetensors or pickled, whose names begin with `prefix`, without it.
+
+    Of a safetensors file only those are read. A pickled file that holds more than tensors counts as damaged.
+    """
+    found: Tensors = whole(present(path), _safetensors(prefix) if path.suffix == ".safetensors" else _only_tensors)
+    if path.suffix != ".safetensors" and prefix:
+        found = {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
+    if prefix and not found:
+        raise MissingWeight(f"{path.name} holds no tensors of {prefix.rstrip('.')}")
+    return found
+
+
+def read_objects(path: Path) -> Any:
+    """Return what a pickled file holds, be it tensors or not: running its code is part of that.
+
+    For files whose hash the manifest pins. The container is what protects the host from them.
+    """
+    import torch
+
+    return whole(present(path), lambda file: torch.load(file, map_location="cpu", weights_only=False))
+
+
+def _only_tensors(path: Path) -> Any:
+    import torch
+
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _safetensors(prefix: str) -> Callable[[Path], Tensors]:
+    def read(path: Path) -> Tensors:
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - it is not a mapping
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+
+    return read
+
+
+def repacked(path: Path) -> Path:
+    """Return the safetensors file that `faceorch weights repack` has made of `path`, or `path` where there is none."""
+    safe = path.with_suffix(".safetensors")
+    return safe if safe.is_file() else path
+
+
+def put(
+    network: torch.nn.Module,
+    tensors: Mapping[str, Any],
+    name: str,
+    *,
+    computed: frozenset[str] = frozenset(),
+    assign: bool = False,
+) -> None:
+    """Load `tensors` into `network`; `MissingWeight` when anything is missing or has another shape.
+
+    Tensors that the network does not know are an error too, but for a network that has `computed` ones: it makes these
+    by itself, and its file may hold what only training needs. With `assign` the network takes the tensors themselves,
+    otherwise copies of them.
+    """
+    try:
+        missing, unknown = network.load_state_dict(tensors, strict=False, assign=assign)
+    except RuntimeError as error:
+        raise MissingWeight(f"{name} does not fit the network: {str(error).splitlines()[-1].strip()}") from error
+    missing = sorted(set(missing) - computed)
+    if missing or (unknown and not computed):
+        raise MissingWeight(
+            f"{name} does not fit the network: {len(missing)} tensors missing, {len(unknown)} unknown"
+            f" ({', '.join([*missing, *unknown][:3])})"
+        )
+    if unknown:
+        print(f"{name}: {len(unknown)} tensors are not used ({', '.join(unknown[:3])})")
+
+
+def fill(build: Callable[[], _Network], tensors: Tensors, device: str, name: str) -> _Network:
+    """Return the network that `build` makes, with `tensors` as its parameters and buffers, in fp32 on `device`.
+
+    It is built without memory first: filling it with random numbers that are thrown away takes longer than reading it.
+    """
+    import torch
+
+    with torch.device("meta"):
+        network = build()
+    put(network, {key: _full(value) for key, value in tensors.items()}, name, assign=True)
+    left = [key for key, value in [*network.named_parameters(), *network.named_buffers()] if value.is_meta]
+    if left:
+        raise MissingWeight(f"{name} does not fill {', '.join(left[:3])}")
+    network.to(device).requires_grad_(False).eval()
+    return network
+
+
+def _full(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def bake_spectral_norm(network: torch.nn.Module) -> None:
+    """Divide weights by their spectral norm once and for all, instead of in every forward pass.
+
+    They come out as new parameters that require a gradient, as those of an unfrozen network do.
+    """
+    import torch
+
+    for module in network.modules():
+        if hasattr(module, "weight_orig"):
+            torch.nn.utils.remove_spectral_norm(module)

@@ -1,9 +1,0 @@
-"""The network's own modules are plain files in its folder, as in its image."""
-
-from __future__ import annotations
-
-import sys
-
-from faceorch.networks import docker_folder
-
-sys.path.insert(0, str(docker_folder() / "liveportrait"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import wave
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from hallo.datasets.audio_processor import AudioProcessor
 from hallo.utils.util import resample_audio
 
-from faceorch_runner import MissingWeight
+from faceorch_kit.weights import require
 
 from .models import FPS, FRAMES, RATE, SEPARATOR, SEPARATOR_LISTS, WAV2VEC, WINDOW
 
@@ -26,6 +27,7 @@ class Hearing:
     """Upstream's processor of sound."""
 
     def __init__(self, weights: Path, device: str) -> None:
+        _take_compiled()
         self._weights = weights
         self._separator: Any = None
         self._processor = AudioProcessor(RATE, FPS, str(weights / WAV2VEC), False, device=device)
@@ -50,9 +52,7 @@ class Hearing:
 
     def _loaded(self) -> Any:
         if self._separator is None:
-            missing = [name for name in (SEPARATOR, *SEPARATOR_LISTS) if not (self._weights / name).is_file()]
-            if missing:
-                raise MissingWeight(f"missing from the weights folder: {', '.join(missing)}")
+            require(self._weights, SEPARATOR, *SEPARATOR_LISTS)
             from audio_separator.separator import Separator
 
             model = self._weights / SEPARATOR
@@ -69,6 +69,13 @@ def windows(heard: torch.Tensor, first: int) -> torch.Tensor:
     frames = torch.arange(first, first + FRAMES)[:, None]
     around = frames + torch.arange(-(WINDOW // 2), WINDOW // 2 + 1)
     return heard[around.clamp(0, len(heard) - 1)][None]
+
+
+def _take_compiled() -> None:
+    """Copy what the image holds of librosa's compiled parts to where numba looks for them, a folder it may write to."""
+    compiled, cache = os.environ.get("HALLO_COMPILED"), os.environ.get("NUMBA_CACHE_DIR")
+    if compiled and cache:
+        shutil.copytree(compiled, cache, dirs_exist_ok=True)
 
 
 def _has_sound(clip: Path) -> bool:

@@ -18,10 +18,10 @@ from hallo.models.mutual_self_attention import ReferenceAttentionControl
 from hallo.models.unet_2d_condition import UNet2DConditionModel
 from hallo.models.unet_3d import UNet3DConditionModel
 
+from faceorch_kit.weights import fill, read_tensors, repacked, require
 from faceorch_runner import MissingWeight
 
 NET = "hallo/net.pth"
-REPACKED = "hallo/net.safetensors"
 UNET = "stable-diffusion-v1-5/unet/config.json"
 VAE = "sd-vae-ft-mse"
 VAE_WEIGHTS = f"{VAE}/diffusion_pytorch_model.safetensors"
@@ -66,13 +66,10 @@ class Models:
 def load(weights: Path, device: str) -> Models:
     """Load every network once: in fp16, as upstream does by default, but in fp32 on a CPU, which is slow in fp16."""
     dtype = torch.float32 if device == "cpu" else torch.float16
-    missing = [name for name in NEEDED if not (weights / name).is_file()]
-    if missing:
-        raise MissingWeight(f"missing from the weights folder: {', '.join(missing)}")
+    require(weights, *NEEDED)
     shape = json.loads((weights / UNET).read_text("utf-8"))
     heard = json.loads((weights / WAV2VEC / "config.json").read_text("utf-8"))
-    tensors = _read(weights)
-    parts = _parts(tensors)
+    parts = _parts(read_tensors(repacked(weights / NET)))
     wide, tokens = parts["audioproj"]["norm.weight"].shape[0], parts["imageproj"]["norm.weight"].shape[0]
     builders: dict[str, Callable[[], Any]] = {
         "reference_unet": lambda: UNet2DConditionModel.from_config(dict(shape)),
@@ -92,7 +89,7 @@ def load(weights: Path, device: str) -> Models:
             context_tokens=parts["audioproj"]["proj3.weight"].shape[0] // wide,
         ),
     }
-    filled = {name: fill(build, parts[name], NET, device, dtype) for name, build in builders.items()}
+    filled = {name: fill(build, parts[name], device, NET, dtype) for name, build in builders.items()}
     vae = AutoencoderKL.from_pretrained(weights / VAE, local_files_only=True)
     reference = filled["reference_unet"]
     return Models(
@@ -138,26 +135,6 @@ def upstream_config() -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text("utf-8")))
 
 
-def _read(weights: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of the trained file, mapped and not copied."""
-    if (weights / REPACKED).is_file():
-        from safetensors.torch import load_file
-
-        return dict(load_file(weights / REPACKED))
-    path = weights / NET
-    if not path.is_file():
-        raise MissingWeight(f"missing from the weights folder: {NET}")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch has many errors for a damaged file
-        if isinstance(error, MemoryError) or "out of memory" in str(error):
-            raise
-        raise MissingWeight(f"{NET} cannot be read, fetch it again: {str(error).splitlines()[0]}") from error
-    if not isinstance(loaded, Mapping):
-        raise MissingWeight(f"{NET} holds a {type(loaded).__name__}, a dict of tensors needed")
-    return dict(loaded)
-
-
 def _parts(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
     parts: dict[str, dict[str, torch.Tensor]] = {
         name: {} for name in ("reference_unet", "denoising_unet", "face_locator", "imageproj", "audioproj")
@@ -175,20 +152,3 @@ def _parts(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Ten
     if absent:
         raise MissingWeight(f"{NET} does not fit the networks: {', '.join(absent)} missing")
     return parts
-
-
-def fill(
-    build: Callable[[], Any], tensors: Mapping[str, torch.Tensor], name: str, device: str, dtype: torch.dtype
-) -> Any:
-    """Return the network that `build` makes, with `tensors` as its parameters, on `device`.
-
-    It is built without memory: random values that are thrown away would take minutes and twice the memory.
-    """
-    with torch.device("meta"):
-        network = build()
-    try:
-        network.load_state_dict(dict(tensors), strict=True, assign=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise MissingWeight(f"{name} does not fit {type(network).__name__}: {reason}") from error
-    return network.requires_grad_(False).to(device, dtype).eval()

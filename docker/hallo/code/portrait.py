@@ -10,30 +10,15 @@ import cv2
 import numpy as np
 import torch
 from hallo.datasets.image_processor import ImageProcessor
-from numpy.typing import NDArray
 
+from faceorch_kit.portrait import Image
 from faceorch_runner import NoFace
 
 from .clips import Look
 from .models import FACES, FRAMES, LANDMARKER
 
-Image = NDArray[np.uint8]
-
 # For upstream's code as patches.py leaves it.
 LANDMARKER_VARIABLE = "HALLO_LANDMARKER"
-# Height of the face, brows to chin, in the square's side: upstream asks for a face that fills 50 to 70 % of it.
-_FACE_SHARE = 0.5
-_FACE_MIDDLE = 0.55  # how far down in the square the face's middle lies
-
-
-def square(shape: tuple[int, ...], points: NDArray[np.float64]) -> tuple[slice, slice]:
-    """Return rows and columns of the square around a face; never outside of a picture of `shape`."""
-    height, width = shape[:2]
-    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-    side = int(min(round(max(bottom - top, right - left) / _FACE_SHARE), height, width))
-    x = int(np.clip(round((left + right) / 2 - side / 2), 0, width - side))
-    y = int(np.clip(round((top + bottom) / 2 - side * _FACE_MIDDLE), 0, height - side))
-    return slice(y, y + side), slice(x, x + side)
 
 
 class Eyes:

@@ -6,19 +6,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
-from faceorch_kit.faces import Face, FaceFinder, refuse
-from numpy.typing import NDArray
 
+from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.portrait import Image, read
 from faceorch_runner import BadInput, Job, Network, Progress
+
+from .face import Face, measure, square
 
 if TYPE_CHECKING:
     from .clips import Animator, Look
     from .hear import Hearing
     from .portrait import Eyes
 
-Image = NDArray[np.uint8]
 _LEAST_SIDE = 64  # the networks halve the picture six times
 
 
@@ -37,7 +37,7 @@ class Hallo(Network):
         size = int(job.settings["size"])
         if size % _LEAST_SIDE:
             raise BadInput(f"size is {size}, a multiple of {_LEAST_SIDE} needed")
-        self._face(job, self._image(job))
+        self._face(job, read(job.portrait))
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
@@ -89,24 +89,18 @@ class Hallo(Network):
                 video.write(picture)
         return video.path
 
-    def _image(self, job: Job) -> Image:
-        image = cv2.imread(str(job.portrait), cv2.IMREAD_COLOR)
-        if image is None:
-            raise BadInput(f"{job.portrait.name} cannot be read as a picture")
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
     def _face(self, job: Job, image: Image) -> Face:
         """Return where the face is; found once for each portrait."""
         if job.portrait not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
-            self._faces[job.portrait] = refuse(job.portrait.name, image, self._finder.find(image))
+            mesh = self._finder.find(image)
+            face = None if mesh is None else measure(mesh)
+            self._faces[job.portrait] = refuse(job.portrait.name, image, face)
         return self._faces[job.portrait]
 
     def _look(self, job: Job) -> Look:
-        from .portrait import square
-
-        settings, image = job.settings, self._image(job)
+        settings, image = job.settings, read(job.portrait)
         if settings["crop"]:
             image = np.ascontiguousarray(image[square(image.shape, self._face(job, image).points)])
         return self._eyes.look(

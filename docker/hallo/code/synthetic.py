@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def _new(path: Path) -> Path:
 
 def _trained(shape: dict[str, Any], sizes: Sizes) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield the tensors of all five networks, in fp16, one network in memory at a time."""
-    builders = {
+    builders: dict[str, Callable[[], Any]] = {
         "reference_unet": lambda: UNet2DConditionModel.from_config(dict(shape)),
         "denoising_unet": lambda: models.denoiser(shape, sizes.sound),
         "face_locator": lambda: FaceLocator(conditioning_embedding_channels=sizes.channels[0]),
@@ -119,7 +119,10 @@ def _value(name: str, shape: list[Any]) -> Any:
 
 def _detector(path: Path) -> None:
     """One face in the middle of every picture."""
-    side, constants, nodes, outputs = 640, {"nothing": np.zeros(())}, [], []
+    side = 640
+    constants: dict[str, Any] = {"nothing": np.zeros(())}
+    nodes: list[Any] = []
+    outputs: list[Any] = []
     # The detector must take its input, or onnxruntime drops it.
     nodes.append(helper.make_node("ReduceMean", ["input.1"], ["mean"], keepdims=0))
     nodes.append(helper.make_node("Mul", ["mean", "nothing"], ["zero"]))

@@ -1,4 +1,4 @@
-"""Latents of Stable Diffusion's autoencoder to pictures, in batches and in order. The autoencoder is the caller's own."""
+"""Latents of Stable Diffusion's autoencoder to pictures, in batches and in order. The autoencoder is the caller's."""
 
 from __future__ import annotations
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from faceorch_kit import latent
 
 from .denoise import HALVES, Conditions, Denoiser
+from .fused import Fused
 from .hear import windows
 from .models import FRAMES, MOTION_FRAMES, Models, scheduler
+from .tuned import Tuned
 
 _DOWN = 8  # pixels of a latent's side
 
@@ -33,13 +35,16 @@ class Animator:
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._denoiser = Denoiser(models.denoiser)
         self._sampler = scheduler()
+        self._walkers: dict[str, Denoiser] = {}
 
     @torch.no_grad()
-    def prepare(self, look: Look, *, steps: int, guidance: float, seed: int, weights: Sequence[float]) -> None:
+    def prepare(
+        self, look: Look, *, steps: int, guidance: float, seed: int, weights: Sequence[float], speed: str = "exact"
+    ) -> None:
         """Compute what all clips of a job share."""
         models = self._models
+        self._denoiser = self._walker(speed)
         self._guidance = guidance
         # The sampler's times stay on the CPU: it looks its noise levels up there, and would wait for the GPU each step.
         self._sampler.set_timesteps(steps, device="cpu")
@@ -99,6 +104,13 @@ class Animator:
             latents = self._sampler.step(predicted, time, latents, return_dict=False)[0]
             on_step(index + 1)
         return torch.cat(list(latent.decode(self._models.vae, latents[0].transpose(0, 1))))
+
+    def _walker(self, speed: str) -> Denoiser:
+        """Return what computes a step; made on first use, since packed weights take memory."""
+        if speed not in self._walkers:
+            exact = Fused if self._models.device.type == "cuda" else Denoiser
+            self._walkers[speed] = (Tuned if speed == "tuned" else exact)(self._models.denoiser)
+        return self._walkers[speed]
 
     def _remembered(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """Return what the reference network leaves behind of pictures, layer by layer, largest first."""

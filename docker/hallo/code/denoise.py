@@ -14,7 +14,7 @@ What is saved, with the same result:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,7 +33,6 @@ class Conditions:
     weights: Sequence[float]  # of pose, face and lips
     times: torch.Tensor  # (steps,) of the sampler
     frames: int
-    known: dict[tuple[int, str], Any] = field(default_factory=dict)  # by layer: what is computed once
 
 
 class Denoiser:
@@ -56,7 +55,7 @@ class Denoiser:
             embedded = functional.silu(self.network.time_embedding(known))
             self._times.append({id(block): block.time_emb_proj(embedded) for block in self._resnets()})
         repeated = conditions.tokens.repeat_interleave(conditions.frames, 0)
-        self._identity = {id(block): _keys(block.attn2, repeated) for block in self._spatial_layers}
+        self._identity = {id(block): keys_of(block.attn2, repeated) for block in self._spatial_layers}
 
     def begin(self, banks: Sequence[torch.Tensor], sound: torch.Tensor) -> None:
         """Take a clip's portrait and motion frames, one (halves * 3, places, channels) a layer, and its sound.
@@ -66,11 +65,11 @@ class Denoiser:
         self._portrait, self._motion = {}, {}
         for block, bank in zip(self._spatial_layers, banks, strict=True):
             pictures = bank.unflatten(0, (HALVES, -1))
-            self._portrait[id(block)] = _keys(block.attn1, pictures[:, 0])
+            self._portrait[id(block)] = keys_of(block.attn1, pictures[:, 0])
             self._motion[id(block)] = pictures[:, 1:]
         heard = sound.flatten(0, 1)
         self._sound = {
-            id(attention): _keys(attention, heard) for block in self._audio_layers() for attention in _three(block)
+            id(attention): keys_of(attention, heard) for block in self._audio_layers() for attention in three(block)
         }
 
     def step(self, latents: torch.Tensor, index: int) -> torch.Tensor:
@@ -83,7 +82,7 @@ class Denoiser:
         for block in network.down_blocks:
             x = self._block(block, x, skipped)
             if block.downsamplers is not None:
-                x = _convolved(block.downsamplers[0].conv, x)
+                x = self._sampled(block.downsamplers[0].conv, x)
                 skipped.append(x)
         x = self._middle(network.mid_block, x)
         for block in network.up_blocks:
@@ -91,8 +90,8 @@ class Denoiser:
                 x = self._layer(block, index_in_block, resnet, torch.cat([x, skipped.pop()], dim=1))
             if block.upsamplers is not None:
                 x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-                x = _convolved(block.upsamplers[0].conv, x)
-        x = functional.silu(_normalised(network.conv_norm_out, x))
+                x = self._sampled(block.upsamplers[0].conv, x)
+        x = functional.silu(normalised(network.conv_norm_out, x))
         return _convolved(network.conv_out, x).unflatten(0, (HALVES, -1)).transpose(1, 2)
 
     def _block(self, block: Any, x: torch.Tensor, skipped: list[torch.Tensor]) -> torch.Tensor:
@@ -121,11 +120,15 @@ class Denoiser:
         layer = spatial.transformer_blocks[0]
         return self._moved(block.motion_modules[index].temporal_transformer, x, self._motion[id(layer)])
 
+    def _sampled(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
+        """The convolution that halves or follows a doubling."""
+        return _convolved(layer, x)
+
     def _resnet(self, block: Any, x: torch.Tensor) -> torch.Tensor:
-        inner = _convolved(block.conv1, functional.silu(_normalised(block.norm1, x)))
+        inner = _convolved(block.conv1, functional.silu(normalised(block.norm1, x)))
         time = self._time[id(block)]
         inner = (inner.unflatten(0, (HALVES, -1)) + time[:, None, :, None, None]).flatten(0, 1)
-        inner = _convolved(block.conv2, functional.silu(_normalised(block.norm2, inner)))
+        inner = _convolved(block.conv2, functional.silu(normalised(block.norm2, inner)))
         return (x if block.conv_shortcut is None else _convolved(block.conv_shortcut, x)) + inner
 
     def _spatial(self, module: Any, x: torch.Tensor) -> torch.Tensor:
@@ -134,7 +137,7 @@ class Denoiser:
         places = _places(module.proj_in(module.norm(x)))
         normal = block.norm1(places)
         places = self._look(block, normal) + places
-        places = _attend(block.attn2, block.norm2(places), *self._identity[id(block)]) + places
+        places = attend(block.attn2, block.norm2(places), *self._identity[id(block)]) + places
         places = block.ff(block.norm3(places)) + places
         return module.proj_out(_pictures(places, x)) + x
 
@@ -142,7 +145,7 @@ class Denoiser:
         """Attention of both halves to themselves, and of the conditional one to the portrait as well."""
         attention, frames = block.attn1, len(normal) // HALVES
         query = _heads(attention, attention.to_q(normal))
-        own_keys, own_values = _keys(attention, normal)
+        own_keys, own_values = keys_of(attention, normal)
         # Upstream repeats the two halves' portraits in turn, so that every other frame looks at the unconditional one.
         portrait_keys, portrait_values = (part.repeat(frames, 1, 1, 1)[frames:] for part in self._portrait[id(block)])
         keys = torch.cat([own_keys[frames:], portrait_keys], dim=2)
@@ -156,14 +159,12 @@ class Denoiser:
         block = module.transformer_blocks[0]
         places = _places(module.proj_in(module.norm(x)))
         normal = block.norm1(places)
-        places = _attend(block.attn1, normal, *_keys(block.attn1, normal)) + places
+        places = attend(block.attn1, normal, *keys_of(block.attn1, normal)) + places
         normal = block.norm2(places)
         moved = []
         zeros = (block.zero_conv_full, block.zero_conv_face, block.zero_conv_lip)
-        for attention, zero, masks, weight in zip(
-            _three(block), zeros, self._job.masks, self._job.weights, strict=True
-        ):
-            heard = _attend(attention, normal, *self._sound[id(attention)]) * masks[block.depth][:, :, None]
+        for attention, zero, masks, weight in zip(three(block), zeros, self._job.masks, self._job.weights, strict=True):
+            heard = attend(attention, normal, *self._sound[id(attention)]) * masks[block.depth][:, :, None]
             picture = heard.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
             moved.append(weight * zero(picture).permute(0, 2, 3, 1).flatten(1, 2))
         places = moved[0] + moved[1] + moved[2] + places
@@ -180,7 +181,7 @@ class Denoiser:
         for attention, norm in zip(block.attention_blocks, block.norms, strict=True):
             over_time = norm(places).unflatten(0, (HALVES, frames)).transpose(1, 2).flatten(0, 1)
             over_time = over_time + attention.pos_encoder.pe[:, :frames]
-            over_time = _attend(attention, over_time, *_keys(attention, over_time))
+            over_time = attend(attention, over_time, *keys_of(attention, over_time))
             places = over_time.unflatten(0, (HALVES, -1)).transpose(1, 2).flatten(0, 1) + places
         places = block.ff(block.ff_norm(places)) + places
         x = _pictures(module.proj_out(places), x) + x
@@ -195,7 +196,7 @@ class Denoiser:
         )
 
 
-def _three(block: Any) -> tuple[Any, Any, Any]:
+def three(block: Any) -> tuple[Any, Any, Any]:
     """Return the attentions to the sound of pose, face and lips."""
     return block.attn2_0, block.attn2_1, block.attn2_2
 
@@ -204,7 +205,8 @@ def _convolved(layer: Any, pictures: torch.Tensor) -> torch.Tensor:
     return functional.conv2d(pictures, layer.weight, layer.bias, layer.stride, layer.padding)
 
 
-def _normalised(layer: Any, pictures: torch.Tensor) -> torch.Tensor:
+def normalised(layer: Any, pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures after a group norm."""
     return functional.group_norm(pictures, layer.num_groups, layer.weight, layer.bias, layer.eps)
 
 
@@ -227,10 +229,12 @@ def _joined(values: torch.Tensor) -> torch.Tensor:
     return values.transpose(1, 2).flatten(2)
 
 
-def _keys(attention: Any, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def keys_of(attention: Any, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return keys and values of an attention, by heads."""
     return _heads(attention, attention.to_k(values)), _heads(attention, attention.to_v(values))
 
 
-def _attend(attention: Any, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def attend(attention: Any, places: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return what places (n, length, channels) get from keys and values."""
     query = _heads(attention, attention.to_q(places))
     return attention.to_out[0](_joined(functional.scaled_dot_product_attention(query, keys, values)))

@@ -75,6 +75,7 @@ class Hallo(Network):
             guidance=float(settings["guidance"]),
             seed=job.seed,
             weights=[float(settings[f"{part}_weight"]) for part in ("pose", "face", "lip")],
+            speed=str(settings["speed"]),
         )
         return self._write(job, look, heard, frame_count(job.audio), progress)
 

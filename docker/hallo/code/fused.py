@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from . import ops
-from .denoise import HALVES, Denoiser, attend, keys_of, normalised, three
+from .denoise import HALVES, Denoiser, attend, keys_of, lay_out, normalised, three
 
 
 class Fused(Denoiser):
@@ -16,9 +16,7 @@ class Fused(Denoiser):
 
     def __init__(self, network: Any) -> None:
         super().__init__(network)
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d) and module not in (network.conv_in, network.conv_out):
-                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        lay_out(network)
 
     def _sampled(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
         rows, size = convolved(layer, ops.to_rows(x), x.shape[2:])

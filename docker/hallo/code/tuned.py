@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from . import ops
-from .denoise import HALVES, Conditions, Denoiser, attend, three
+from .denoise import HALVES, Conditions, Denoiser, attend, lay_out, three
 from .fused import convolved
 
 
@@ -24,9 +24,7 @@ class Tuned(Denoiser):
 
     def __init__(self, network: Any) -> None:
         super().__init__(network)
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        lay_out(network)
         attentions = [block.attn1 for block in (*self._spatial_layers, *self._audio_layers())]
         attentions += [a for m in network.modules() if hasattr(m, "attention_blocks") for a in m.attention_blocks]
         self._packed = {

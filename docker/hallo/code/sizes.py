@@ -23,8 +23,6 @@ class Sizes:
 
 FULL = Sizes()
 TINY = Sizes((32, 64, 64, 64), 64, 64, 64, 32, 128, (32, 32, 32, 32), 1)
-# The smallest that upstream's own script takes: it hard-codes the first width and all that belongs to the sound.
-SCRIPT = Sizes((320, 64, 64, 64), 64, 768, 512, 32, 128, (32, 32, 32, 32), 1)
 
 
 def unet(sizes: Sizes) -> dict[str, Any]:

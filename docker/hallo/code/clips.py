@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from faceorch_kit import latent
 
+from . import decoder
+from .captured import Captured
 from .denoise import HALVES, Conditions, Denoiser
 from .fused import Fused
 from .hear import windows
@@ -36,7 +39,8 @@ class Animator:
     def __init__(self, models: Models) -> None:
         self._models = models
         self._sampler = scheduler()
-        self._walkers: dict[str, Denoiser] = {}
+        self._walkers: dict[str, Denoiser | Captured] = {}
+        self._fast: Any = None
 
     @torch.no_grad()
     def prepare(
@@ -45,6 +49,7 @@ class Animator:
         """Compute what all clips of a job share."""
         models = self._models
         self._denoiser = self._walker(speed)
+        self._decoder = self._tuned_decoder() if speed == "tuned" else None
         self._guidance = guidance
         # The sampler's times stay on the CPU: it looks its noise levels up there, and would wait for the GPU each step.
         self._sampler.set_timesteps(steps, device="cpu")
@@ -103,14 +108,23 @@ class Animator:
             predicted = unconditional + self._guidance * (conditional - unconditional)
             latents = self._sampler.step(predicted, time, latents, return_dict=False)[0]
             on_step(index + 1)
-        return torch.cat(list(latent.decode(self._models.vae, latents[0].transpose(0, 1))))
+        # One picture at a time, as upstream does: in a batch a GPU takes other kernels.
+        vae, batch = (self._models.vae, 1) if self._decoder is None else (self._decoder, decoder.BATCH)
+        return torch.cat(list(latent.decode(vae, latents[0].transpose(0, 1), batch)))
 
-    def _walker(self, speed: str) -> Denoiser:
-        """Return what computes a step; made on first use, since packed weights take memory."""
+    def _walker(self, speed: str) -> Denoiser | Captured:
+        """Return what computes a step; made on first use, since it may pack weights anew."""
         if speed not in self._walkers:
-            exact = Fused if self._models.device.type == "cuda" else Denoiser
-            self._walkers[speed] = (Tuned if speed == "tuned" else exact)(self._models.denoiser)
+            on_gpu = self._models.device.type == "cuda"
+            kind = Tuned if speed == "tuned" else Fused if on_gpu else Denoiser
+            walker = kind(self._models.denoiser)
+            self._walkers[speed] = Captured(walker) if on_gpu else walker
         return self._walkers[speed]
+
+    def _tuned_decoder(self) -> Any:
+        if self._fast is None:
+            self._fast = decoder.tuned(self._models.vae)
+        return self._fast
 
     def _remembered(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """Return what the reference network leaves behind of pictures, layer by layer, largest first."""

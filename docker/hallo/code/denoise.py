@@ -48,12 +48,19 @@ class Denoiser:
     def prepare(self, conditions: Conditions) -> None:
         """Compute what holds for every clip of a job."""
         self._job = conditions
-        halves = torch.full((HALVES,), 0, device=conditions.times.device)
-        self._times = []
+        self._kept: dict[str, dict[int, tuple[torch.Tensor, ...]]] = {}
+        rows = []
         for time in conditions.times:
-            known = self.network.time_proj(halves + time).to(conditions.face.dtype)
+            known = self.network.time_proj(time.expand(HALVES)).to(conditions.face.dtype)
             embedded = functional.silu(self.network.time_embedding(known))
-            self._times.append({id(block): block.time_emb_proj(embedded) for block in self._resnets()})
+            parts = [self._time_of(block, block.time_emb_proj(embedded)) for block in self._resnets()]
+            rows.append(torch.cat([part.flatten() for part in parts]))
+        # All that a step's time means, step by step; and one such row, which the layers read.
+        self._times, self._now = torch.stack(rows), torch.empty_like(rows[0])
+        views = self._now.split([part.numel() for part in parts])
+        self._time = {
+            id(block): view.view_as(part) for block, view, part in zip(self._resnets(), views, parts, strict=True)
+        }
         repeated = conditions.tokens.repeat_interleave(conditions.frames, 0)
         self._identity = {id(block): keys_of(block.attn2, repeated) for block in self._spatial_layers}
 
@@ -62,22 +69,40 @@ class Denoiser:
 
         `sound` is (halves, frames, tokens, values); the unconditional half is silent.
         """
-        self._portrait, self._motion = {}, {}
+        portrait, motion = {}, {}
         for block, bank in zip(self._spatial_layers, banks, strict=True):
             pictures = bank.unflatten(0, (HALVES, -1))
-            self._portrait[id(block)] = keys_of(block.attn1, pictures[:, 0])
-            self._motion[id(block)] = pictures[:, 1:]
+            portrait[id(block)] = keys_of(block.attn1, pictures[:, 0])
+            motion[id(block)] = (pictures[:, 1:].contiguous(),)
         heard = sound.flatten(0, 1)
-        self._sound = {
-            id(attention): keys_of(attention, heard) for block in self._audio_layers() for attention in three(block)
-        }
+        self._keep("portrait", portrait)
+        self._keep("motion", motion)
+        attentions = [attention for block in self._audio_layers() for attention in three(block)]
+        self._keep("sound", {id(attention): keys_of(attention, heard) for attention in attentions})
+
+    def _keep(self, name: str, found: dict[int, tuple[torch.Tensor, ...]]) -> None:
+        """Keep what a clip's steps read, where the clip before had it: a captured step reads that memory."""
+        if name not in self._kept:
+            self._kept[name] = found
+            return
+        for key, tensors in found.items():
+            for kept, tensor in zip(self._kept[name][key], tensors, strict=True):
+                kept.copy_(tensor)
 
     def step(self, latents: torch.Tensor, index: int) -> torch.Tensor:
         """Return the predictions (halves, 4, frames, height, width) of step `index` for latents (1, 4, frames, ...)."""
+        self.at(index)
+        return self.predict(latents)
+
+    def at(self, index: int) -> None:
+        """Go to step `index`."""
+        self._now.copy_(self._times[index])
+
+    def predict(self, latents: torch.Tensor) -> torch.Tensor:
+        """Return the predictions of the current step; nothing here depends on values that a CPU would have to read."""
         network = self.network
-        self._time = self._times[index]
         pictures = latents.transpose(1, 2).expand(HALVES, -1, -1, -1, -1).flatten(0, 1)
-        x = _convolved(network.conv_in, pictures) + self._job.face
+        x = self._begun(_convolved(network.conv_in, pictures) + self._job.face)
         skipped = [x]
         for block in network.down_blocks:
             x = self._block(block, x, skipped)
@@ -86,13 +111,20 @@ class Denoiser:
                 skipped.append(x)
         x = self._middle(network.mid_block, x)
         for block in network.up_blocks:
-            for index_in_block, resnet in enumerate(block.resnets):
-                x = self._layer(block, index_in_block, resnet, torch.cat([x, skipped.pop()], dim=1))
+            for index, resnet in enumerate(block.resnets):
+                x = self._layer(block, index, resnet, torch.cat([x, skipped.pop()], dim=1))
             if block.upsamplers is not None:
-                x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
-                x = self._sampled(block.upsamplers[0].conv, x)
+                x = self._sampled(block.upsamplers[0].conv, self._doubled(x))
         x = functional.silu(normalised(network.conv_norm_out, x))
         return _convolved(network.conv_out, x).unflatten(0, (HALVES, -1)).transpose(1, 2)
+
+    def _time_of(self, _block: Any, time: torch.Tensor) -> torch.Tensor:
+        """Return what a time (halves, channels) adds to a block's pictures."""
+        return time
+
+    def _begun(self, x: torch.Tensor) -> torch.Tensor:
+        """Lay the first pictures out as the layers take them."""
+        return x
 
     def _block(self, block: Any, x: torch.Tensor, skipped: list[torch.Tensor]) -> torch.Tensor:
         for index, resnet in enumerate(block.resnets):
@@ -118,7 +150,11 @@ class Denoiser:
         x = self._spatial(spatial, x)
         x = self._audio(block.audio_modules[index], x)
         layer = spatial.transformer_blocks[0]
-        return self._moved(block.motion_modules[index].temporal_transformer, x, self._motion[id(layer)])
+        (motion,) = self._kept["motion"][id(layer)]
+        return self._moved(block.motion_modules[index].temporal_transformer, x, motion)
+
+    def _doubled(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.as_tensor(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
 
     def _sampled(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
         """The convolution that halves or follows a doubling."""
@@ -134,7 +170,7 @@ class Denoiser:
     def _spatial(self, module: Any, x: torch.Tensor) -> torch.Tensor:
         """Attention within each picture, to the portrait and to the identity."""
         block = module.transformer_blocks[0]
-        places = _places(module.proj_in(module.norm(x)))
+        places = places_of(module.proj_in(module.norm(x)))
         normal = block.norm1(places)
         places = self._look(block, normal) + places
         places = attend(block.attn2, block.norm2(places), *self._identity[id(block)]) + places
@@ -146,25 +182,36 @@ class Denoiser:
         attention, frames = block.attn1, len(normal) // HALVES
         query = _heads(attention, attention.to_q(normal))
         own_keys, own_values = keys_of(attention, normal)
-        # Upstream repeats the two halves' portraits in turn, so that every other frame looks at the unconditional one.
-        portrait_keys, portrait_values = (part.repeat(frames, 1, 1, 1)[frames:] for part in self._portrait[id(block)])
-        keys = torch.cat([own_keys[frames:], portrait_keys], dim=2)
-        values = torch.cat([own_values[frames:], portrait_values], dim=2)
+        keys = self._beside(own_keys[frames:], self._kept["portrait"][id(block)][0])
+        values = self._beside(own_values[frames:], self._kept["portrait"][id(block)][1])
         unconditional = functional.scaled_dot_product_attention(query[:frames], own_keys[:frames], own_values[:frames])
         conditional = functional.scaled_dot_product_attention(query[frames:], keys, values)
         return attention.to_out[0](_joined(torch.cat([unconditional, conditional])))
 
+    @staticmethod
+    def _beside(own: torch.Tensor, portrait: torch.Tensor) -> torch.Tensor:
+        """Return (frames, heads, length, size) of the frames themselves, followed by those of the portrait's halves.
+
+        Upstream repeats the two halves in turn, so that every other frame looks at the unconditional one.
+        """
+        frames, length = len(own), own.shape[2]
+        both = own.new_empty((frames, length + portrait.shape[2], own.shape[1], own.shape[3])).transpose(1, 2)
+        both[:, :, :length] = own
+        for half in range(HALVES):
+            both[half::HALVES, :, length:] = portrait[(frames + half) % HALVES]
+        return both
+
     def _audio(self, module: Any, x: torch.Tensor) -> torch.Tensor:
         """Attention within each picture, and to the sound by pose, face and lips, each where its mask is."""
         block = module.transformer_blocks[0]
-        places = _places(module.proj_in(module.norm(x)))
+        places = places_of(module.proj_in(module.norm(x)))
         normal = block.norm1(places)
         places = attend(block.attn1, normal, *keys_of(block.attn1, normal)) + places
         normal = block.norm2(places)
         moved = []
         zeros = (block.zero_conv_full, block.zero_conv_face, block.zero_conv_lip)
         for attention, zero, masks, weight in zip(three(block), zeros, self._job.masks, self._job.weights, strict=True):
-            heard = attend(attention, normal, *self._sound[id(attention)]) * masks[block.depth][:, :, None]
+            heard = attend(attention, normal, *self._kept["sound"][id(attention)]) * masks[block.depth][:, :, None]
             picture = heard.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
             moved.append(weight * zero(picture).permute(0, 2, 3, 1).flatten(1, 2))
         places = moved[0] + moved[1] + moved[2] + places
@@ -177,7 +224,7 @@ class Denoiser:
         before = motion.to(x.dtype).transpose(2, 3).unflatten(3, x.shape[2:])
         x = torch.cat([before, x.unflatten(0, (HALVES, -1))], dim=1)
         frames, x = x.shape[1], x.flatten(0, 1)
-        places = module.proj_in(_places(module.norm(x)))
+        places = module.proj_in(places_of(module.norm(x)))
         for attention, norm in zip(block.attention_blocks, block.norms, strict=True):
             over_time = norm(places).unflatten(0, (HALVES, frames)).transpose(1, 2).flatten(0, 1)
             over_time = over_time + attention.pos_encoder.pe[:, :frames]
@@ -218,7 +265,7 @@ def normalised(layer: Any, pictures: torch.Tensor) -> torch.Tensor:
     return functional.group_norm(pictures, layer.num_groups, layer.weight, layer.bias, layer.eps)
 
 
-def _places(pictures: torch.Tensor) -> torch.Tensor:
+def places_of(pictures: torch.Tensor) -> torch.Tensor:
     """Return pictures (n, channels, height, width) as (n, height * width, channels)."""
     return pictures.permute(0, 2, 3, 1).flatten(1, 2)
 

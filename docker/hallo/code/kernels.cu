@@ -255,69 +255,161 @@ extern "C" __global__ void group_apply(const half16* x, const half16* extra, con
 }
 
 // Attention of each place over time. qkv: (halves, frames, places, 3 * channels), to which `when` (frames, 3 * channels)
-// is added; y: (halves, queries, places, channels), for the last `queries` frames. A block takes one place and `heads` heads, a warp each; lanes are queries, so there are
-// 32 frames at most. Not torch's bits. Shared memory: 3 * frames * heads * size values of fp16.
-extern "C" __global__ void over_time(const half16* qkv, const half16* when, half16* y, int frames, int queries, int places, int channels,
-                                     int size, int heads, float scale) {
-  extern __shared__ half16 kept[];
-  int wide = heads * size, c0 = blockIdx.y * wide, place = blockIdx.x % places, part = blockIdx.x / places;
-  int vectors = wide / 8;
-  for (int i = threadIdx.x; i < 3 * frames * vectors; i += blockDim.x) {
-    int which = i / (frames * vectors), frame = i / vectors % frames, v = i % vectors * 8;
-    int column = which * channels + c0 + v;
-    Eight a = load(qkv + (((long long)part * frames + frame) * places + place) * 3 * channels + column);
-    Eight w = load(when + frame * 3 * channels + column);
-    for (int k = 0; k < 8; ++k) a.v[k] = down(up(a.v[k]) + up(w.v[k]));
-    store(kept + (which * frames + frame) * wide + v, a);
+// is added; y: (halves, queries, places, channels), for the last `queries` frames. A block takes one place and `heads`
+// heads, a thread N queries of one head; there are 32 frames at most. Not torch's bits.
+// Shared memory: 2 * frames * (heads * size + 4) floats; the 4 keep rows in different banks.
+template <int N>
+__device__ void attend_over_time(const half16* qkv, const half16* when, half16* y, int frames, int queries, int places,
+                                 int channels, int size, int heads, float scale) {
+  extern __shared__ float kept[];
+  int wide = heads * size, line = wide + 4, c0 = blockIdx.y * wide, place = blockIdx.x % places;
+  int part = blockIdx.x / places, each = (queries + N - 1) / N;
+  const half16* from = qkv + ((long long)part * frames * places + place) * 3 * channels + c0;
+  long long step = (long long)places * 3 * channels;
+  for (int row = threadIdx.x / 32; row < 2 * frames; row += blockDim.x / 32) {
+    int which = row < frames ? 1 : 2, frame = row < frames ? row : row - frames;
+    const half16 *a = from + frame * step + which * channels, *w = when + (frame * 3 + which) * channels + c0;
+    for (int v = threadIdx.x % 32 * 8; v < wide; v += 256) {
+      Eight one = load(a + v), two = load(w + v);
+      float* to = kept + row * line + v;
+      for (int k = 0; k < 8; ++k) to[k] = rounded(up(one.v[k]) + up(two.v[k]));
+    }
   }
   __syncthreads();
-  int head = threadIdx.x / 32, lane = threadIdx.x % 32;
-  int query = frames - queries + lane;
-  if (lane >= queries) return;
-  const half16 *q = kept + query * wide + head * size, *k = kept + frames * wide + head * size;
-  const half16* v = kept + 2 * frames * wide + head * size;
-  float score[32];
+  int head = threadIdx.x / each, first = threadIdx.x % each * N;
+  if (head >= heads) return;
+  const float *keys = kept + head * size, *values = keys + frames * line;
+  float score[N][32];
 #pragma unroll
-  for (int f = 0; f < 32; ++f) score[f] = 0.0f;
+  for (int n = 0; n < N; ++n)
+#pragma unroll
+    for (int f = 0; f < 32; ++f) score[n][f] = 0.0f;
   for (int d = 0; d < size; d += 8) {
-    Eight a = load(q + d);
-    float x[8];
+    float x[N][8];
 #pragma unroll
-    for (int j = 0; j < 8; ++j) x[j] = up(a.v[j]);
+    for (int n = 0; n < N; ++n) {
+      int frame = frames - queries + min(first + n, queries - 1);
+      Eight one = load(from + frame * step + head * size + d);
+      Eight two = load(when + frame * 3 * channels + c0 + head * size + d);
+#pragma unroll
+      for (int k = 0; k < 8; ++k) x[n][k] = rounded(up(one.v[k]) + up(two.v[k]));
+    }
 #pragma unroll
     for (int f = 0; f < 32; ++f)
       if (f < frames) {
-        Eight b = load(k + f * wide + d);
+        const float4* at = reinterpret_cast<const float4*>(keys + f * line + d);
+        float4 a = at[0], b = at[1];
 #pragma unroll
-        for (int j = 0; j < 8; ++j) score[f] += x[j] * up(b.v[j]);
+        for (int n = 0; n < N; ++n)
+          score[n][f] += x[n][0] * a.x + x[n][1] * a.y + x[n][2] * a.z + x[n][3] * a.w + x[n][4] * b.x +
+                         x[n][5] * b.y + x[n][6] * b.z + x[n][7] * b.w;
       }
   }
-  float most = -1e30f, total = 0.0f;
+  float share[N];
 #pragma unroll
-  for (int f = 0; f < 32; ++f)
-    if (f < frames) most = fmaxf(most, score[f]);
+  for (int n = 0; n < N; ++n) {
+    float most = -1e30f, total = 0.0f;
 #pragma unroll
-  for (int f = 0; f < 32; ++f)
-    if (f < frames) {
-      score[f] = expf((score[f] - most) * scale);
-      total += score[f];
-    }
-  float part_of = 1.0f / total;
-  long long to = (((long long)part * queries + lane) * places + place) * channels + c0 + head * size;
+    for (int f = 0; f < 32; ++f)
+      if (f < frames) most = fmaxf(most, score[n][f]);
+#pragma unroll
+    for (int f = 0; f < 32; ++f)
+      if (f < frames) total += score[n][f] = expf((score[n][f] - most) * scale);
+    share[n] = 1.0f / total;
+  }
   for (int d = 0; d < size; d += 8) {
-    float sum[8];
+    float sum[N][8];
 #pragma unroll
-    for (int j = 0; j < 8; ++j) sum[j] = 0.0f;
+    for (int n = 0; n < N; ++n)
+#pragma unroll
+      for (int k = 0; k < 8; ++k) sum[n][k] = 0.0f;
 #pragma unroll
     for (int f = 0; f < 32; ++f)
       if (f < frames) {
-        Eight b = load(v + f * wide + d);
+        const float4* at = reinterpret_cast<const float4*>(values + f * line + d);
+        float4 a = at[0], b = at[1];
+        float v[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
 #pragma unroll
-        for (int j = 0; j < 8; ++j) sum[j] += score[f] * up(b.v[j]);
+        for (int n = 0; n < N; ++n)
+#pragma unroll
+          for (int k = 0; k < 8; ++k) sum[n][k] += score[n][f] * v[k];
       }
-    Eight out;
 #pragma unroll
-    for (int j = 0; j < 8; ++j) out.v[j] = down(sum[j] * part_of);
-    store(y + to + d, out);
+    for (int n = 0; n < N; ++n)
+      if (first + n < queries) {
+        Eight out;
+#pragma unroll
+        for (int k = 0; k < 8; ++k) out.v[k] = down(sum[n][k] * share[n]);
+        store(y + (((long long)part * queries + first + n) * places + place) * channels + c0 + head * size + d, out);
+      }
+  }
+}
+
+extern "C" __global__ void over_time(const half16* qkv, const half16* when, half16* y, int frames, int queries, int places,
+                                     int channels, int size, int heads, float scale) {
+  attend_over_time<1>(qkv, when, y, frames, queries, places, channels, size, heads, scale);
+}
+
+extern "C" __global__ void over_time_in_pairs(const half16* qkv, const half16* when, half16* y, int frames, int queries,
+                                              int places, int channels, int size, int heads, float scale) {
+  attend_over_time<2>(qkv, when, y, frames, queries, places, channels, size, heads, scale);
+}
+
+// (n, height, width, channels) -> each place four times: (n, 2 * height, 2 * width, channels)
+extern "C" __global__ void double_rows(const half16* x, half16* y, int n, int height, int width, int channels) {
+  int vectors = channels / 8;
+  EACH((long long)n * height * width * 4 * vectors) {
+    int v = (int)(i % vectors);
+    long long place = i / vectors;
+    int column = (int)(place % (2 * width)), row = (int)(place / (2 * width) % (2 * height));
+    long long picture = place / (4LL * width * height);
+    store(y + i * 8, load(x + (((picture * height + row / 2) * width + column / 2) * vectors + v) * 8));
+  }
+}
+
+#define PARTS 5
+
+// y = x + more, where given; normal = layer norm of that. A warp takes a row of at most 8 * 32 * PARTS channels.
+// Not torch's bits.
+extern "C" __global__ void add_norm(const half16* x, const half16* more, const half16* weight, const half16* bias,
+                                    half16* y, half16* normal, long long rows, int channels, float eps) {
+  long long row = (long long)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+  int lane = threadIdx.x % 32, vectors = channels / 8;
+  if (row >= rows) return;
+  float kept[PARTS][8], sum = 0.0f, square = 0.0f;
+#pragma unroll
+  for (int p = 0; p < PARTS; ++p) {
+    int v = p * 32 + lane;
+    if (v < vectors) {
+      long long at = row * channels + v * 8;
+      Eight a = load(x + at);
+      if (more) {
+        Eight b = load(more + at);
+#pragma unroll
+        for (int k = 0; k < 8; ++k) a.v[k] = down(up(a.v[k]) + up(b.v[k]));
+        store(y + at, a);
+      }
+#pragma unroll
+      for (int k = 0; k < 8; ++k) sum += kept[p][k] = up(a.v[k]);
+    }
+  }
+  for (int o = 16; o; o /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, o);
+  float mean = sum / channels;
+#pragma unroll
+  for (int p = 0; p < PARTS; ++p)
+    if (p * 32 + lane < vectors)
+#pragma unroll
+      for (int k = 0; k < 8; ++k) square += (kept[p][k] - mean) * (kept[p][k] - mean);
+  for (int o = 16; o; o /= 2) square += __shfl_xor_sync(0xffffffffu, square, o);
+  float scale = rsqrtf(square / channels + eps);
+#pragma unroll
+  for (int p = 0; p < PARTS; ++p) {
+    int v = p * 32 + lane;
+    if (v < vectors) {
+      Eight w = load(weight + v * 8), b = load(bias + v * 8), out;
+#pragma unroll
+      for (int k = 0; k < 8; ++k) out.v[k] = down((kept[p][k] - mean) * scale * up(w.v[k]) + up(b.v[k]));
+      store(normal + row * channels + v * 8, out);
+    }
   }
 }

@@ -18,6 +18,7 @@ _THREADS = 256
 _TILE = 64
 _GROUPS = 32
 _MOST_FRAMES = 32  # of attention over time, on the GPU
+_MOST_CHANNELS = 1280  # of a layer norm, on the GPU
 
 
 def geglu(x: torch.Tensor) -> torch.Tensor:
@@ -132,7 +133,7 @@ def group_norm(rows: torch.Tensor, norm: Any, bend: bool = False, extra: torch.T
         rows = rows if extra is None else rows + extra
         normal = functional.group_norm(rows.transpose(1, 2), norm.num_groups, norm.weight, norm.bias, norm.eps)
         return (functional.silu(normal) if bend else normal).transpose(1, 2).contiguous()
-    chunks = max(1, min(32, places // 64))
+    chunks = max(1, min(64, places // 64))
     chunk = -(-places // chunks)
     partial = torch.empty((n, chunks, _GROUPS, 2), dtype=torch.float32, device=rows.device)
     kernels().launch(
@@ -161,14 +162,58 @@ def over_time(qkv: torch.Tensor, when: torch.Tensor, heads: int, queries: int) -
         )
         found = functional.scaled_dot_product_attention(query[:, :, frames - queries :], key, value)
         return found.unflatten(0, (halves, places)).permute(0, 3, 1, 2, 4).flatten(3).contiguous()
-    together = max(h for h in range(1, heads + 1) if heads % h == 0 and 3 * frames * h * size * 2 <= 48 * 1024)
+    most = 48 * 1024 // (2 * frames * 4) - 4
+    together = max(h for h in range(1, heads + 1) if heads % h == 0 and (h == 1 or h * size <= most))
+    # Two queries a thread read keys half as often, where that leaves threads enough.
+    pairs = together * queries >= 2 * 64
+    threads = -(-together * (-(-queries // 2) if pairs else queries) // 32) * 32
     y = qkv.new_empty((halves, queries, places, channels))
     kernels().launch(
-        *("over_time", (halves * places, heads // together), 32 * together, qkv, when, y, frames, queries, places),
-        *(channels, size, together, size**-0.5),
-        shared=3 * frames * together * size * 2,
+        *("over_time_in_pairs" if pairs else "over_time", (halves * places, heads // together), threads, qkv, when, y),
+        *(frames, queries, places, channels, size, together, size**-0.5),
+        shared=2 * frames * (together * size + 4) * 4,
     )
     return y
+
+
+def double_rows(rows: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return rows of pictures of height and width `size` with each place four times: twice as high and as wide."""
+    n, _, channels = rows.shape
+    height, width = size
+    if not _by_kernel(rows):
+        pictures = rows.unflatten(1, size)
+        return pictures.repeat_interleave(2, 1).repeat_interleave(2, 2).flatten(1, 2)
+    y = rows.new_empty((n, 4 * height * width, channels))
+    _launch("double_rows", y.numel(), rows, y, n, height, width, channels)
+    return y
+
+
+def add_norm(x: torch.Tensor, more: torch.Tensor, norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the sum of two sets of rows, and its layer norm; not torch's bits."""
+    channels = x.shape[-1]
+    if not _by_kernel(x) or channels > _MOST_CHANNELS:
+        both = x + more
+        return both, norm(both)
+    y, normal = torch.empty_like(x), torch.empty_like(x)
+    rows = x.numel() // channels
+    kernels().launch(
+        *("add_norm", (-(-rows // (_THREADS // 32)),), _THREADS, x, more, norm.weight, norm.bias, y, normal),
+        *(_long(rows), channels, float(norm.eps)),
+    )
+    return y, normal
+
+
+def layer_norm(x: torch.Tensor, norm: Any) -> torch.Tensor:
+    """Return the layer norm of rows; not torch's bits."""
+    channels = x.shape[-1]
+    if not _by_kernel(x) or channels > _MOST_CHANNELS:
+        return torch.as_tensor(norm(x))
+    normal, rows = torch.empty_like(x), x.numel() // channels
+    kernels().launch(
+        *("add_norm", (-(-rows // (_THREADS // 32)),), _THREADS, x, None, norm.weight, norm.bias, None, normal),
+        *(_long(rows), channels, float(norm.eps)),
+    )
+    return normal
 
 
 def _by_kernel(x: torch.Tensor) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from . import ops
-from .denoise import HALVES, Conditions, Denoiser, attend, lay_out, three
+from .denoise import HALVES, Conditions, Denoiser, lay_out, three
 from .fused import convolved
 
 
@@ -27,38 +27,32 @@ class Tuned(Denoiser):
         lay_out(network)
         attentions = [block.attn1 for block in (*self._spatial_layers, *self._audio_layers())]
         attentions += [a for m in network.modules() if hasattr(m, "attention_blocks") for a in m.attention_blocks]
-        self._packed = {
-            id(a): torch.cat([a.to_q.weight, a.to_k.weight, a.to_v.weight]).contiguous() for a in attentions
-        }
-        self._queries = {
-            id(block): torch.cat([a.to_q.weight for a in three(block)]).contiguous() for block in self._audio_layers()
-        }
+        self._packed = {id(a): _pack(a.to_q, a.to_k, a.to_v) for a in attentions}
+        self._queries = {id(block): _pack(*(a.to_q for a in three(block))) for block in self._audio_layers()}
+
+        self._exits = {id(m): self._exit(m) for m in network.modules() if hasattr(m, "transformer_blocks")}
 
     def prepare(self, conditions: Conditions) -> None:
         """Compute what holds for every clip of a job."""
         super().prepare(conditions)
-        # Both halves have the same time, and it is added with the convolution's bias.
-        by_id = {id(block): block for block in self._resnets()}
-        self._extras = [{key: by_id[key].conv1.bias + time[0] for key, time in times.items()} for times in self._times]
         self._outputs = {id(block): self._output(block) for block in self._audio_layers()}
+        self._faces = {id(block): self._face(block) for block in self._spatial_layers}
         self._moments: dict[tuple[int, int], torch.Tensor] = {}
 
     def begin(self, banks: Sequence[torch.Tensor], sound: torch.Tensor) -> None:
         """Take a clip's portrait, motion frames and sound."""
         super().begin(banks, sound)
-        frames = self._job.frames
-        self._heard = {
-            id(block): tuple(
-                torch.cat([self._sound[id(attention)][which][frames:] for attention in three(block)], dim=1)
-                for which in (0, 1)
-            )
-            for block in self._audio_layers()
-        }
+        sound, frames = self._kept["sound"], self._job.frames
+        heard: dict[int, tuple[torch.Tensor, ...]] = {}
+        for block in self._audio_layers():
+            # Only the conditional half hears anything.
+            parts = [[part[frames:] for part in sound[id(attention)]] for attention in three(block)]
+            heard[id(block)] = tuple(torch.cat(same, dim=1) for same in zip(*parts, strict=True))
+        self._keep("heard", heard)
 
-    def step(self, latents: torch.Tensor, index: int) -> torch.Tensor:
-        """Return the predictions (halves, 4, frames, height, width) of step `index`."""
-        self._extra = self._extras[index]
-        return super().step(latents, index)
+    def _time_of(self, block: Any, time: torch.Tensor) -> torch.Tensor:
+        # Both halves have the same time, and it is added with the convolution's bias.
+        return torch.as_tensor(block.conv1.bias + time[0])
 
     def _output(self, block: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return one matrix for what comes after the three attentions, what it adds to each place, and the masks."""
@@ -74,6 +68,13 @@ class Tuned(Denoiser):
         matrix, scale = torch.cat(matrices, dim=1), torch.stack(scales, dim=1)
         return matrix.to(kind).contiguous(), torch.as_tensor(added).to(kind).contiguous(), scale.to(kind).contiguous()
 
+    def _begun(self, x: torch.Tensor) -> torch.Tensor:
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _doubled(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        return _pictures(ops.double_rows(_rows(x), (height, width)), (2 * height, 2 * width))
+
     def _sampled(self, layer: Any, x: torch.Tensor) -> torch.Tensor:
         rows, size = convolved(layer, _rows(x), x.shape[2:])
         return _pictures(ops.add_channels(rows, layer.bias), size)
@@ -81,7 +82,7 @@ class Tuned(Denoiser):
     def _resnet(self, block: Any, x: torch.Tensor) -> torch.Tensor:
         rows, size = _rows(x), x.shape[2:]
         inner, _ = convolved(block.conv1, ops.group_norm(rows, block.norm1, bend=True), size)
-        inner = ops.group_norm(inner, block.norm2, bend=True, extra=self._extra[id(block)])
+        inner = ops.group_norm(inner, block.norm2, bend=True, extra=self._time[id(block)])
         inner, _ = convolved(block.conv2, inner, size)
         if block.conv_shortcut is not None:
             rows = functional.linear(rows, block.conv_shortcut.weight.flatten(1), block.conv_shortcut.bias)
@@ -90,16 +91,35 @@ class Tuned(Denoiser):
     def _spatial(self, module: Any, x: torch.Tensor) -> torch.Tensor:
         block, rows = module.transformer_blocks[0], _rows(x)
         places = self._entered(module, rows)
-        places = self._look(block, block.norm1(places)) + places
-        places = attend(block.attn2, block.norm2(places), *self._identity[id(block)]) + places
-        return self._left(module, block, places, rows, x.shape[2:])
+        found = self._look(block, ops.layer_norm(places, block.norm1))
+        places, normal = ops.add_norm(places, found, block.norm2)
+        places, normal = ops.add_norm(places, self._recognised(block, normal), block.norm3)
+        return self._left(module, block, places, normal, rows, x.shape[2:])
+
+    def _recognised(self, block: Any, normal: torch.Tensor) -> torch.Tensor:
+        """Attention to the few tokens of the identity: scores and values are one small matrix each for a half."""
+        scores, values = self._faces[id(block)]
+        heads = block.attn2.heads
+        halves = normal.unflatten(0, (HALVES, -1)).flatten(1, 2)
+        shares = torch.bmm(halves, scores).unflatten(2, (heads, -1)).softmax(-1).flatten(2)
+        bias = block.attn2.to_out[0].bias
+        return torch.baddbmm(bias.expand(HALVES, 1, -1), shares, values).view_as(normal)
+
+    def _face(self, block: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return for each half what turns places into scores (channels, heads * tokens), and shares into an output."""
+        attention, kind = block.attn2, block.norm2.weight.dtype
+        keys, values = (part[:: self._job.frames].float() for part in self._identity[id(block)])
+        query = attention.to_q.weight.float().unflatten(0, (attention.heads, -1))
+        out = attention.to_out[0].weight.float().unflatten(1, (attention.heads, -1))
+        scores = torch.einsum("hdc,nhtd->ncht", query, keys) * keys.shape[-1] ** -0.5
+        found = torch.einsum("nhtd,chd->nhtc", values, out)
+        return scores.flatten(2).to(kind).contiguous(), found.flatten(1, 2).to(kind).contiguous()
 
     def _look(self, block: Any, normal: torch.Tensor) -> torch.Tensor:
         attention, frames = block.attn1, len(normal) // HALVES
         query, own_keys, own_values = self._projected(attention, normal)
-        portrait = [part.repeat(frames, 1, 1, 1)[frames:] for part in self._portrait[id(block)]]
-        keys = torch.cat([own_keys[frames:], portrait[0]], dim=2)
-        values = torch.cat([own_values[frames:], portrait[1]], dim=2)
+        keys = self._beside(own_keys[frames:], self._kept["portrait"][id(block)][0])
+        values = self._beside(own_values[frames:], self._kept["portrait"][id(block)][1])
         places = torch.empty_like(normal)
         places[:frames] = _attended(query[:frames], own_keys[:frames], own_values[:frames])
         places[frames:] = _attended(query[frames:], keys, values)
@@ -108,17 +128,17 @@ class Tuned(Denoiser):
     def _audio(self, module: Any, x: torch.Tensor) -> torch.Tensor:
         block, rows, frames = module.transformer_blocks[0], _rows(x), self._job.frames
         places = self._entered(module, rows)
-        found = _attended(*self._projected(block.attn1, block.norm1(places)))
-        places = block.attn1.to_out[0](found) + places
+        found = _attended(*self._projected(block.attn1, ops.layer_norm(places, block.norm1)))
+        places, normal = ops.add_norm(places, block.attn1.to_out[0](found), block.norm2)
         matrix, added, scale = self._outputs[id(block)]
-        normal = block.norm2(places[frames:])
-        query = functional.linear(normal, self._queries[id(block)]).unflatten(2, (3 * block.attn2_0.heads, -1))
-        heard = _attended(query.transpose(1, 2), *self._heard[id(block)])
+        query = functional.linear(normal[frames:], self._queries[id(block)]).unflatten(2, (3 * block.attn2_0.heads, -1))
+        heard = _attended(query.transpose(1, 2), *self._kept["heard"][id(block)])
         # One row for each place and each of pose, face and lips.
         heard = ops.scale_rows(heard.unflatten(2, (3, -1)).flatten(1, 2), scale.flatten()[None]).view_as(heard)
         places = ops.add_channels(places.flatten(1), added.flatten()).view_as(places)
-        places[frames:] += functional.linear(heard, matrix)
-        return self._left(module, block, places, rows, x.shape[2:])
+        spoken = places[frames:].flatten(0, 1)
+        spoken.addmm_(heard.flatten(0, 1), matrix.t())
+        return self._left(module, block, places, ops.layer_norm(places, block.norm3), rows, x.shape[2:])
 
     def _moved(self, module: Any, x: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         block, rows, wanted = module.transformer_blocks[0], _rows(x), self._job.frames
@@ -126,18 +146,20 @@ class Tuned(Denoiser):
         frames = every.shape[1]
         normal = ops.group_norm(every.flatten(0, 1), module.norm)
         places = module.proj_in(normal).unflatten(0, (HALVES, frames))
-        last = len(block.attention_blocks) - 1
-        for index, (attention, norm) in enumerate(zip(block.attention_blocks, block.norms, strict=True)):
-            qkv = functional.linear(norm(places), self._packed[id(attention)])
-            # Of the last attention's result, nobody reads the motion frames'.
-            kept = wanted if index == last else frames
-            found = attention.to_out[0](ops.over_time(qkv, self._moment(attention, frames), attention.heads, kept))
-            for half, before in zip(found, places, strict=True):
-                half += before[frames - kept :]
-            places = found
-        places = places.flatten(0, 1)
-        places = _forward(block.ff, block.ff_norm(places)) + places
-        return _pictures(module.proj_out(places) + rows, x.shape[2:])
+        normal = ops.layer_norm(places, block.norms[0])
+        for attention, norm in zip(block.attention_blocks[:-1], block.norms[1:], strict=True):
+            places, normal = ops.add_norm(places, self._over_time(attention, normal, frames), norm)
+        # Of the last attention's result, nobody reads the motion frames'.
+        found = self._over_time(block.attention_blocks[-1], normal, wanted)
+        for half, before in zip(found, places, strict=True):
+            half += before[frames - wanted :]
+        places = found.flatten(0, 1)
+        return self._left(module, block, places, ops.layer_norm(places, block.ff_norm), rows, x.shape[2:])
+
+    def _over_time(self, attention: Any, normal: torch.Tensor, queries: int) -> torch.Tensor:
+        qkv = functional.linear(normal, self._packed[id(attention)])
+        moments = self._moment(attention, normal.shape[1])
+        return torch.as_tensor(attention.to_out[0](ops.over_time(qkv, moments, attention.heads, queries)))
 
     def _moment(self, attention: Any, frames: int) -> torch.Tensor:
         """Return what a frame's position in the clip adds to its query, key and value."""
@@ -156,15 +178,32 @@ class Tuned(Denoiser):
         return functional.linear(normal, module.proj_in.weight.flatten(1), module.proj_in.bias)
 
     def _left(
-        self, module: Any, block: Any, places: torch.Tensor, rows: torch.Tensor, size: tuple[int, int]
+        self,
+        module: Any,
+        block: Any,
+        places: torch.Tensor,
+        normal: torch.Tensor,
+        rows: torch.Tensor,
+        size: tuple[int, int],
     ) -> torch.Tensor:
-        places = _forward(block.ff, block.norm3(places)) + places
-        places = functional.linear(places, module.proj_out.weight.flatten(1), module.proj_out.bias)
-        return _pictures(places + rows, size)
+        """The feed-forward network, and the way out of a transformer. The network's last bias is added on that way."""
+        weight, bias = self._exits[id(module)]
+        inner, last = ops.geglu(block.ff.net[0].proj(normal)), block.ff.net[2]
+        found = torch.addmm(places.flatten(0, 1), inner.flatten(0, 1), last.weight.t()).view_as(places)
+        return _pictures(functional.linear(found, weight, bias) + rows, size)
+
+    @staticmethod
+    def _exit(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        weight, last = module.proj_out.weight.flatten(1), module.transformer_blocks[0].ff.net[2]
+        return weight, (module.proj_out.bias.float() + weight.float() @ last.bias.float()).to(weight.dtype)
 
 
-def _forward(layers: Any, places: torch.Tensor) -> torch.Tensor:
-    return layers.net[2](ops.geglu(layers.net[0].proj(places)))
+def _pack(*layers: Any) -> torch.Tensor:
+    """Return the weights of several layers as one, of which each layer's own is a part from then on."""
+    whole = torch.cat([layer.weight for layer in layers])
+    for layer, part in zip(layers, whole.split([len(layer.weight) for layer in layers]), strict=True):
+        layer.weight.data = part
+    return whole
 
 
 def _attended(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from faceorch_kit import latent
 
 from . import decoder
-from .captured import Captured
 from .denoise import HALVES, Conditions, Denoiser
 from .fused import Fused
 from .hear import windows
@@ -39,7 +38,7 @@ class Animator:
     def __init__(self, models: Models) -> None:
         self._models = models
         self._sampler = scheduler()
-        self._walkers: dict[str, Denoiser | Captured] = {}
+        self._walkers: dict[str, Denoiser] = {}
         self._fast: Any = None
 
     @torch.no_grad()
@@ -112,13 +111,11 @@ class Animator:
         vae, batch = (self._models.vae, 1) if self._decoder is None else (self._decoder, decoder.BATCH)
         return torch.cat(list(latent.decode(vae, latents[0].transpose(0, 1), batch)))
 
-    def _walker(self, speed: str) -> Denoiser | Captured:
+    def _walker(self, speed: str) -> Denoiser:
         """Return what computes a step; made on first use, since it may pack weights anew."""
         if speed not in self._walkers:
-            on_gpu = self._models.device.type == "cuda"
-            kind = Tuned if speed == "tuned" else Fused if on_gpu else Denoiser
-            walker = kind(self._models.denoiser)
-            self._walkers[speed] = Captured(walker) if on_gpu else walker
+            exact = Fused if self._models.device.type == "cuda" else Denoiser
+            self._walkers[speed] = (Tuned if speed == "tuned" else exact)(self._models.denoiser)
         return self._walkers[speed]
 
     def _tuned_decoder(self) -> Any:

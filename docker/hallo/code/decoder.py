@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from . import ops
+from .fused import convolved
 
 BATCH = 2  # pictures at once: more take more memory than a step does
 
@@ -22,6 +23,15 @@ class Norm(torch.nn.GroupNorm):  # type: ignore[misc]  # torch is not typed wher
             return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
         rows = ops.group_norm(x.permute(0, 2, 3, 1).flatten(1, 2).contiguous(), self)
         return rows.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
+
+
+class Conv(torch.nn.Conv2d):  # type: ignore[misc]
+    """Adds its bias as rows."""
+
+    def forward(self, x: torch.Tensor, *_: Any) -> torch.Tensor:
+        """Return pictures, convolved."""
+        rows, size = convolved(self, x.permute(0, 2, 3, 1).flatten(1, 2).contiguous(), x.shape[2:])
+        return ops.add_channels(rows, self.bias).unflatten(1, size).permute(0, 3, 1, 2)
 
 
 class Doubled(torch.nn.Module):  # type: ignore[misc]
@@ -49,4 +59,6 @@ def tuned(vae: Any) -> Any:
     for module in found.modules():
         if isinstance(module, torch.nn.GroupNorm):
             module.__class__ = Norm
+        elif isinstance(module, torch.nn.Conv2d):
+            module.__class__ = Conv
     return found.to(memory_format=torch.channels_last)

@@ -48,19 +48,12 @@ class Denoiser:
     def prepare(self, conditions: Conditions) -> None:
         """Compute what holds for every clip of a job."""
         self._job = conditions
-        self._kept: dict[str, dict[int, tuple[torch.Tensor, ...]]] = {}
-        rows = []
+        self._times: list[dict[int, torch.Tensor]] = []
         for time in conditions.times:
             known = self.network.time_proj(time.expand(HALVES)).to(conditions.face.dtype)
             embedded = functional.silu(self.network.time_embedding(known))
-            parts = [self._time_of(block, block.time_emb_proj(embedded)) for block in self._resnets()]
-            rows.append(torch.cat([part.flatten() for part in parts]))
-        # All that a step's time means, step by step; and one such row, which the layers read.
-        self._times, self._now = torch.stack(rows), torch.empty_like(rows[0])
-        views = self._now.split([part.numel() for part in parts])
-        self._time = {
-            id(block): view.view_as(part) for block, view, part in zip(self._resnets(), views, parts, strict=True)
-        }
+            meaning = {id(block): self._time_of(block, block.time_emb_proj(embedded)) for block in self._resnets()}
+            self._times.append(meaning)
         repeated = conditions.tokens.repeat_interleave(conditions.frames, 0)
         self._identity = {id(block): keys_of(block.attn2, repeated) for block in self._spatial_layers}
 
@@ -69,38 +62,18 @@ class Denoiser:
 
         `sound` is (halves, frames, tokens, values); the unconditional half is silent.
         """
-        portrait, motion = {}, {}
+        self._portrait, self._motion = {}, {}
         for block, bank in zip(self._spatial_layers, banks, strict=True):
             pictures = bank.unflatten(0, (HALVES, -1))
-            portrait[id(block)] = keys_of(block.attn1, pictures[:, 0])
-            motion[id(block)] = (pictures[:, 1:].contiguous(),)
+            self._portrait[id(block)] = keys_of(block.attn1, pictures[:, 0])
+            self._motion[id(block)] = pictures[:, 1:]
         heard = sound.flatten(0, 1)
-        self._keep("portrait", portrait)
-        self._keep("motion", motion)
         attentions = [attention for block in self._audio_layers() for attention in three(block)]
-        self._keep("sound", {id(attention): keys_of(attention, heard) for attention in attentions})
-
-    def _keep(self, name: str, found: dict[int, tuple[torch.Tensor, ...]]) -> None:
-        """Keep what a clip's steps read, where the clip before had it: a captured step reads that memory."""
-        if name not in self._kept:
-            self._kept[name] = found
-            return
-        for key, tensors in found.items():
-            for kept, tensor in zip(self._kept[name][key], tensors, strict=True):
-                kept.copy_(tensor)
+        self._sound = {id(attention): keys_of(attention, heard) for attention in attentions}
 
     def step(self, latents: torch.Tensor, index: int) -> torch.Tensor:
         """Return the predictions (halves, 4, frames, height, width) of step `index` for latents (1, 4, frames, ...)."""
-        self.at(index)
-        return self.predict(latents)
-
-    def at(self, index: int) -> None:
-        """Go to step `index`."""
-        self._now.copy_(self._times[index])
-
-    def predict(self, latents: torch.Tensor) -> torch.Tensor:
-        """Return the predictions of the current step; nothing here depends on values that a CPU would have to read."""
-        network = self.network
+        network, self._time = self.network, self._times[index]
         pictures = latents.transpose(1, 2).expand(HALVES, -1, -1, -1, -1).flatten(0, 1)
         x = self._begun(_convolved(network.conv_in, pictures) + self._job.face)
         skipped = [x]
@@ -150,8 +123,7 @@ class Denoiser:
         x = self._spatial(spatial, x)
         x = self._audio(block.audio_modules[index], x)
         layer = spatial.transformer_blocks[0]
-        (motion,) = self._kept["motion"][id(layer)]
-        return self._moved(block.motion_modules[index].temporal_transformer, x, motion)
+        return self._moved(block.motion_modules[index].temporal_transformer, x, self._motion[id(layer)])
 
     def _doubled(self, x: torch.Tensor) -> torch.Tensor:
         return torch.as_tensor(functional.interpolate(x, scale_factor=2.0, mode="nearest"))
@@ -182,8 +154,8 @@ class Denoiser:
         attention, frames = block.attn1, len(normal) // HALVES
         query = _heads(attention, attention.to_q(normal))
         own_keys, own_values = keys_of(attention, normal)
-        keys = self._beside(own_keys[frames:], self._kept["portrait"][id(block)][0])
-        values = self._beside(own_values[frames:], self._kept["portrait"][id(block)][1])
+        keys = self._beside(own_keys[frames:], self._portrait[id(block)][0])
+        values = self._beside(own_values[frames:], self._portrait[id(block)][1])
         unconditional = functional.scaled_dot_product_attention(query[:frames], own_keys[:frames], own_values[:frames])
         conditional = functional.scaled_dot_product_attention(query[frames:], keys, values)
         return attention.to_out[0](_joined(torch.cat([unconditional, conditional])))
@@ -211,7 +183,7 @@ class Denoiser:
         moved = []
         zeros = (block.zero_conv_full, block.zero_conv_face, block.zero_conv_lip)
         for attention, zero, masks, weight in zip(three(block), zeros, self._job.masks, self._job.weights, strict=True):
-            heard = attend(attention, normal, *self._kept["sound"][id(attention)]) * masks[block.depth][:, :, None]
+            heard = attend(attention, normal, *self._sound[id(attention)]) * masks[block.depth][:, :, None]
             picture = heard.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
             moved.append(weight * zero(picture).permute(0, 2, 3, 1).flatten(1, 2))
         places = moved[0] + moved[1] + moved[2] + places

@@ -62,7 +62,7 @@ class Fused(Denoiser):
         normal, moved = block.norm2(places), []
         zeros = (block.zero_conv_full, block.zero_conv_face, block.zero_conv_lip)
         for attention, zero, masks in zip(three(block), zeros, self._job.masks, strict=True):
-            heard = ops.scale_rows(attend(attention, normal, *self._kept["sound"][id(attention)]), masks[block.depth])
+            heard = ops.scale_rows(attend(attention, normal, *self._sound[id(attention)]), masks[block.depth])
             moved.append(convolved(zero, heard, x.shape[2:])[0])
         places = ops.mix(moved, [zero.bias for zero in zeros], self._job.weights, places)
         return self._left(module, _forward(block.ff, block.norm3(places)) + places, x)

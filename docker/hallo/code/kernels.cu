@@ -188,7 +188,7 @@ extern "C" __global__ void to_pictures(const half16* x, const half16* bias, cons
 // Sums and sums of squares of the groups of rows (n, places, channels) + `extra` (one value a channel, where given), a
 // chunk of places each: partial[n][chunk][group][2]. Not torch's bits: it sums in another order.
 // Threads: channels / 8 times `lines`; shared memory: 2 * lines * channels floats.
-extern "C" __global__ void group_sums(const half16* x, const half16* extra, float* partial, int channels, int places,
+extern "C" __global__ void group_sums(const half16* __restrict__ x, const half16* extra, float* partial, int channels, int places,
                                       int chunk, int lines) {
   extern __shared__ float sums[];
   int vectors = channels / 8, vector = threadIdx.x % vectors, line = threadIdx.x / vectors, n = blockIdx.y;
@@ -222,10 +222,13 @@ extern "C" __global__ void group_sums(const half16* x, const half16* extra, floa
 }
 
 // Group norm of rows by those sums, then silu if `bend`.
-extern "C" __global__ void group_apply(const half16* x, const half16* extra, const float* partial, const half16* weight,
-                                       const half16* bias, half16* y, int channels, int places, int chunks, int rows,
-                                       float eps, int bend) {
+// Shared memory: 2 * channels floats.
+extern "C" __global__ void group_apply(const half16* __restrict__ x, const half16* extra, const float* partial,
+                                       const half16* weight, const half16* bias, half16* __restrict__ y, int channels,
+                                       int places, int chunks, int rows, float eps, int bend) {
   __shared__ float mean[GROUPS], scale[GROUPS];
+  extern __shared__ float factor[];
+  float* offset = factor + channels;
   int vectors = channels / 8, width = channels / GROUPS, n = blockIdx.y;
   if (threadIdx.x < GROUPS) {
     float sum = 0.0f, square = 0.0f;
@@ -238,52 +241,70 @@ extern "C" __global__ void group_apply(const half16* x, const half16* extra, con
     scale[threadIdx.x] = rsqrtf(fmaxf(square / count - m * m, 0.0f) + eps);
   }
   __syncthreads();
+  for (int c = threadIdx.x; c < channels; c += blockDim.x) {
+    float a = scale[c / width] * up(weight[c]);
+    factor[c] = a;
+    offset[c] = up(bias[c]) - mean[c / width] * a;
+  }
+  __syncthreads();
   int first = blockIdx.x * rows, last = min(first + rows, places);
+  const half16* from = x + ((long long)n * places + first) * channels;
+  half16* to = y + ((long long)n * places + first) * channels;
   for (int i = threadIdx.x; i < (last - first) * vectors; i += blockDim.x) {
     int c = i % vectors * 8;
-    long long at = ((long long)n * places + first + i / vectors) * channels + c;
-    Eight a = load(x + at), w = load(weight + c), b = load(bias + c), out;
-    for (int k = 0; k < 8; ++k) {
-      int group = (c + k) / width;
-      float v = up(a.v[k]);
-      if (extra) v = rounded(v + up(extra[c + k]));
-      v = (v - mean[group]) * scale[group] * up(w.v[k]) + up(b.v[k]);
-      out.v[k] = down(bend ? silu(rounded(v)) : v);
+    Eight a = load(from + (long long)i * 8), out;
+    float v[8];
+#pragma unroll
+    for (int k = 0; k < 8; ++k) v[k] = up(a.v[k]);
+    if (extra) {
+      Eight e = load(extra + c);
+#pragma unroll
+      for (int k = 0; k < 8; ++k) v[k] = rounded(v[k] + up(e.v[k]));
     }
-    store(y + at, out);
+#pragma unroll
+    for (int k = 0; k < 8; ++k) {
+      v[k] = v[k] * factor[c + k] + offset[c + k];
+      out.v[k] = down(bend ? silu(rounded(v[k])) : v[k]);
+    }
+    store(to + (long long)i * 8, out);
   }
 }
 
 // Attention of each place over time. qkv: (halves, frames, places, 3 * channels), to which `when` (frames, 3 * channels)
 // is added; y: (halves, queries, places, channels), for the last `queries` frames. A block takes one place and `heads`
-// heads, a thread N queries of one head; there are 32 frames at most. Not torch's bits.
+// heads, a thread N queries of one head. Not torch's bits.
 // Shared memory: 2 * frames * (heads * size + 4) floats; the 4 keep rows in different banks.
-template <int N>
-__device__ void attend_over_time(const half16* qkv, const half16* when, half16* y, int frames, int queries, int places,
-                                 int channels, int size, int heads, float scale) {
+template <int N, int frames>
+__device__ void attend_over_time(const half16* __restrict__ qkv, const half16* __restrict__ when, half16* __restrict__ y,
+                                 int queries, int places, int channels, int size, int heads, float scale) {
   extern __shared__ float kept[];
   int wide = heads * size, line = wide + 4, c0 = blockIdx.y * wide, place = blockIdx.x % places;
   int part = blockIdx.x / places, each = (queries + N - 1) / N;
   const half16* from = qkv + ((long long)part * frames * places + place) * 3 * channels + c0;
   long long step = (long long)places * 3 * channels;
+#pragma unroll 4
   for (int row = threadIdx.x / 32; row < 2 * frames; row += blockDim.x / 32) {
     int which = row < frames ? 1 : 2, frame = row < frames ? row : row - frames;
     const half16 *a = from + frame * step + which * channels, *w = when + (frame * 3 + which) * channels + c0;
     for (int v = threadIdx.x % 32 * 8; v < wide; v += 256) {
       Eight one = load(a + v), two = load(w + v);
-      float* to = kept + row * line + v;
-      for (int k = 0; k < 8; ++k) to[k] = rounded(up(one.v[k]) + up(two.v[k]));
+      float sum[8];
+#pragma unroll
+      for (int k = 0; k < 8; ++k) sum[k] = rounded(up(one.v[k]) + up(two.v[k]));
+      float4* to = reinterpret_cast<float4*>(kept + row * line + v);
+      to[0] = make_float4(sum[0], sum[1], sum[2], sum[3]);
+      to[1] = make_float4(sum[4], sum[5], sum[6], sum[7]);
     }
   }
   __syncthreads();
   int head = threadIdx.x / each, first = threadIdx.x % each * N;
   if (head >= heads) return;
   const float *keys = kept + head * size, *values = keys + frames * line;
-  float score[N][32];
+  float score[N][frames];
 #pragma unroll
   for (int n = 0; n < N; ++n)
 #pragma unroll
-    for (int f = 0; f < 32; ++f) score[n][f] = 0.0f;
+    for (int f = 0; f < frames; ++f) score[n][f] = 0.0f;
   for (int d = 0; d < size; d += 8) {
     float x[N][8];
 #pragma unroll
@@ -295,8 +316,8 @@ __device__ void attend_over_time(const half16* qkv, const half16* when, half16* 
       for (int k = 0; k < 8; ++k) x[n][k] = rounded(up(one.v[k]) + up(two.v[k]));
     }
 #pragma unroll
-    for (int f = 0; f < 32; ++f)
-      if (f < frames) {
+    for (int f = 0; f < frames; ++f)
+      {
         const float4* at = reinterpret_cast<const float4*>(keys + f * line + d);
         float4 a = at[0], b = at[1];
 #pragma unroll
@@ -310,11 +331,11 @@ __device__ void attend_over_time(const half16* qkv, const half16* when, half16* 
   for (int n = 0; n < N; ++n) {
     float most = -1e30f, total = 0.0f;
 #pragma unroll
-    for (int f = 0; f < 32; ++f)
-      if (f < frames) most = fmaxf(most, score[n][f]);
+    for (int f = 0; f < frames; ++f)
+      most = fmaxf(most, score[n][f]);
 #pragma unroll
-    for (int f = 0; f < 32; ++f)
-      if (f < frames) total += score[n][f] = expf((score[n][f] - most) * scale);
+    for (int f = 0; f < frames; ++f)
+      total += score[n][f] = expf((score[n][f] - most) * scale);
     share[n] = 1.0f / total;
   }
   for (int d = 0; d < size; d += 8) {
@@ -324,8 +345,8 @@ __device__ void attend_over_time(const half16* qkv, const half16* when, half16* 
 #pragma unroll
       for (int k = 0; k < 8; ++k) sum[n][k] = 0.0f;
 #pragma unroll
-    for (int f = 0; f < 32; ++f)
-      if (f < frames) {
+    for (int f = 0; f < frames; ++f)
+      {
         const float4* at = reinterpret_cast<const float4*>(values + f * line + d);
         float4 a = at[0], b = at[1];
         float v[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
@@ -345,15 +366,15 @@ __device__ void attend_over_time(const half16* qkv, const half16* when, half16* 
   }
 }
 
-extern "C" __global__ void over_time(const half16* qkv, const half16* when, half16* y, int frames, int queries, int places,
-                                     int channels, int size, int heads, float scale) {
-  attend_over_time<1>(qkv, when, y, frames, queries, places, channels, size, heads, scale);
-}
+#define OVER_TIME(name, N, frames)                                                                                   \
+  extern "C" __global__ void name(const half16* qkv, const half16* when, half16* y, int queries, int places,         \
+                                  int channels, int size, int heads, float scale) {                                  \
+    attend_over_time<N, frames>(qkv, when, y, queries, places, channels, size, heads, scale);                        \
+  }
 
-extern "C" __global__ void over_time_in_pairs(const half16* qkv, const half16* when, half16* y, int frames, int queries,
-                                              int places, int channels, int size, int heads, float scale) {
-  attend_over_time<2>(qkv, when, y, frames, queries, places, channels, size, heads, scale);
-}
+// For clips of sixteen frames and two before them.
+OVER_TIME(over_time, 1, 18)
+OVER_TIME(over_time_in_pairs, 2, 18)
 
 // (n, height, width, channels) -> each place four times: (n, 2 * height, 2 * width, channels)
 extern "C" __global__ void double_rows(const half16* x, half16* y, int n, int height, int width, int channels) {

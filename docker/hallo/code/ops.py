@@ -17,7 +17,7 @@ from .cuda import kernels
 _THREADS = 256
 _TILE = 64
 _GROUPS = 32
-_MOST_FRAMES = 32  # of attention over time, on the GPU
+_FRAMES = 18  # of attention over time, on the GPU: those of a clip, and two before it
 _MOST_CHANNELS = 1280  # of a layer norm, on the GPU
 
 
@@ -144,6 +144,7 @@ def group_norm(rows: torch.Tensor, norm: Any, bend: bool = False, extra: torch.T
     kernels().launch(
         *("group_apply", (-(-places // few), n), _THREADS, rows, extra, partial, norm.weight, norm.bias, y),
         *(channels, places, chunks, few, float(norm.eps), int(bend)),
+        shared=2 * channels * 4,
     )
     return y
 
@@ -155,7 +156,7 @@ def over_time(qkv: torch.Tensor, when: torch.Tensor, heads: int, queries: int) -
     """
     halves, frames, places, wide = qkv.shape
     channels, size = wide // 3, wide // 3 // heads
-    if not _by_kernel(qkv) or size % 8 or frames > _MOST_FRAMES:
+    if not _by_kernel(qkv) or size % 8 or frames != _FRAMES:
         query, key, value = (
             part.unflatten(3, (heads, size)).permute(0, 2, 3, 1, 4).flatten(0, 1)
             for part in (qkv + when[:, None]).split(channels, 3)
@@ -170,7 +171,7 @@ def over_time(qkv: torch.Tensor, when: torch.Tensor, heads: int, queries: int) -
     y = qkv.new_empty((halves, queries, places, channels))
     kernels().launch(
         *("over_time_in_pairs" if pairs else "over_time", (halves * places, heads // together), threads, qkv, when, y),
-        *(frames, queries, places, channels, size, together, size**-0.5),
+        *(queries, places, channels, size, together, size**-0.5),
         shared=2 * frames * (together * size + 4) * 4,
     )
     return y

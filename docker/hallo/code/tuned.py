@@ -42,13 +42,12 @@ class Tuned(Denoiser):
     def begin(self, banks: Sequence[torch.Tensor], sound: torch.Tensor) -> None:
         """Take a clip's portrait, motion frames and sound."""
         super().begin(banks, sound)
-        sound, frames = self._kept["sound"], self._job.frames
-        heard: dict[int, tuple[torch.Tensor, ...]] = {}
+        sound, frames = self._sound, self._job.frames
+        self._heard: dict[int, tuple[torch.Tensor, ...]] = {}
         for block in self._audio_layers():
             # Only the conditional half hears anything.
             parts = [[part[frames:] for part in sound[id(attention)]] for attention in three(block)]
-            heard[id(block)] = tuple(torch.cat(same, dim=1) for same in zip(*parts, strict=True))
-        self._keep("heard", heard)
+            self._heard[id(block)] = tuple(torch.cat(same, dim=1) for same in zip(*parts, strict=True))
 
     def _time_of(self, block: Any, time: torch.Tensor) -> torch.Tensor:
         # Both halves have the same time, and it is added with the convolution's bias.
@@ -118,8 +117,8 @@ class Tuned(Denoiser):
     def _look(self, block: Any, normal: torch.Tensor) -> torch.Tensor:
         attention, frames = block.attn1, len(normal) // HALVES
         query, own_keys, own_values = self._projected(attention, normal)
-        keys = self._beside(own_keys[frames:], self._kept["portrait"][id(block)][0])
-        values = self._beside(own_values[frames:], self._kept["portrait"][id(block)][1])
+        keys = self._beside(own_keys[frames:], self._portrait[id(block)][0])
+        values = self._beside(own_values[frames:], self._portrait[id(block)][1])
         places = torch.empty_like(normal)
         places[:frames] = _attended(query[:frames], own_keys[:frames], own_values[:frames])
         places[frames:] = _attended(query[frames:], keys, values)
@@ -132,7 +131,7 @@ class Tuned(Denoiser):
         places, normal = ops.add_norm(places, block.attn1.to_out[0](found), block.norm2)
         matrix, added, scale = self._outputs[id(block)]
         query = functional.linear(normal[frames:], self._queries[id(block)]).unflatten(2, (3 * block.attn2_0.heads, -1))
-        heard = _attended(query.transpose(1, 2), *self._kept["heard"][id(block)])
+        heard = _attended(query.transpose(1, 2), *self._heard[id(block)])
         # One row for each place and each of pose, face and lips.
         heard = ops.scale_rows(heard.unflatten(2, (3, -1)).flatten(1, 2), scale.flatten()[None]).view_as(heard)
         places = ops.add_channels(places.flatten(1), added.flatten()).view_as(places)

@@ -92,7 +92,7 @@ def test_attention_is_upstreams_without_what_it_throws_away() -> None:
         block = torch.nn.Module()
         block.attn1 = attention
         walker = denoise.Denoiser(torch.nn.Module())
-        walker._kept = {"portrait": {id(block): denoise.keys_of(attention, bank.unflatten(0, (2, 3))[:, 0])}}
+        walker._portrait = {id(block): denoise.keys_of(attention, bank.unflatten(0, (2, 3))[:, 0])}
         assert (walker._look(block, normal) - wanted).abs().max() < 1e-6
 
 

@@ -66,6 +66,21 @@ def test_rows_are_normalised_as_pictures_are() -> None:
     assert torch.allclose(found, ops.to_rows(wanted), atol=1e-5)
 
 
+def test_doubled_pictures_have_each_place_four_times() -> None:
+    pictures = torch.randn(2, 8, 3, 5)
+    doubled = ops.to_pictures(ops.double_rows(ops.to_rows(pictures), (3, 5)), (6, 10))
+    assert torch.equal(doubled, torch.nn.functional.interpolate(pictures, scale_factor=2.0, mode="nearest"))
+
+
+def test_rows_are_added_and_normalised() -> None:
+    norm = torch.nn.LayerNorm(8)
+    x, more = torch.randn(2, 3, 8), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        both, normal = ops.add_norm(x, more, norm)
+        assert torch.equal(both, x + more)
+        assert torch.equal(normal, ops.layer_norm(both, norm))
+
+
 def test_three_weighted_parts_are_added() -> None:
     parts, biases = torch.randn(3, 2, 4, 8), torch.randn(3, 8)
     places, weights = torch.randn(2, 4, 8), (1.0, 0.5, 2.0)
@@ -83,7 +98,7 @@ def test_nvrtc_compiles_every_kernel_without_a_gpu(architecture: str) -> None:
         pytest.skip("torch brings no NVRTC here")
     folder = docker_folder() / "hallo" / "code"
     source = (folder / "kernels.cu").read_text("utf-8")
-    names = re.findall(r"__global__ void (\w+)\(", source)
+    names = re.findall(r"^(?:extern \"C\" __global__ void |OVER_TIME\()(\w+)", source, re.MULTILINE)
     used = set(re.findall(r'"(\w+)"', (folder / "ops.py").read_text("utf-8")))
     assert names
     assert set(names) <= used, "every kernel is used"

@@ -8,7 +8,7 @@ PATCHES = (
     Patch(
         name="no-tokenizer",
         file="EchoMimic/src/models/whisper/whisper/tokenizer.py",
-        reason="transformers was imported for text, and only Whisper's encoder is used: seconds, and 100 MB of packages",
+        reason="transformers was imported for text, but only Whisper's encoder is used; spares seconds and 100 MB",
         edits=(DeleteImport("transformers", "GPT2TokenizerFast"),),
     ),
 )

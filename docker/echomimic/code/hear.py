@@ -33,7 +33,7 @@ def listen(encoder: Any, clip: Path, device: torch.device) -> torch.Tensor:
 def around(moments: int, frames: int, fps: int) -> NDArray[np.int64]:
     """Return which moments each frame hears (frames, 10); beyond the clip's ends, the first and the last again."""
     middle = np.arange(frames) * FEATURES_PER_S // fps
-    return np.clip(middle[:, None] + np.arange(-_BEFORE, _AFTER), 0, moments - 1)
+    return np.asarray(np.clip(middle[:, None] + np.arange(-_BEFORE, _AFTER), 0, moments - 1), np.int64)
 
 
 def sound(features: torch.Tensor, frames: int, fps: int) -> torch.Tensor:

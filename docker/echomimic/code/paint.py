@@ -11,14 +11,16 @@ from faceorch_kit.portrait import Image
 from faceorch_kit.stream import Landing
 from faceorch_runner import RunnerError
 
-from .models import Models
+from .decode import Decoder
+
+BATCH = 4  # pictures decoded at once
 
 
-def paint(models: Models, latents: torch.Tensor, batch: int) -> Iterator[Image]:
-    """Yield the frames (height, width, 3) of latents (frames, 4, height, width), `batch` of them decoded at once."""
+def paint(decoder: Decoder, latents: torch.Tensor) -> Iterator[Image]:
+    """Yield the frames (height, width, 3) of latents (frames, 4, height, width)."""
     waiting: Landing | None = None
     with torch.no_grad():
-        for pictures in decode(models.vae, latents, batch):
+        for pictures in decode(decoder, latents, BATCH):
             landing = Landing(to_bytes(pictures), torch.isfinite(pictures).all())
             if waiting is not None:
                 yield from _landed(waiting)

@@ -30,7 +30,6 @@ _SIDE = 64  # the networks halve the picture six times
 _LEAST_FRAMES = 2
 _ENCODER_AHEAD = 4
 _TUNED_WINDOWS = 2  # in one pass
-_TUNED_PICTURES = 4  # decoded at once
 OWN_SEED = -1
 
 
@@ -101,10 +100,11 @@ class EchoMimic(Network):
         return self._write(job, plan, latents, tuned, progress)
 
     def _write(self, job: Job, plan: Plan, latents: torch.Tensor, tuned: bool, progress: Progress) -> Path:
+        from .decode import Decoder, TunedDecoder
         from .paint import paint
 
         clock = Clock()
-        pictures = paint(self._models, latents, _TUNED_PICTURES if tuned else 1)
+        pictures = paint((TunedDecoder if tuned else Decoder)(self._models.vae), latents)
         with (
             ThreadPoolExecutor(1, "encoder") as encoder,
             job.video(plan.size, plan.size, int(job.settings["fps"])) as video,
@@ -120,7 +120,7 @@ class EchoMimic(Network):
         from .sample import Sampler
 
         if tuned not in self._samplers:
-            self._samplers = {tuned: Sampler(self._models, channels_last=tuned)}
+            self._samplers = {tuned: Sampler(self._models, tuned=tuned)}
         return self._samplers[tuned]
 
     def _face(self, job: Job, image: Image) -> Box:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from src.utils.step_func import origin_by_velocity_and_sample, psuedo_velocity_w
 from faceorch_kit.latent import SCALE
 from faceorch_kit.portrait import Image
 
-from .denoise import Denoiser, spatial_layers
+from .denoise import Denoiser, TunedDenoiser, spatial_layers
 from .framing import Mask
 from .models import Models, scheduler
 from .windows import windows
@@ -82,9 +83,9 @@ def _kept(banks: dict[int, torch.Tensor], index: int) -> Callable[[Any, Any, tor
 class Sampler:
     """Samples latents with one denoising network."""
 
-    def __init__(self, models: Models, *, channels_last: bool) -> None:
+    def __init__(self, models: Models, *, tuned: bool) -> None:
         self._models = models
-        self._denoiser = Denoiser(models.denoiser, channels_last=channels_last)
+        self._denoiser = (TunedDenoiser if tuned else Denoiser)(models.denoiser)
 
     @torch.no_grad()
     def sample(self, plan: Plan, seen: Look, sound: torch.Tensor, on_step: OnStep) -> torch.Tensor:
@@ -100,24 +101,25 @@ class Sampler:
         kept = steps.alphas_cumprod.to(device)
         passes = plan.passes
         total, done = sum(len(found) for found in passes), 0
-        run = self._pass(plan, heard)
+        run = self._denoiser if device.type == "cpu" else Recorded(self._denoiser)
+        pace = Pace(device)
         for index, (time, found) in enumerate(zip(steps.timesteps, passes, strict=True)):
             summed = torch.zeros((1 + guided, *latents.shape[1:]), dtype=dtype, device=device)
             often = torch.zeros((1, 1, plan.frames, 1, 1), dtype=dtype, device=device)
-            for group in _groups(found, plan.batch):
-                places = [torch.tensor(window, device=device) for window in group]
-                noisy = torch.cat([latents[:, :, place] for place in places])
-                velocity = run(noisy, torch.stack([heard[place] for place in places]), self._denoiser.times[index])
+            for group in torch.tensor(found, device=device).split(plan.batch):
+                noisy = torch.cat([latents[:, :, place] for place in group])
+                velocity = run(noisy, heard[group], self._denoiser.times[index])
                 noisy = noisy.repeat(1 + guided, 1, 1, 1, 1)
                 clean = origin_by_velocity_and_sample(velocity, noisy, kept, time)
                 velocity = psuedo_velocity_wrt_noisy_and_timestep(
                     noisy, clean, kept, time, torch.full_like(time, _TO_CLEAN)
                 )
                 # One window after the other: sums of three in fp16 depend on their order.
-                for place, part in zip(places, velocity.unflatten(0, (1 + guided, -1)).unbind(1), strict=True):
+                for place, part in zip(group, velocity.unflatten(0, (1 + guided, -1)).unbind(1), strict=True):
                     summed[:, :, place] = summed[:, :, place] + part
                     often[:, :, place] = often[:, :, place] + 1
                 done += len(group)
+                pace.keep()
                 on_step(done, total)
             predicted = summed / often
             if guided:
@@ -126,11 +128,24 @@ class Sampler:
             latents = steps.step(predicted, time, latents, eta=0.0).prev_sample
         return latents[0].transpose(0, 1)
 
-    def _pass(self, plan: Plan, heard: torch.Tensor) -> Callable[..., torch.Tensor]:
-        """Return what runs the network on windows: recorded once and replayed on a GPU, step by step on a CPU."""
-        if self._models.device.type != "cuda":
-            return self._denoiser
-        return Recorded(self._denoiser)
+
+class Pace:
+    """Lets the host run ahead of a GPU, but not far: work is queued before it is needed, and progress stays true."""
+
+    _AHEAD = 2
+
+    def __init__(self, device: torch.device) -> None:
+        self._marks: deque[torch.cuda.Event] | None = deque() if device.type == "cuda" else None
+
+    def keep(self) -> None:
+        """Wait until no more than two calls of this are ahead of the GPU."""
+        if self._marks is None:
+            return
+        mark = torch.cuda.Event()
+        mark.record()
+        self._marks.append(mark)
+        if len(self._marks) > self._AHEAD:
+            self._marks.popleft().synchronize()
 
 
 class Recorded:
@@ -176,8 +191,3 @@ def noise(plan: Plan, dtype: torch.dtype) -> torch.Tensor:
         (1, 4, plan.frames, side, side), generator=torch.Generator("cpu").manual_seed(plan.seed), dtype=dtype
     )
     return drawn.clamp(-_NOISE_LIMIT, _NOISE_LIMIT)
-
-
-def _groups(found: list[list[int]], size: int) -> Iterator[list[list[int]]]:
-    for first in range(0, len(found), size):
-        yield found[first : first + size]

@@ -19,19 +19,23 @@ from . import models, shapes
 
 # The smallest networks that upstream's classes can be: channels are multiples of 32, for the motion modules' groups,
 # and of 8, for the heads. Whisper's width and length are fixed in upstream's code.
-_TINY = {
+TINY = {
     "unet": {**shapes.FULL["unet"], "block_out_channels": [32, 64, 64, 64], "layers_per_block": 1},
     "vae": {**shapes.FULL["vae"], "block_out_channels": [32, 32, 32, 32], "layers_per_block": 1},
 }
 _WHISPER = ModelDimensions(80, 1500, 384, 6, 4, 51865, 448, 384, 6, 4)
-_TINY_WHISPER = ModelDimensions(80, 1500, 384, 6, 4, 8, 8, 384, 6, 1)
+TINY_WHISPER = ModelDimensions(80, 1500, 384, 6, 4, 8, 8, 384, 6, 1)
 
 
 def make(weights: Path, *, full: bool) -> None:
     """Write every file of weights.yaml; `full`: in the real sizes (9 GB), otherwise as small as can be."""
+    write(weights, shapes.FULL if full else TINY, _WHISPER if full else TINY_WHISPER)
+
+
+def write(weights: Path, shape: dict[str, dict[str, Any]], dims: ModelDimensions) -> None:
+    """Write every file of weights.yaml for networks of a shape."""
     torch.manual_seed(0)
-    shape: dict[str, dict[str, Any]] = shapes.FULL if full else _TINY
-    if not full:
+    if shape != shapes.FULL:
         _new(weights / shapes.FILE).write_text(json.dumps(shape, indent=2), "utf-8")
     unet = shape["unet"]
 
@@ -51,7 +55,6 @@ def make(weights: Path, *, full: bool) -> None:
     _stir([locator.conv_out.weight])
     torch.save(locator.state_dict(), _new(weights / models.LOCATOR))
 
-    dims = _WHISPER if full else _TINY_WHISPER
     whisper = Whisper(dims)
     _stir([whisper.decoder.positional_embedding])
     state = {name: value.half() for name, value in whisper.state_dict().items()}

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from faceorch.networks import Network, SettingValue, docker_folder, load_networks
+from faceorch.networks.discover import Network, load_networks
+from faceorch.paths import docker_folder
+from faceorch.record.request import SettingValue
 from faceorch.weights.manifest import load_weights
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from faceorch.networks import docker_folder
+from faceorch.paths import docker_folder
 from tests.networks.conftest import load_code
 
 torch = pytest.importorskip("torch", reason="the network's own torch is not installed here")

@@ -13,7 +13,7 @@ import yaml
 from faceorch.networks.new import TEMPLATE
 from faceorch.paths import docker_folder
 
-SCHEMAS = Path(__file__).parents[3] / "docs" / "schema"
+SCHEMAS = Path(__file__).parents[3] / "docs" / "reference" / "schema"
 FILES = [
     path
     for name in ("network", "weights")

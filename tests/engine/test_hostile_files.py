@@ -58,6 +58,7 @@ DEEDS = {
     "beside": None,
     "closed": None,
     "flood": None,
+    "events": None,
 }
 LOGGED = {
     "device": ["a device: Operation not permitted"],
@@ -188,7 +189,7 @@ def network(api: APIClient, base_image: str, tmp_path_factory: pytest.TempPathFa
     """The folder of the network, whose image is built."""
     folder = tmp_path_factory.mktemp("networks") / NAME
     shutil.copytree(Path(__file__).parent / "networks" / NAME, folder)
-    make_video(folder / "video.mp4")
+    make_video(folder / "code" / "video.mp4")
     recipe = images.make_recipe(Network(folder, read_manifest(folder / "network.yaml")), "cpu", base_image)
     assert recipe.parent is not None
     log = folder.parent / "build.log"

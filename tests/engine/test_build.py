@@ -107,7 +107,7 @@ def test_the_base_is_built_first_and_what_is_there_is_not_built_again(
     child = probe.api.inspect_image(recipe.tag)  # type: ignore[no-untyped-call]
     shared = parent["RootFS"]["Layers"]
     assert child["RootFS"]["Layers"][: len(shared)] == shared, "the network's image stands on the base's layers"
-    monkeypatch.setattr("faceorch.builders.build", build_nothing)
+    monkeypatch.setattr("faceorch.images.build.build", build_nothing)
     again = faceorch_build("probe", "--base-image", probe.base)
     assert (again.exit_code, again.output) == (0, f"probe: {recipe.tag} is there and current\n")
 

@@ -114,7 +114,7 @@ def test_the_engine_keeps_nothing_of_what_is_printed(probe: Probe) -> None:
             assert piece is not None
             heard, seen = heard + len(piece[1]), (seen + piece[1])[-1000:]
         assert heard > 64 * 2**20, "all of it arrives here"
-        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run={probe.run}"})
         found = probe.api.inspect_container(entry["Id"])
         assert (found["HostConfig"]["LogConfig"]["Type"], found["LogPath"]) == ("none", "")
         process.stop()
@@ -260,7 +260,7 @@ def test_the_sweep_of_another_pid_namespace_leaves_a_living_container_alone(prob
         for command in commands:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
-        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run=test-run"})
+        (entry,) = probe.api.containers(filters={"label": f"{images.LABEL}.run={probe.run}"})
         assert entry["State"] == "running"
 
 

@@ -91,7 +91,7 @@ def test_clean_shows_first_and_then_removes_what_is_stale_and_nothing_else(
     assert shown.exit_code == 0
     for name in (stale["image"], "faceorch-test-dead", str(stale["environment"]), str(stale["log"])):
         assert str(name) in shown.output
-    assert "4.9 KiB" in shown.output
+    assert "5.0 kB" in shown.output
     assert set(has(probe, stale).values()) == {True}
     refused = CliRunner().invoke(clean)
     assert refused.exit_code == 2

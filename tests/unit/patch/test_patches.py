@@ -350,8 +350,8 @@ def test_a_broken_patches_file_is_named(patched: Network, code: str, message: st
 
 @pytest.mark.parametrize("network", load_networks().values(), ids=lambda network: network.name)
 def test_every_shipped_patch_belongs_to_a_checkout_of_its_network(network: Network) -> None:
-    checkouts = {code.url.rstrip("/").rsplit("/", 1)[-1] for code in network.manifest.upstream}
-    assert {patch.file.partition("/")[0] for patch in patches_of(network)} <= checkouts
+    checkouts = {code.url.rstrip("/").rsplit("/", 1)[-1].lower() for code in network.manifest.upstream}
+    assert {patch.file.partition("/")[0].lower() for patch in patches_of(network)} <= checkouts
 
 
 def test_two_patches_of_one_name_and_file_are_refused(folder: Path) -> None:

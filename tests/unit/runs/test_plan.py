@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from faceorch.errors import CannotRun
-from faceorch.networks.discover import Network, load_networks
+from faceorch.networks.discover import Network
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
@@ -269,12 +269,6 @@ def test_naming_a_network_that_cannot_run_is_an_error(make_network: MakeNetwork)
 def test_nothing_that_can_run_is_an_error(make_network: MakeNetwork) -> None:
     with pytest.raises(CannotRun, match="no network can run here: grey: "):
         demand(plan(make_network("grey"), NOT_BUILT, NO_VENV), [])
-
-
-def test_networks_without_an_image_say_so() -> None:
-    networks = [n for n in load_networks().values() if n.missing_files]
-    made = make_plan(networks, runtimes={}, gpus=TWO_GPUS, selected=TWO_GPUS.gpus, weights=Store())
-    assert {o.reason.kind for o in made.obstacles} == {OutcomeKind.NOT_AVAILABLE}
 
 
 @pytest.mark.parametrize(

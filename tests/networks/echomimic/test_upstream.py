@@ -61,33 +61,37 @@ def window(seed: int, count: int = 1) -> tuple[Any, Any]:
     )
 
 
-def upstreams(network: Any, portrait: Any, latents: Any, sound: Any, time: Any) -> Any:
-    """Return what upstream's own forward pass makes of one window."""
+def upstreams(network: Any, portrait: Any, latents: Any, sound: Any, time: Any, guided: bool = False) -> Any:
+    """Return what upstream's own forward pass makes of one window; with guidance, of both its halves."""
     from src.models.mutual_self_attention import ReferenceAttentionControl
 
     hooks = ReferenceAttentionControl.register_reference_hooks
     hooks.__defaults__ = tuple(torch.device("cpu") if isinstance(v, torch.device) else v for v in hooks.__defaults__)
     ReferenceAttentionControl(
-        network, do_classifier_free_guidance=False, mode="read", batch_size=1, fusion_blocks="full"
+        network, do_classifier_free_guidance=guided, mode="read", batch_size=1, fusion_blocks="full"
     )
     layers = denoise.spatial_layers(network, "TemporalBasicTransformerBlock")
     for layer, bank in zip(layers, portrait.seen.banks, strict=True):
-        layer.bank = [bank]
+        layer.bank = [torch.cat([bank] * (1 + guided))]
+    face = portrait.seen.face
+    if guided:
+        latents, sound = latents.repeat(2, 1, 1, 1, 1), torch.cat([torch.zeros_like(sound), sound])
+        face = torch.cat([torch.zeros_like(face), face])
     with torch.no_grad():
         return network(
             latents,
             time,
             encoder_hidden_states=None,
             audio_cond_fea=sound,
-            face_musk_fea=portrait.seen.face,
+            face_musk_fea=face,
             return_dict=False,
         )[0]
 
 
-def ours(kind: Any, network: Any, portrait: Any, latents: Any, sound: Any, time: Any) -> Any:
-    walker = kind(network)
+def ours(kind: Any, network: Any, portrait: Any, latents: Any, sound: Any, time: Any, guided: bool = False) -> Any:
+    walker, face = kind(network), portrait.seen.face
     with torch.no_grad():
-        walker.begin(portrait.seen.banks, portrait.seen.face, time[None])
+        walker.begin(portrait.seen.banks, torch.cat([torch.zeros_like(face), face]) if guided else face, time[None])
         return walker(latents, sound, walker.times[0])
 
 
@@ -96,6 +100,14 @@ def test_a_pass_is_upstreams_bit_for_bit(loaded: Any, portrait: Any) -> None:
     found = ours(denoise.Denoiser, loaded.denoiser, portrait, *given)
     assert found.std() > 0.01
     assert torch.equal(found, upstreams(loaded.denoiser, portrait, *given))
+
+
+@pytest.mark.parametrize("kind", ["Denoiser", "TunedDenoiser"])
+def test_both_halves_of_a_guided_pass_are_upstreams_within_rounding(loaded: Any, portrait: Any, kind: str) -> None:
+    given = *window(4), torch.tensor(166), True
+    wanted = upstreams(loaded.denoiser, portrait, *given)
+    assert (wanted[0] - wanted[1]).abs().max() > 0.01
+    assert (ours(getattr(denoise, kind), loaded.denoiser, portrait, *given) - wanted).abs().max() < 1e-4
 
 
 def test_a_tuned_pass_of_several_windows_differs_by_rounding(loaded: Any, portrait: Any) -> None:

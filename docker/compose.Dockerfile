@@ -53,7 +53,7 @@ RUN install-packages /opt/faceorch/requirements.lock
 # What accelerated inference does not use is left out: training, pose, its pipelines and video tools.
 ARG UPSTREAM
 ARG UPSTREAM_MIRROR
-RUN clone-upstream "${UPSTREAM}" /opt/upstream/EchoMimic src configs LICENSE
+RUN clone-upstream "${UPSTREAM}" /opt/upstream/echomimic src configs LICENSE
 
 COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
 COPY echomimic/patches.py /opt/faceorch/patches.py
@@ -62,7 +62,7 @@ RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patche
 COPY echomimic/code /opt/faceorch/network
 COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
-ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/EchoMimic
+ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/echomimic
 USER 65534:65534
 
 # Hallo's image, on the base that `faceorch build` makes from docker/base.

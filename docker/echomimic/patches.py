@@ -7,7 +7,7 @@ from faceorch_patch import DeleteImport, Patch
 PATCHES = (
     Patch(
         name="no-tokenizer",
-        file="EchoMimic/src/models/whisper/whisper/tokenizer.py",
+        file="echomimic/src/models/whisper/whisper/tokenizer.py",
         reason="transformers was imported for text, but only Whisper's encoder is used; spares seconds and 100 MB",
         edits=(DeleteImport("transformers", "GPT2TokenizerFast"),),
     ),

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from faceorch.networks import Network, docker_folder, load_networks
+from faceorch.networks.discover import Network, load_networks
+from faceorch.paths import docker_folder
 from faceorch.weights.manifest import load_weights
 
 

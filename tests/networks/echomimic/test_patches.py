@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from faceorch.networks import docker_folder
+from faceorch.paths import docker_folder
 from faceorch_patch import load_patches
 
 PATCHES = {patch.name: patch for patch in load_patches(docker_folder() / "echomimic" / "patches.py")}

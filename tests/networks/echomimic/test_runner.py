@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from faceorch.networks import docker_folder, load_networks
+from faceorch.networks.discover import load_networks
+from faceorch.paths import docker_folder
 from faceorch_runner import BadInput, Job, NoFace
 from tests.networks.conftest import load_code
 

@@ -14,7 +14,7 @@ from faceorch.cli.types import NetworkName, SettingName
 if TYPE_CHECKING:
     from faceorch.networks.discover import Network
     from faceorch.weights.manifest import Weights
-    from faceorch.weights.store import Finding, Store
+    from faceorch.weights.store import FileStatus, Store
 
 _dir = click.option(
     "--dir",
@@ -108,7 +108,7 @@ def pull(
         with (observer := make_pull_observer(as_json=as_json, quiet=quiet)):
             pull_weights(wanted, store, options, observer)
     except KeyboardInterrupt:
-        click.echo("interrupted; the same command goes on with what has arrived", err=True)
+        click.echo("interrupted; the same command continues the download", err=True)
         raise
     if not as_json and not quiet:
         click.echo(f"weights of {', '.join(network.name for network, _ in chosen)}: ready in {store.root}")
@@ -320,7 +320,7 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
     return chosen
 
 
-def _list(network: Network, found: list[Finding], store: Store) -> None:
+def _list(network: Network, found: list[FileStatus], store: Store) -> None:
     from faceorch.weights.store import State
     from faceorch.words import size
 
@@ -340,7 +340,7 @@ def _list(network: Network, found: list[Finding], store: Store) -> None:
             click.echo(f"           its hash is not in the manifest: {vouched}")
 
 
-def _as_json(finding: Finding, store: Store) -> dict[str, Any]:
+def _as_json(finding: FileStatus, store: Store) -> dict[str, Any]:
     import msgspec
 
     file = finding.file

@@ -330,5 +330,5 @@ class TestBuild:
         with pytest.raises(BuildError) as caught:
             probe.build()
         assert caught.value.message == "probe was not built: no space left on device"
-        assert caught.value.remedy == "free some disk: faceorch clean, docker system prune"
+        assert caught.value.remedy == "free some disk space: faceorch clean, docker system prune"
         assert "Step 2/" in (probe.out.parent / "build.log").read_text("utf-8")

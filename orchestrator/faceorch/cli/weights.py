@@ -35,7 +35,7 @@ _mirror = click.option(
 
 @click.group()
 def command() -> None:
-    """Bring, list, verify and remove the weights of the networks.
+    """Download, list, verify and remove the weights of the networks.
 
     \b
     Examples:
@@ -62,9 +62,9 @@ def command() -> None:
     multiple=True,
     type=SettingName(),
     metavar="NETWORK.KEY=VALUE",
-    help="As for run: bring what this setting needs.",
+    help="As for run: download what this setting needs.",
 )
-@click.option("--all", "everything", is_flag=True, help="Bring what any setting may need, not only the defaults.")
+@click.option("--all", "everything", is_flag=True, help="Download what any setting may need, not only the defaults.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 def pull(
@@ -78,11 +78,11 @@ def pull(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Bring the weights of NETWORKS (default: all that have any).
+    """Download the weights of NETWORKS (default: all that have any).
 
-    Interrupted or killed, the same command goes on where it stopped. Nothing that is there and verified is brought
-    again, and a file that two networks want is stored once. HF_TOKEN, HF_ENDPOINT, HTTPS_PROXY and ~/.netrc are
-    honoured; HF_HUB_OFFLINE=1 forbids the network.
+    Interrupted or killed, the same command continues where it stopped. Verified files are not downloaded again, and a
+    file that two networks need is stored once. HF_TOKEN, HF_ENDPOINT, HTTPS_PROXY and ~/.netrc are honoured;
+    HF_HUB_OFFLINE=1 forbids downloads.
 
     \b
     Examples:

@@ -51,7 +51,7 @@ class EdgeTts:
     name = "edge-tts"
 
     def voices(self) -> list[str]:
-        """Ask the service for its voices."""
+        """Return the voices of the service."""
         import edge_tts
 
         async def ask() -> list[Any]:
@@ -60,7 +60,7 @@ class EdgeTts:
         return sorted(str(voice["ShortName"]) for voice in _asked(ask))
 
     def synthesise(self, text: str, voice: str) -> tuple[bytes, int]:
-        """Ask the service to speak; `Unreachable` when it does not answer, `SpeechError` when it refuses."""
+        """Return the service's speech; raise `Unreachable` if it does not respond, `SpeechError` if it refuses."""
         import edge_tts
 
         async def ask() -> bytes:

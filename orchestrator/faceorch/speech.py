@@ -63,7 +63,7 @@ class EdgeTts:
     name = "edge-tts"
 
     def voices(self) -> list[str]:
-        """Ask the service for its voices."""
+        """Return the voices of the service."""
         edge_tts = _package("edge_tts")
 
         async def ask() -> list[Any]:
@@ -72,7 +72,7 @@ class EdgeTts:
         return sorted(str(voice["ShortName"]) for voice in _asked(ask))
 
     def synthesise(self, text: str, voice: str) -> tuple[bytes, int]:
-        """Ask the service to speak; `Unreachable` when it does not answer, `SpeechError` when it refuses."""
+        """Return the service's speech; raise `Unreachable` if it does not respond, `SpeechError` if it refuses."""
         edge_tts = _package("edge_tts")
 
         async def ask() -> bytes:

@@ -222,8 +222,8 @@ def test_a_commit_that_is_not_there_is_named(probe: Probe, upstream: Upstream) -
     )
 
 
-GONE = "the base image is gone from its registry: give a mirror of it with --base-image"
-UNREACHABLE = "the registry cannot be reached: check the network, or give a mirror of the base with --base-image"
+GONE = "the base image is no longer in its registry: name a mirror of it with --base-image"
+UNREACHABLE = "the registry cannot be reached: check the network, or name a mirror of the base with --base-image"
 
 
 @contextmanager
@@ -313,4 +313,4 @@ def test_only_the_given_certificate_authorities_are_trusted(probe: Probe, tmp_pa
     subprocess.run([*command, *paths], check=True, capture_output=True)
     done = faceorch_build("base-cpu", "--base-image", f"{probe.base}", "--ca-bundle", str(bundle), "--no-cache")
     assert done.exit_code == 11, done.output
-    assert "  try: a proxy signs what is downloaded: give its certificate authority with --ca-bundle\n" in done.output
+    assert "  try: a proxy signs downloads: pass its certificate authority with --ca-bundle\n" in done.output

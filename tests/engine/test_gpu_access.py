@@ -110,7 +110,7 @@ def test_a_container_that_starts_without_a_gpu_is_found_out(probe: Probe) -> Non
     (finding,) = judge_container(probe_container(probe.api, facts(), image, REQUEST, ["GPU-a"]), load_bases()["cpu"])
     assert (finding.severity, finding.remedy) == (Severity.ERROR, INSTALL_TOOLKIT)
     assert finding.found == (
-        f"the container started and sees no GPU (in {image.tag}, the CUDA driver: "
+        f"the container started but sees no GPU (in {image.tag}, the CUDA driver: "
         "there is no CUDA driver library (libcuda.so.1))"
     )
 

@@ -22,7 +22,7 @@ _Network = TypeVar("_Network", bound="torch.nn.Module")
 
 
 def require(folder: Path, *names: str) -> None:
-    """Refuse a folder in which files are missing, before anything large is read."""
+    """Check that no file is missing in a folder, before anything large is read."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise MissingWeight(f"missing from the weights folder: {', '.join(missing)}")

@@ -24,7 +24,7 @@ class Duration(click.ParamType[float]):
         text = str(value).strip().lower()
         parts = _DURATION.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-            self.fail(f"{value!r} is no duration; write 90s, 5m or 1h30m", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 5m or 1h30m", param, ctx)
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
         if seconds <= 0:
             self.fail("the duration must be above 0", param, ctx)
@@ -44,7 +44,7 @@ class Price(click.ParamType[float]):
             price = -1.0
         if not (math.isfinite(price) and price >= 0):
             self.fail(
-                f"{value!r} is no price; write a number such as 0.30, and the currency with --currency", param, ctx
+                f"{value!r} is not a price; write a number such as 0.30, and the currency with --currency", param, ctx
             )
         return price
 

@@ -1,4 +1,4 @@
-"""The container engine: where it is, and a client of it. One client per process: each costs a round trip."""
+"""The container engine's address, and a client for it. One client per process, because each costs a round trip."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def endpoint() -> str:
 
 
 def connect() -> APIClient:
-    """Return the client of the engine at `endpoint()`; `EngineError` when none answers there."""
+    """Return the client of the engine at `endpoint()`; raise `EngineError` if it does not respond."""
     return _connect(endpoint())
 
 
 def new_client() -> APIClient:
-    """Return another client of the engine, for a thread of its own; the caller closes it (or uses `with`)."""
+    """Return a new client of the engine, for use in another thread; the caller closes it (or uses `with`)."""
     return _open(endpoint())
 
 
@@ -51,7 +51,7 @@ def _open(where: str) -> APIClient:
         _knock(where)
     if where.startswith("ssh://"):
         remedy = f"run faceorch on {where.removeprefix('ssh://').rpartition('@')[2]} itself, or unset DOCKER_HOST"
-        raise EngineError(f"the container engine at {where} is on another machine, which runs cannot use", remedy)
+        raise EngineError(f"the container engine at {where} is on another machine, which is not supported", remedy)
     try:
         return docker.from_env(timeout=_TIMEOUT_S).api
     except (docker.errors.DockerException, requests.RequestException, ValueError) as error:
@@ -63,7 +63,7 @@ def _open(where: str) -> APIClient:
 
 
 def _knock(where: str) -> None:
-    """Open and close the socket: the system's own error says more than the client's, and leaks nothing."""
+    """Open and close the socket. The system's error is more specific than the client's, and no connection leaks."""
     with socket.socket(socket.AF_UNIX) as door:
         door.settimeout(_TIMEOUT_S)
         try:
@@ -77,15 +77,15 @@ def _knock(where: str) -> None:
 
 def _nobody(where: str) -> EngineError:
     return EngineError(
-        f"no container engine answers at {where}",
+        f"no container engine responds at {where}",
         "install or start Docker (systemctl start docker), or set DOCKER_HOST",
     )
 
 
 def remove_container(api: APIClient, name: str) -> None:
-    """Remove a container, running or not; one that is gone, or that somebody else is removing, is no error.
+    """Remove a container, running or not; it is not an error if it is gone or being removed.
 
-    When the engine itself has gone, the container stays: the next start removes what a dead owner left.
+    If the engine itself is gone, the container stays: the next start removes containers of ended owners.
     """
     import docker.errors
     import requests

@@ -1,6 +1,6 @@
-"""compose.yaml and its Dockerfile, from the manifests: the same images and the same sandbox, for who lives in Compose.
+"""Generates compose.yaml and its Dockerfile from the manifests: the same images and sandbox, for users of Compose.
 
-Compose builds its services in no particular order, so the base is a stage of one common Dockerfile and not an image.
+Compose builds its services in any order, so the base is a stage of one common Dockerfile instead of an image.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def compose_file() -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """No anchors: each service can be read, and copied, by itself."""
+    """Writes no anchors, so that each service can be read and copied on its own."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -132,13 +132,13 @@ def _service(network: Network) -> dict[str, Any]:
 
 
 def _bind(source: str, target: str, *, read_only: bool = True) -> dict[str, Any]:
-    # A missing source must fail: the engine would else make an empty folder, owned by root.
+    # A missing source must fail. Otherwise the engine would create an empty folder owned by root.
     mount = {"type": "bind", "source": source, "target": target, "read_only": read_only}
     return {**mount, "bind": {"create_host_path": False}}
 
 
 class _Variable(str):
-    """JSON with a variable of Compose in it: written as it is."""
+    """JSON that contains a Compose variable; written verbatim."""
 
 
 def _job(network: Network, weights: bool) -> str:
@@ -170,7 +170,7 @@ def _job(network: Network, weights: bool) -> str:
 
 
 def _json(value: object) -> str:
-    """Return `value` as JSON whose variables Compose fills in."""
+    """Return `value` as JSON with the Compose variables unquoted."""
     if isinstance(value, _Variable):
         return str(value)
     if isinstance(value, dict):

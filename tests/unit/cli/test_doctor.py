@@ -49,8 +49,8 @@ def test_a_bare_host_is_told_what_it_lacks_and_what_runs_all_the_same() -> None:
     assert result.exit_code == 1
     lines = result.output.splitlines()
     (engine,) = [number for number, line in enumerate(lines) if line.startswith("error    engine")]
-    assert re.search(r"no container engine answers at unix://.*none.sock \(needed: Docker Engine", lines[engine])
-    assert lines[engine + 1].strip() == "running: only networks that can run without containers do so"
+    assert re.search(r"no container engine responds at unix://.*none.sock \(needed: Docker Engine", lines[engine])
+    assert lines[engine + 1].strip() == "running: only networks that can run without a container will run"
     assert lines[engine + 2].strip() == ("try: install or start Docker (systemctl start docker), or set DOCKER_HOST")
     assert any(line.startswith("error    driver") for line in lines)
     assert any(line.startswith("skipped  GPU access") for line in lines)
@@ -92,7 +92,7 @@ def test_an_engine_that_one_may_not_use(tmp_path: Path, monkeypatch: pytest.Monk
 def test_an_engine_behind_ssh_is_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "ssh://me@gpu-server")
     output = doctor().output
-    assert "the container engine at ssh://me@gpu-server is on another machine, which runs cannot use" in output
+    assert "the container engine at ssh://me@gpu-server is on another machine, which is not supported" in output
     assert "try: run faceorch on gpu-server itself, or unset DOCKER_HOST" in output
 
 
@@ -101,7 +101,7 @@ def test_a_socket_that_nobody_listens_at(tmp_path: Path, monkeypatch: pytest.Mon
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
-    assert f"no container engine answers at unix://{path}" in doctor().output
+    assert f"no container engine responds at unix://{path}" in doctor().output
 
 
 def test_a_broken_manifest_is_a_finding_and_the_rest_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

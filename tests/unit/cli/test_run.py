@@ -159,7 +159,7 @@ class TestRun:
                 "grey has no setting 'siz' (did you mean 'size'?)",
                 "its settings: gain, loud, mode, size",
             ),
-            ({"timeout": "soon"}, 2, "'soon' is no duration; write 90s, 5m or 1h30m", ""),
+            ({"timeout": "soon"}, 2, "'soon' is not a duration; write 90s, 5m or 1h30m", ""),
             ({"out": "portrait"}, 4, "cannot make the folder", "choose another --out"),
             ({"gpus": "7"}, 6, "--gpus names '7'; this host has none", "--gpus all"),
         ],
@@ -257,11 +257,11 @@ class TestPrices:
         [
             (
                 ["--price-per-kwh", "nan"],
-                "'nan' is no price; write a number such as 0.30, and the currency with --currency",
+                "'nan' is not a price; write a number such as 0.30, and the currency with --currency",
             ),
             (
                 ["--price-per-gpu-hour", "-1"],
-                "'-1' is no price; write a number such as 0.30, and the currency with --currency",
+                "'-1' is not a price; write a number such as 0.30, and the currency with --currency",
             ),
             (["--currency", "EUR"], "--currency is of --price-per-kwh or --price-per-gpu-hour: give one of them"),
             (["--repeat", "0"], "0 is not in the range x>=1."),

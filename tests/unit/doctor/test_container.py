@@ -38,7 +38,9 @@ def test_a_gpu_that_computes() -> None:
     found = seen(gpus=[GOOD], kernels=kernels, made_with="torch 2.3.1+cu121")
     (finding,) = judge_container(found, BASES["cu121"])
     assert finding.severity is Severity.OK
-    assert finding.found == ("NVIDIA H200 computed right with torch 2.3.1+cu121 in faceorch/hallo:0123, 3.1 s in all")
+    assert finding.found == (
+        "NVIDIA H200 computed correctly with torch 2.3.1+cu121 in faceorch/hallo:0123, 3.1 s in total"
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_a_gpu_that_computes() -> None:
         ),
         (
             seen(gpus=[], error="cuInit: CUDA_ERROR_NO_DEVICE", made_with="the CUDA driver"),
-            "the container started and sees no GPU "
+            "the container started but sees no GPU "
             "(in faceorch/hallo:0123, the CUDA driver: cuInit: CUDA_ERROR_NO_DEVICE)",
             INSTALL_TOOLKIT,
         ),
@@ -63,12 +65,12 @@ def test_a_gpu_that_computes() -> None:
         (
             seen(gpus=[{"name": "H200", "right": False}], made_with="torch 2"),
             "H200: the result is wrong (in faceorch/hallo:0123, torch 2)",
-            "update the driver and restart the host; a GPU that still computes wrongly is broken",
+            "update the driver and restart the host; a GPU whose results are still wrong is broken",
         ),
         (
             seen(asked=2, gpus=[GOOD], made_with="torch 2"),
             "1 of 2 GPUs reached the container (in faceorch/hallo:0123)",
-            "see the engine's GPU settings: MIG, CDI specifications, NVIDIA_VISIBLE_DEVICES",
+            "check the engine's GPU setup: MIG, CDI specifications, NVIDIA_VISIBLE_DEVICES",
         ),
     ],
 )

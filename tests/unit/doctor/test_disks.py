@@ -10,7 +10,7 @@ import pytest
 
 from faceorch.doctor.disks import judge_disks
 from faceorch.doctor.findings import Finding
-from faceorch.doctor.probes import Facts, Machine, NoEngine, Space, Toolkit
+from faceorch.doctor.probes import HostFacts, Machine, NoEngine, Space, Toolkit
 from faceorch.engine.facts import EngineFacts
 from faceorch.images.built import Image
 from faceorch.networks.bases import load_bases
@@ -34,7 +34,7 @@ files:
 """
 
 
-def facts(*images: Image, **given: Any) -> Facts:
+def facts(*images: Image, **given: Any) -> HostFacts:
     machine = Machine(
         system="Linux", kernel="6.8.0", architecture="x86_64", container=False, memory_bytes=1, available_bytes=1
     )
@@ -48,7 +48,7 @@ def facts(*images: Image, **given: Any) -> Facts:
         "image_space": Space(path="/images", free_bytes=10 * 10**9, device=1),
         "weight_space": Space(path="/weights", free_bytes=10 * 10**9, device=2),
     }
-    return Facts(**{**values, **given})
+    return HostFacts(**{**values, **given})
 
 
 def image(network: str, base: str) -> Image:
@@ -64,7 +64,7 @@ def heavy(make_network: MakeNetwork) -> Network:
     return network
 
 
-def judge(found: Facts, network: Network, tmp_path: Path) -> dict[str, Finding]:
+def judge(found: HostFacts, network: Network, tmp_path: Path) -> dict[str, Finding]:
     findings = judge_disks(found, {network.name: network}, load_bases(), Store(tmp_path / "weights"))
     return {finding.check: finding for finding in findings}
 
@@ -75,7 +75,7 @@ def judge(found: Facts, network: Network, tmp_path: Path) -> dict[str, Finding]:
         ((), "7.5 GB for the images of heavy"),  # the base of 6 GB, and the network's own packages
         ((image("", "cu121"),), "1.5 GB for the images of heavy"),
         ((image("", "cu128"),), "7.5 GB for the images of heavy"),  # not the base that this GPU takes
-        ((image("heavy", "cu121"),), "nothing, the images that can run here are built"),
+        ((image("heavy", "cu121"),), "nothing, all images that can run here are built"),
     ],
 )
 def test_what_is_built_already_needs_no_room(
@@ -98,13 +98,13 @@ def test_one_disk_must_hold_both(heavy: Network, tmp_path: Path) -> None:
         "10.0 GB free at /weights",
         "11.5 GB for the weights of heavy, 7.5 GB of it for images on the same disk",
     )
-    assert finding.remedy.startswith("free some (faceorch weights rm)")
+    assert finding.remedy.startswith("free some space (faceorch weights rm)")
 
 
 def test_without_a_gpu_its_networks_need_no_room(heavy: Network, tmp_path: Path) -> None:
     found = judge(facts(gpus=Gpus((), None, "no driver")), heavy, tmp_path)
-    assert found["disk for images"].needed == "nothing, the images that can run here are built"
-    assert found["disk for weights"].needed == "nothing, every weight that can be used here is there"
+    assert found["disk for images"].needed == "nothing, all images that can run here are built"
+    assert found["disk for weights"].needed == "nothing, all weights that can be used here are downloaded"
 
 
 def test_images_on_a_disk_that_is_not_seen_are_not_judged(heavy: Network, tmp_path: Path) -> None:

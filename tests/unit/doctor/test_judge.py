@@ -10,7 +10,7 @@ from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.judge_engine import judge_access, judge_cgroup, judge_engine, judge_kind, judge_toolkit
 from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
 from faceorch.doctor.judge_host import judge_memory, judge_space, judge_system
-from faceorch.doctor.probes import GpuUse, Machine, NoEngine, Space, Toolkit
+from faceorch.doctor.probes import GpuActivity, Machine, NoEngine, Space, Toolkit
 from faceorch.engine.facts import CdiSpecs, EngineFacts
 from faceorch.engine.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, decide
 from faceorch.networks.bases import load_bases
@@ -55,7 +55,7 @@ def gpus(*found: Gpu, driver: str | None = "580.95.05", reason: str = "") -> Gpu
     return Gpus(found, driver, reason)
 
 
-def use(*users: GpuUser, free_gb: float = 20, mig: tuple[float, ...] | None = None) -> GpuUse:
+def use(*users: GpuUser, free_gb: float = 20, mig: tuple[float, ...] | None = None) -> GpuActivity:
     state = GpuState(
         uuid="GPU-0",
         free_bytes=int(free_gb * 10**9),
@@ -63,7 +63,7 @@ def use(*users: GpuUser, free_gb: float = 20, mig: tuple[float, ...] | None = No
         mig_bytes=tuple(int(gb * 10**9) for gb in mig or ()),
         users=users,
     )
-    return GpuUse(state=state, names={1: "python3", 2: "Xorg"})
+    return GpuActivity(state=state, names={1: "python3", 2: "Xorg"})
 
 
 def said(finding: Finding) -> tuple[str, str, str, str]:
@@ -83,14 +83,14 @@ class TestEngine:
     @pytest.mark.parametrize(
         ("reason", "remedy"),
         [
-            ("no container engine answers at unix:///e.sock", "install or start Docker"),
+            ("no container engine responds at unix:///e.sock", "install or start Docker"),
             ("this user may not use the container engine at unix:///e.sock", "sudo usermod -aG docker $USER"),
         ],
     )
     def test_no_engine_or_no_permission_is_told_with_its_own_remedy(self, reason: str, remedy: str) -> None:
         finding = judge_engine(NoEngine(reason=reason, remedy=remedy))
         assert said(finding) == ("error", reason, "Docker Engine with API 1.40 or newer, Linux containers", remedy)
-        assert finding.running == "only networks that can run without containers do so"
+        assert finding.running == "only networks that can run without a container will run"
 
     def test_an_old_engine(self) -> None:
         finding = judge_engine(engine("18.09.1", "1.39"))
@@ -109,42 +109,43 @@ class TestEngine:
                 {"elsewhere": "on gpu-server"},
                 "remote engine",
                 "warning",
-                "it must see the run's folder under the same path; GPUs are not given",
-                "NVML here sees another machine's GPUs: GPU numbers are not available",
+                "it must see the run's folder under the same path; GPUs are not passed to containers",
+                "NVML sees this machine's GPUs, not the engine's: GPU figures are not available",
             ),
             (
                 {"name": "Podman", "version": "5.2.0"},
                 "Podman",
                 "warning",
-                "not tested with faceorch: GPUs go in as CDI devices, limits and attached input may differ",
+                "not tested with faceorch: GPUs go in as CDI devices; limits and attached input may differ",
                 "not tested: processes may not be attributed to their container",
             ),
             (
                 {"rootless": True},
                 "rootless",
                 "note",
-                "what a run writes belongs to you; GPUs go in only with no-cgroups = true in the toolkit's config.toml",
-                "memory and CPU limits and counters need cgroup version 2, which is there",
+                "files that a run writes belong to you; "
+                "GPUs are passed only with no-cgroups = true in the toolkit's config.toml",
+                "memory and CPU limits and counters need cgroup version 2, as here",
             ),
             (
                 {"rootless": True, "cdi": CDI, "cgroup_version": "1"},
                 "rootless",
                 "note",
-                "what a run writes belongs to you; GPUs go in as CDI devices",
-                "memory and CPU limits and counters need cgroup version 2, 1 is there",
+                "files that a run writes belong to you; GPUs are passed as CDI devices",
+                "memory and CPU limits and counters need cgroup version 2; this is version 1",
             ),
             (
                 {"remaps_users": True},
                 "user namespaces",
                 "note",
-                "runners leave that mapping, because they write the run's folder as you",
+                "runners opt out of the mapping, because they write the run's folder as you",
                 "",
             ),
             (
                 {"selinux": True},
                 "SELinux",
                 "warning",
-                "containers may read and write only files labelled for them: runs may be denied their folder",
+                "containers may only use files labelled for them: a run may be denied its folder",
                 "",
             ),
         ],
@@ -229,7 +230,7 @@ class TestAccess:
         specs = CdiSpecs(devices=("0",), missing_files=("/usr/lib/libcuda.so.525", "/x"))
         facts = engine(cdi=specs, cdi_on=True)
         (finding,) = judge_access(facts, decide(facts), gpu=True)
-        told = "the CDI specifications mount /usr/lib/libcuda.so.525 (and 1 more), which is not there"
+        told = "the CDI specifications mount /usr/lib/libcuda.so.525 (and 1 more), which does not exist"
         assert finding.severity is Severity.ERROR
         assert finding.found.startswith(told)
         assert finding.remedy == GENERATE_CDI
@@ -265,8 +266,12 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("toolkit", "hook", "found"),
         [
-            (Toolkit(version=None, program="nvidia-ctk"), True, "installed, but nvidia-ctk does not tell its version"),
-            (Toolkit(version=None), True, "installed, but the hook does not tell its version"),
+            (
+                Toolkit(version=None, program="nvidia-ctk"),
+                True,
+                "installed, but nvidia-ctk does not report its version",
+            ),
+            (Toolkit(version=None), True, "installed, but the hook does not report its version"),
         ],
     )
     def test_a_toolkit_of_unknown_version(self, toolkit: Toolkit, hook: bool, found: str) -> None:
@@ -276,8 +281,8 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("facts", "has_gpu", "found"),
         [
-            (engine(cdi=CDI), True, "not installed, nothing here needs it"),
-            (engine(), False, "not installed, nothing here needs it"),
+            (engine(cdi=CDI), True, "not installed, and not needed here"),
+            (engine(), False, "not installed, and not needed here"),
             (engine(), True, "not installed"),
         ],
     )
@@ -309,13 +314,13 @@ class TestGpu:
                 None,
                 "no NVIDIA driver is installed",
                 "an NVIDIA GPU, and its driver 530.30.02 or newer for cu121",
-                "on a host with an NVIDIA GPU: install the NVIDIA driver (530.30.02 or newer), then restart the host",
+                "if this host has an NVIDIA GPU, install the NVIDIA driver (530.30.02 or newer), then restart the host",
             ),
             (
                 None,
                 "NVML does not start: Driver/library version mismatch",
                 "an NVIDIA GPU, and its driver 530.30.02 or newer for cu121",
-                "restart the host: the driver was updated while the old one is still loaded",
+                "restart the host: the driver was updated, but the old one is still loaded",
             ),
             (
                 None,
@@ -327,7 +332,7 @@ class TestGpu:
                 "580.95.05",
                 "the NVIDIA driver sees no GPU",
                 "an NVIDIA GPU",
-                "see that the GPU shows in lspci and is not bound to another driver (vfio-pci, nouveau)",
+                "check that lspci lists the GPU and that it is not bound to another driver (vfio-pci, nouveau)",
             ),
         ],
     )
@@ -337,22 +342,22 @@ class TestGpu:
         found = gpus(driver=driver, reason=reason)
         finding = judge_driver(found, bases_used(NEEDS, found, BASES), ["floor"])
         assert said(finding) == ("error", reason, needed, remedy)
-        assert finding.running == "only networks that need no GPU run here: floor"
+        assert finding.running == "only networks that need no GPU can run here: floor"
 
     @pytest.mark.parametrize(
         ("found", "severity", "text"),
         [
-            ((gpu(),), "ok", f"sm_90; large, small stand on {KERNELS_121}"),
-            ((gpu(capability="8.9", name="RTX 4090"),), "ok", f"sm_89; large, small stand on {KERNELS_121}"),
+            ((gpu(),), "ok", f"sm_90; large, small run on {KERNELS_121}"),
+            ((gpu(capability="8.9", name="RTX 4090"),), "ok", f"sm_89; large, small run on {KERNELS_121}"),
             (
                 (gpu(capability="12.0", name="RTX 5090"),),
                 "ok",
-                f"sm_120; large, small stand on {KERNELS_128}, because {KERNELS_121} has none for GPU 0 (RTX 5090)",
+                f"sm_120; large, small run on {KERNELS_128}, because {KERNELS_121} has none for GPU 0 (RTX 5090)",
             ),
             (
                 (gpu(), gpu(1, "12.0", name="RTX 5090")),
                 "ok",
-                f"sm_120, sm_90; large, small stand on {KERNELS_128}, "
+                f"sm_120, sm_90; large, small run on {KERNELS_128}, "
                 f"because {KERNELS_121} has none for GPU 1 (RTX 5090)",
             ),
             (
@@ -388,7 +393,7 @@ class TestGpu:
         (finding,) = judge_gpu(gpu(), use(), NEEDS)
         assert said(finding) == (
             "ok",
-            "H200, compute capability 9.0, 24.0 GB, 20.0 GB free; nobody uses it",
+            "H200, compute capability 9.0, 24.0 GB, 20.0 GB free; not in use",
             "10 GB for large",
             "",
         )
@@ -403,7 +408,7 @@ class TestGpu:
             "wait for those processes, or choose another GPU with --gpus",
         )
         assert finding.running == "too little is free now for large"
-        assert finding.measuring == "energy and memory of the whole GPU are only told when nobody else uses it"
+        assert finding.measuring == "energy and memory of the whole GPU are only reported if no other process uses it"
 
     def test_a_gpu_that_only_draws_is_no_warning(self) -> None:
         (finding,) = judge_gpu(gpu(), use(GpuUser(2, 300 * 10**6, False)), NEEDS)
@@ -412,7 +417,7 @@ class TestGpu:
 
     def test_a_gpu_whose_users_are_unknown_is_not_called_free(self) -> None:
         (finding,) = judge_gpu(gpu(), None, NEEDS)
-        assert finding.found == "H200, compute capability 9.0, 24.0 GB; the driver does not tell who uses it"
+        assert finding.found == "H200, compute capability 9.0, 24.0 GB; the driver does not report who uses it"
 
     @pytest.mark.parametrize(
         ("gb", "running", "remedy"),
@@ -444,7 +449,7 @@ class TestGpu:
             ),
             (
                 (),
-                "no instance is made",
+                "it has no instances",
                 "not tested with faceorch; a network sees one instance, not the GPU; too small for large, small",
             ),
         ],
@@ -454,10 +459,13 @@ class TestGpu:
         assert (finding.check, finding.severity.value, finding.found, finding.running) == (
             "GPU 0 MIG",
             "warning",
-            f"the GPU is divided (MIG): {found}",
+            f"the GPU is partitioned (MIG): {found}",
             running,
         )
-        assert finding.measuring == "NVML tells no utilisation of a divided GPU; power and energy are the whole GPU's"
+        assert (
+            finding.measuring
+            == "NVML does not report utilisation of a partitioned GPU; power and energy are the whole GPU's"
+        )
 
 
 class TestHost:
@@ -470,7 +478,8 @@ class TestHost:
         assert finding.found == "Linux 5.15.167.4-microsoft-standard-WSL2, x86_64 (WSL2)"
         assert finding.running == "containers get every GPU or none: one of several cannot be chosen"
         assert (
-            finding.measuring == "Windows does not tell the GPU memory of a process: peaks come from torch's allocator"
+            finding.measuring
+            == "Windows does not report the GPU memory of a process: peaks come from torch's allocator"
         )
 
     @pytest.mark.parametrize(
@@ -502,7 +511,7 @@ class TestHost:
                 16.5,
                 "warning",
                 "16.5 GB, 15.9 GB available",
-                "too little is available now for large: it may be killed",
+                "too little is available now for large: the kernel may kill it",
             ),
             (12, 11, 12, "error", "12.0 GB, 11.0 GB available", "large cannot run here"),
             (
@@ -539,9 +548,9 @@ class TestHost:
                 9,
                 (
                     "warning",
-                    "/d cannot be looked at: Permission denied",
+                    "the free space at /d cannot be read: Permission denied",
                     "9.0 GB for images",
-                    "see how much is free there: df -h",
+                    "check how much is free there: df -h",
                 ),
             ),
         ],

@@ -77,22 +77,22 @@ def test_the_way_is_chosen_by_what_the_host_has(facts: EngineFacts, route: Route
         ),
         (
             engine("20.10.24+dfsg1", cdi=CDI),
-            "there are CDI specifications, but Docker 20.10.24+dfsg1 reads none (25 or newer needed)",
+            "there are CDI specifications, but Docker 20.10.24+dfsg1 does not read them (25 or newer needed)",
             f"update Docker, or {INSTALL_TOOLKIT}",
         ),
         (
             engine("5.2.0", name="Podman", hook=True),
-            "Podman takes GPUs as CDI devices only, and has none",
+            "Podman takes GPUs only as CDI devices, and has none",
             GENERATE_CDI,
         ),
         (
             engine(cdi=STALE, cdi_on=True),
-            "the CDI specifications mount /usr/lib/libcuda.so.525, which is not there",
+            "the CDI specifications mount /usr/lib/libcuda.so.525, which does not exist",
             GENERATE_CDI,
         ),
         (
             engine("5.2.0", name="Podman", cdi=STALE),
-            "the CDI specifications mount /usr/lib/libcuda.so.525, which is not there",
+            "the CDI specifications mount /usr/lib/libcuda.so.525, which does not exist",
             GENERATE_CDI,
         ),
         (
@@ -148,5 +148,5 @@ def test_a_gpu_that_cdi_does_not_name_is_not_replaced_by_another() -> None:
     access = Access(route=Route.CDI, reason="", devices=("0", "all"))
     with pytest.raises(EngineError) as caught:
         access.request(["GPU-b"], INDICES)
-    assert caught.value.message == "the CDI specifications name 0, all, and not GPU-b"
+    assert caught.value.message == "the CDI specifications name 0, all, but not GPU-b"
     assert caught.value.remedy == f"{GENERATE_CDI}, or --gpus all"

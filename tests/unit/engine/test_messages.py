@@ -44,30 +44,30 @@ TEXTS = [
     ),
     (
         "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.1, please update your driver",
-        "the NVIDIA driver is older than the image demands",
+        "the NVIDIA driver is older than the image requires",
         "update the NVIDIA driver to 530.30.02 or newer, then restart the host",
     ),
     (
         "nvidia-container-cli: mount error: failed to add device rules: unable to find any existing device filters "
         "attached to the cgroup: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted: unknown",
-        "a rootless engine may not touch the devices' cgroup",
+        "a rootless engine may not change the devices cgroup",
         "set no-cgroups = true in /etc/nvidia-container-runtime/config.toml, or use CDI",
     ),
     (
         "nvidia-container-cli: device error: GPU-1: unknown device: unknown",
-        "the toolkit does not know that GPU",
+        "the toolkit does not find that GPU",
         "nvidia-smi -L lists the GPUs",
     ),
-    ("No such image: faceorch/hallo:0123", "the image is not there", "faceorch build"),
+    ("No such image: faceorch/hallo:0123", "the image does not exist", "faceorch build"),
     (
         "invalid mount config for type bind: bind source path does not exist: /x",
-        "the engine does not see a file of the run",
-        "use an --out that it sees",
+        "the engine cannot see a file of the run",
+        "use an --out that it can see",
     ),
     (
         "mkdir /var/lib/docker/x: no space left on device",
         "the engine's disk is full",
-        "docker system prune, or give it a larger disk",
+        "docker system prune, or move it to a larger disk",
     ),
     (
         "error during container init: error mounting /out to rootfs: permission denied: unknown",
@@ -77,7 +77,7 @@ TEXTS = [
     (
         "error during container init: error mounting /usr/lib/libcuda.so.535 to rootfs at /usr/lib/libcuda.so.535: "
         "stat /usr/lib/libcuda.so.535: no such file or directory: unknown",
-        "the CDI specifications name files that are gone: the driver was updated",
+        "the CDI specifications name missing files: the driver was updated",
         GENERATE_CDI,
     ),
 ]
@@ -98,4 +98,4 @@ def test_every_row_of_the_table_has_a_text() -> None:
 def test_an_unknown_text_is_told_as_it_is() -> None:
     error = explain(f'{URL} ("something\nnew")')
     assert error.message == "the container engine refused: something new"
-    assert error.remedy == "see the engine's log"
+    assert error.remedy == "check the engine's log"

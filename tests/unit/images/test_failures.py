@@ -75,8 +75,14 @@ ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with fr
     [
         ("OSError: [Errno 28] No space left on device", "free some disk"),
         ("failed to copy: no space left on device", "free some disk"),
-        ("manifest for nvidia/cuda@sha256:0 not found: manifest unknown: manifest unknown", "the base image is gone"),
-        ("ERROR: failed to solve: nvidia/cuda@sha256:0: nvidia/cuda@sha256:0: not found", "the base image is gone"),
+        (
+            "manifest for nvidia/cuda@sha256:0 not found: manifest unknown: manifest unknown",
+            "the base image is no longer in its registry",
+        ),
+        (
+            "ERROR: failed to solve: nvidia/cuda@sha256:0: nvidia/cuda@sha256:0: not found",
+            "the base image is no longer in its registry",
+        ),
         ("pull access denied for x, repository does not exist", "the registry refused"),
         ("unauthorized: authentication required", "the registry refused"),
         (
@@ -85,8 +91,8 @@ ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with fr
         ),
         ('Get "http://127.0.0.1:5000/v2/": no basic auth credentials', "the registry refused"),
         ("toomanyrequests: You have reached your pull rate limit", "the registry limits downloads"),
-        ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "a package is not the one"),
-        ("error: Hash mismatch for `torch==2.3.1`", "a package is not the one"),
+        ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "a package differs from the locked one"),
+        ("error: Hash mismatch for `torch==2.3.1`", "a package differs from the locked one"),
         ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "a proxy signs"),
         ("error: invalid peer certificate: UnknownIssuer", "a proxy signs"),
         ("2 patches do not fit: upstream is not what they were written for", "update faceorch"),
@@ -141,7 +147,8 @@ def test_mirrors_and_proxies_come_from_the_environment(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "--ca-bundle {path}: No such file or directory"), (b"", "holds no PEM certificate")]
+    ("content", "message"),
+    [(None, "--ca-bundle {path}: No such file or directory"), (b"", "contains no PEM certificate")],
 )
 def test_a_ca_bundle_that_is_none_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "ca.pem"
@@ -150,4 +157,4 @@ def test_a_ca_bundle_that_is_none_is_refused(tmp_path: Path, content: bytes | No
     with pytest.raises(InputError) as caught:
         BuildOptions.of(builder="classic", ca_bundle=path)
     assert message.format(path=path) in caught.value.message
-    assert caught.value.remedy == "give a file of PEM certificates"
+    assert caught.value.remedy == "name a file with PEM certificates"

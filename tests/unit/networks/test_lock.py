@@ -103,5 +103,5 @@ def test_without_requirements_there_is_nothing_to_lock(network: Network) -> None
 def test_a_folder_that_holds_no_network_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(command, [str(tmp_path)])
     assert done.exit_code == ManifestError.exit_code
-    assert "holds no network.yaml" in done.output
+    assert "contains no network.yaml" in done.output
     assert "faceorch new NAME" in done.output

@@ -62,7 +62,7 @@ def test_what_is_there_is_left_alone(kind: str, tmp_path: Path) -> None:
         (tmp_path / "puppet").mkdir()
     else:
         (tmp_path / "puppet").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         make_network("puppet", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["puppet"]
 

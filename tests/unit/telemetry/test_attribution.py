@@ -65,7 +65,7 @@ def test_two_containers_on_one_gpu_are_told_apart() -> None:
     second = attribute([samples[0]], samples[1:], Target(container=THEIRS))
     assert (mib(first), mib(second)) == ([900, 900], [2000])
     assert (first.method, second.method) == ("per_process", "per_process")
-    assert first.note == "others used the GPU too; theirs is not counted"
+    assert first.note == "other processes used the GPU too; their memory is not counted"
     assert first.foreign == (Foreign(9, 2000 * MIB, before=False),)
     assert second.foreign == (Foreign(7, 900 * MIB, before=True),)
     assert (first.exclusive, first.doubt) == (False, "the GPU was shared: process 9 used it while it ran")
@@ -96,9 +96,9 @@ def test_a_process_that_nobody_ever_knew_is_not_counted_and_ends_exclusiveness()
     stray = process(9, 400, started=None)
     found = attribute(IDLE, [sample(1, process(7, 900)), sample(2, process(7, 900), stray)], TARGET)
     assert (mib(found), found.method) == ([900, 900], "per_process")
-    assert found.note == "one sample held a process that ended before anybody could tell whose; it is not counted"
+    assert found.note == "one sample had a process that ended before its owner could be determined; it is not counted"
     assert found.exclusive is None
-    assert found.doubt == "process 9 used it for a moment, and ended before anybody could tell whose"
+    assert found.doubt == "process 9 used it for a moment, and ended before its owner could be determined"
 
 
 def test_a_reused_process_id_is_another_process() -> None:
@@ -141,7 +141,7 @@ def test_process_ids_that_mean_nothing_here_are_named() -> None:
     far = [sample(t, process(4242, 900, started=None)) for t in range(1, 6)]
     found = attribute(IDLE, far, TARGET)
     assert (found.method, found.note) == ("unavailable", "process id 4242 on the GPU cannot be looked up from here")
-    assert found.doubt == f"nobody can tell whether the GPU was shared: {found.note}"
+    assert found.doubt == f"it is unknown whether the GPU was shared: {found.note}"
 
 
 def test_wsl2_lists_no_memory_and_nobody_of_ours() -> None:
@@ -164,7 +164,7 @@ def test_without_memory_per_process_an_exclusive_gpu_still_tells() -> None:
     found = attribute(IDLE, samples, TARGET)
     assert (mib(found), found.method) == ([0, 1000, 900], "device_delta")
     assert found.note == (
-        "the whole GPU's memory less what was used before: the driver does not tell memory per process"
+        "the whole GPU's memory less what was used before: the driver does not report memory per process"
     )
 
 
@@ -172,18 +172,18 @@ def test_without_memory_per_process_a_shared_gpu_tells_nothing() -> None:
     found = attribute(IDLE, [sample(1, process(7, None), process(9, None, THEIRS), used=1500)], TARGET)
     assert (found.method, found.peak_bytes) == ("unavailable", None)
     assert found.note == (
-        "the driver does not tell memory per process, and the GPU was shared: process 9 used it while it ran"
+        "the driver does not report memory per process, and the GPU was shared: process 9 used it while it ran"
     )
 
 
 def test_a_split_gpu_is_never_exclusive_and_its_delta_is_not_used() -> None:
     told = attribute(IDLE, [sample(1, process(7, 900))], TARGET, mig=True)
     assert (mib(told), told.method, told.exclusive) == ([900], "per_process", None)
-    assert told.doubt == "the GPU is split (MIG): its other instances are not seen"
+    assert told.doubt == "the GPU is partitioned (MIG): its other instances are not visible"
     silent = attribute(IDLE, [sample(1, process(7, None), used=1500)], TARGET, mig=True)
     assert (silent.method, silent.note) == (
         "unavailable",
-        "the driver does not tell memory per process on a split GPU (MIG)",
+        "the driver does not report memory per process on a partitioned GPU (MIG)",
     )
 
 

@@ -58,7 +58,7 @@ def test_from_nothing_to_a_folder_and_back(server: Server, make_network: MakeNet
     assert lines == [
         "0 of 2 files are there; 300.0 kB to bring",
         "grey/a/b.bin: there and verified",
-        f"grey/open: its hash is stated nowhere; taken as found (sha256 {sha256})",
+        f"grey/open: no hash is stated for it; accepted as downloaded (sha256 {sha256})",
         "grey/open: there and verified",
         f"weights of grey: ready in {store}",
     ]
@@ -101,7 +101,7 @@ def test_a_damaged_file_is_named_with_the_command_that_mends_it(
     place.chmod(0o644)
     place.write_bytes(DATA[:1000])
     assert run("verify", "grey") == (
-        "grey/a/b.bin: cut off: 1000 of 300000 bytes\nerror: 1 file is wrong\n  try: faceorch weights pull grey\n"
+        "grey/a/b.bin: truncated: 1000 of 300000 bytes\nerror: 1 file is wrong\n  try: faceorch weights pull grey\n"
     )
     run("pull", "grey")
     assert run("verify", "grey") == "grey/a/b.bin: right\n"
@@ -114,7 +114,10 @@ def test_a_damaged_file_is_named_with_the_command_that_mends_it(
         (["pull", "gray"], "error: no network is called 'gray' (did you mean 'grey'?)\n"),
         (["path", "baseline"], "error: baseline needs no weights\n"),
         (["convert", "baseline"], "error: baseline has no weights that can be converted\n"),
-        (["pull", "grey", "--mirror", "x"], "error: --mirror x: 'x' is no address\n  try: write URL, or PREFIX=URL\n"),
+        (
+            ["pull", "grey", "--mirror", "x"],
+            "error: --mirror x: 'x' is not an address\n  try: write URL, or PREFIX=URL\n",
+        ),
         (["rm"], "Error: name the networks, or give --all or --unused\n"),
     ],
 )
@@ -151,7 +154,7 @@ def test_ctrl_c_keeps_what_has_arrived(server: Server, make_network: MakeNetwork
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
-    assert errors.strip() == "interrupted; the same command goes on with what has arrived"
+    assert errors.strip() == "interrupted; the same command continues the download"
     assert part.stat().st_size == 100_000
     assert run("pull", "grey").endswith(f"weights of grey: ready in {store}\n")
     assert server.ranges("/f") == [None, "bytes=100000-"]

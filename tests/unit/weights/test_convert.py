@@ -234,7 +234,7 @@ HALF = ("weight", "F16", [2], 0, 4)
             "made.parent.rename(out / 'real'); made.parent.symlink_to(key.parent); (key.parent / made.name).touch()",
             "b.safetensors cannot be opened: Not a directory",
         ),
-        ("made.write_bytes(b'-----BEGIN PRIVATE KEY-----')", "it is not safetensors: it ends before its header does"),
+        ("made.write_bytes(b'-----BEGIN PRIVATE KEY-----')", "it is not safetensors: it ends within its header"),
         (f"made.write_bytes({safetensors(('weight', 'F32', [1], 0, 4), data=bytes(4))!r})", "'weight' is F32, F16 was"),
     ],
 )
@@ -246,7 +246,7 @@ def test_what_a_hostile_pickle_leaves_is_not_taken(
     key.chmod(0o600)
     closed = "(out / 'closed').mkdir(); (out / 'closed/link').symlink_to(key); (out / 'closed').chmod(0o500)"
     done = convert(pickle.dumps({"weight": [0.5] * 1000}), afterwards=f"{afterwards}\n{closed}")
-    said = "error: grey cannot be converted: what its environment made of a/b.pth is not taken: "
+    said = "error: grey cannot be converted: what its environment made of a/b.pth is not used: "
     assert f"{said}{reason}" in done.output
     assert "try: go on with the original, which is as it was" in done.output
     assert (key.read_bytes(), stat.S_IMODE(key.stat().st_mode)) == (b"a private key", 0o600)
@@ -275,32 +275,32 @@ def test_of_safetensors_every_tensor_is_held_to_the_original(
     if reason is None:
         assert done.output.endswith("1 converted\n")
     else:
-        assert f"what its environment made of a/b.safetensors is not taken: {reason}" in done.output
+        assert f"what its environment made of a/b.safetensors is not used: {reason}" in done.output
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it ends before its header does"),
-        (b"\x01\0\0\0\0\0\0\0", "it ends before its header does"),
-        (b"\xff" * 8 + b"{}", "it ends before its header does"),
+        (b"", "it ends within its header"),
+        (b"\x01\0\0\0\0\0\0\0", "it ends within its header"),
+        (b"\xff" * 8 + b"{}", "it ends within its header"),
         (struct.pack("<Q", 2) + b"[]", "it is not an object"),
         (struct.pack("<Q", 2) + b"{}", "it holds no tensors"),
         (struct.pack("<Q", 4) + b"\xff\xfe{}", "it is not safetensors: its header: "),
         (struct.pack("<Q", 200_000) + b"[" * 200_000, "it is not safetensors: its header: "),
         (struct.pack("<Q", 9_001) + b"1" * 9_001, "it is not safetensors: its header: "),
         (struct.pack("<Q", 12) + rb'{"\ud800":1}', "it is not safetensors: its header: "),
-        (struct.pack("<Q", 17) + b'{"a":{},"a":null}', "a name comes twice"),
-        (struct.pack("<Q", (1 << 24) + 1) + bytes((1 << 24) + 1), "its header has 16777217 bytes, 16777216 at most"),
+        (struct.pack("<Q", 17) + b'{"a":{},"a":null}', "a name occurs twice"),
+        (struct.pack("<Q", (1 << 24) + 1) + bytes((1 << 24) + 1), "its header has 16777217 bytes; at most 16777216"),
         (safetensors(HALF, data=b"12345"), "its tensors do not cover its data"),
         (safetensors(HALF, data=b"123"), "its tensors do not cover its data"),
-        (safetensors(HALF, ("x", "F16", [2], 0, 4), data=b"1234"), "does not begin where the data before it ends"),
-        (safetensors(HALF, ("x", "F16", [2], 5, 9), data=b"123456789"), "does not begin where the data before it ends"),
-        (safetensors(("x", "F16", [2], 4, 8), data=b"12345678"), "does not begin where the data before it ends"),
-        (safetensors(("x", "F16", [3], 0, 4), data=b"1234"), "takes another number of bytes than its type and shape"),
-        (safetensors(("x", "F16", [-2], 0, 4), data=b"1234"), "has no shape or place that could be"),
-        (safetensors(("x", "F16", [1] * 65, 0, 2), data=b"12"), "has no shape or place that could be"),
-        (safetensors(("x", "F16", [2.0], 0, 4), data=b"1234"), "has no shape or place that could be"),  # type: ignore[list-item]
+        (safetensors(HALF, ("x", "F16", [2], 0, 4), data=b"1234"), "does not start where the data before it ends"),
+        (safetensors(HALF, ("x", "F16", [2], 5, 9), data=b"123456789"), "does not start where the data before it ends"),
+        (safetensors(("x", "F16", [2], 4, 8), data=b"12345678"), "does not start where the data before it ends"),
+        (safetensors(("x", "F16", [3], 0, 4), data=b"1234"), "has a number of bytes that does not match"),
+        (safetensors(("x", "F16", [-2], 0, 4), data=b"1234"), "has an invalid shape or offset"),
+        (safetensors(("x", "F16", [1] * 65, 0, 2), data=b"12"), "has an invalid shape or offset"),
+        (safetensors(("x", "F16", [2.0], 0, 4), data=b"1234"), "has an invalid shape or offset"),  # type: ignore[list-item]
         (safetensors(("x", "F16", [10**9, 10**9], 0, 4), data=b"1234"), "is larger than the file"),
         (safetensors(("x", "F17", [2], 0, 4), data=b"1234"), "is of an unknown type"),
         (struct.pack("<Q", 9) + b'{"x":[1]}', "is not described by data_offsets, dtype, shape"),

@@ -79,7 +79,7 @@ def test_progress_gives_new_patience(server: Server, store: Store, bring: Bring)
     [
         (http.status(500), "HTTP 500 Internal Server Error, 3 times in a row"),
         (http.status(429), "HTTP 429 Too Many Requests, 3 times in a row"),
-        (http.cut(0), "cut off after 0 of 300000 bytes, 3 times in a row"),
+        (http.cut(0), "truncated after 0 of 300000 bytes, 3 times in a row"),
     ],
 )
 def test_what_does_not_pass_is_named(server: Server, store: Store, bring: Bring, always: Answer, message: str) -> None:
@@ -88,7 +88,7 @@ def test_what_does_not_pass_is_named(server: Server, store: Store, bring: Bring,
         bring(entry(url))
     assert caught.value.message == f"grey/a/b.bin: {url}: {message}"
     assert caught.value.remedy == (
-        "check the network and the proxy (HTTPS_PROXY); the same command goes on with what has arrived"
+        "check the network and the proxy (HTTPS_PROXY); the same command continues the download"
     )
     assert not there(store)
 
@@ -98,23 +98,26 @@ def test_what_does_not_pass_is_named(server: Server, store: Store, bring: Bring,
     [
         (
             http.send(POINTER),
-            "{url} is not the file wanted: a Git LFS pointer, not the file itself "
+            "{url} is not the expected file: a Git LFS pointer, not the file itself "
             "(it stands for 12345 bytes, sha256 4d7a214614ab...)",
         ),
-        (http.send(POINTER, length=len(DATA)), "{url} is not the file wanted: a Git LFS pointer, not the file itself"),
-        (http.send(b"<!DOCTYPE html><html>Please log in"), "{url} is not the file wanted: a web page"),
-        (http.send(b'{"error":"Invalid token"}'), "{url} is not the file wanted: a server's error message in JSON"),
+        (
+            http.send(POINTER, length=len(DATA)),
+            "{url} is not the expected file: a Git LFS pointer, not the file itself",
+        ),
+        (http.send(b"<!DOCTYPE html><html>Please log in"), "{url} is not the expected file: a web page"),
+        (http.send(b'{"error":"Invalid token"}'), "{url} is not the expected file: a server's error message in JSON"),
         (
             http.send(b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"),
-            "{url} is not the file wanted: an XML document, as stores send for errors",
+            "{url} is not the expected file: an XML document, which object stores send for errors",
         ),
-        (http.send(DATA[:1000]), "{url} is not the file wanted: 1000 bytes, 300000 needed"),
-        (http.send(DATA + b"x"), "{url} is not the file wanted: 300001 bytes, 300000 needed"),
-        (http.send(DATA, length=400_000), "{url} is not the file wanted: 400000 bytes, 300000 needed"),
-        (http.send(b""), "{url} is not the file wanted: 0 bytes, 300000 needed"),
+        (http.send(DATA[:1000]), "{url} is not the expected file: 1000 bytes, 300000 needed"),
+        (http.send(DATA + b"x"), "{url} is not the expected file: 300001 bytes, 300000 needed"),
+        (http.send(DATA, length=400_000), "{url} is not the expected file: 400000 bytes, 300000 needed"),
+        (http.send(b""), "{url} is not the expected file: 0 bytes, 300000 needed"),
         (
             http.send(DATA[::-1]),
-            "{url} is not the file wanted: damaged or another file: sha256 {reversed}..., {sha}... needed",
+            "{url} is not the expected file: damaged, or a different file: sha256 {reversed}..., {sha}... needed",
         ),
         (http.status(404), "{url}: HTTP 404 Not Found"),
         (http.status(410), "{url}: HTTP 410 Gone"),
@@ -151,7 +154,7 @@ def test_a_stall_is_got_over(server: Server, store: Store, bring: Bring) -> None
     patience = replace(HASTY, stall_s=STALL_S, tries=1000)
     heard = bring(entry(server.host("/f", DATA, http.stall(100_000))), patience=patience)
     assert there(store)
-    assert heard.notes[0].startswith("no answer for 0.4 s; trying again in ")
+    assert heard.notes[0].startswith("no response for 0.4 s; trying again in ")
     first, *others = server.ranges("/f")
     assert first is None
     starts = [int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0 for asked in others]
@@ -164,7 +167,7 @@ def test_a_stall_that_does_not_end_is_named(server: Server, store: Store, bring:
     url = server.host("/f", DATA, always=http.stall(0))
     with pytest.raises(WeightsError) as caught:
         bring(entry(url), patience=replace(HASTY, stall_s=STALL_S))
-    assert caught.value.message == f"grey/a/b.bin: {url}: no answer for 0.4 s, 3 times in a row"
+    assert caught.value.message == f"grey/a/b.bin: {url}: no response for 0.4 s, 3 times in a row"
     assert not there(store)
 
 
@@ -222,7 +225,7 @@ def test_a_proxy_is_used_and_a_broken_one_named(
     with pytest.raises(WeightsError) as caught:
         bring(entry("http://weights.example/g", DATA[:10], path="g"))
     assert caught.value.message.startswith("grey/g: the proxy fails: ")
-    assert caught.value.remedy == "mend HTTPS_PROXY, HTTP_PROXY or NO_PROXY"
+    assert caught.value.remedy == "fix HTTPS_PROXY, HTTP_PROXY or NO_PROXY"
 
 
 def test_a_gated_repository_says_how_to_get_in(server: Server, bring: Bring) -> None:
@@ -245,7 +248,7 @@ def test_a_damaged_beginning_is_noticed_and_thrown_away(server: Server, store: S
     assert there(store)
     assert server.ranges("/f") == ["bytes=1000-", None]
     assert heard.notes == [
-        "what an earlier download left was damaged or another file: sha256 "
+        "the partial download was damaged, or a different file: sha256 "
         f"{_sha(b'x' * 1000 + DATA[1000:])[:12]}..., {file['sha256'][:12]}... needed; starting again"
     ]
 
@@ -278,5 +281,5 @@ def test_no_space_is_said_before_anything_is_begun(server: Server, bring: Bring,
         bring(file)
     assert caught.value.message.startswith(f"{tmp_path / 'store'} has ")
     assert caught.value.message.endswith(" free, 1000000.1 GB needed for 1 file")
-    assert caught.value.remedy == "free some (faceorch weights rm), choose another --dir, or name fewer networks"
+    assert caught.value.remedy == "free some space (faceorch weights rm), choose another --dir, or name fewer networks"
     assert server.heard["/f"] == []

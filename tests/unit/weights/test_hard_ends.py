@@ -108,7 +108,7 @@ def test_a_full_disk_loses_nothing(
         bring(file)
     assert caught.value.message == f"grey/a/b.bin: no space left in {small_disk}"
     assert caught.value.remedy == (
-        "free some (faceorch weights rm --unused), or choose another --dir; what has arrived is kept"
+        "free some space (faceorch weights rm --unused), or choose another --dir; partial downloads are kept"
     )
     left = Store(small_disk).root / "partial" / file["sha256"]
     arrived = left.stat().st_size

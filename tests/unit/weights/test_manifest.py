@@ -62,9 +62,9 @@ def test_a_file_may_belong_to_values_of_a_setting(make_network: MakeNetwork) -> 
     [
         ({"sha265": "0"}, "unknown key 'sha265' (did you mean 'sha256'?) in 'files[0]'"),
         ({"sha256": "0"}, "files[0].sha256: Expected `str` matching regex '^[0-9a-f]{64}$'"),
-        ({"path": "../x"}, "files[0]: '../x' is no plain relative path"),
-        ({"path": "/x"}, "files[0]: '/x' is no plain relative path"),
-        ({"path": "a//x"}, "files[0]: 'a//x' is no plain relative path"),
+        ({"path": "../x"}, "files[0]: '../x' is not a plain relative path"),
+        ({"path": "/x"}, "files[0]: '/x' is not a plain relative path"),
+        ({"path": "a//x"}, "files[0]: 'a//x' is not a plain relative path"),
         ({"source": {"repo": "o/n"}}, "files[0].source: 'repo', 'revision' and 'file' go together"),
         ({"source": {}}, "files[0].source: a source has either 'url', or 'repo', 'revision' and 'file'"),
         (
@@ -84,5 +84,5 @@ def test_a_wrong_entry_is_named(make_network: MakeNetwork, changes: dict[str, An
 
 
 def test_two_files_at_one_place_are_refused(make_network: MakeNetwork) -> None:
-    with pytest.raises(ManifestError, match=r"two files want the path 'a/b\.bin/c'"):
+    with pytest.raises(ManifestError, match=r"two files have the path 'a/b\.bin/c'"):
         read(make_network, entry(), entry(path="a/b.bin/c"))

@@ -105,7 +105,7 @@ def test_a_second_process_waits_and_fetches_nothing(server: Server, store: Store
         thread = threading.Thread(target=bring, args=(file,), kwargs={"heard": heard})
         thread.start()
         wait_until(lambda: bool(heard.notes), "a word about waiting")
-        assert heard.notes == ["another faceorch is bringing it; waiting"]
+        assert heard.notes == ["another faceorch is downloading it; waiting"]
         assert server.heard["/f"] == []
         store.blob(file["sha256"]).write_bytes(DATA)  # the first one has finished
     thread.join(LIMIT_S)
@@ -154,12 +154,12 @@ def test_a_run_checks_cheaply_and_says_what_mends_it(server: Server, store: Stor
     ("content", "wrong"),
     [
         (POINTER, "a Git LFS pointer, not the file itself (it stands for 12345 bytes, sha256 4d7a214614ab...)"),
-        (DATA[:5000], "cut off: 5000 of 300000 bytes"),
+        (DATA[:5000], "truncated: 5000 of 300000 bytes"),
         (b"", "empty (0 bytes)"),
-        (DATA + b"x", "not the file wanted: 300001 bytes, 300000 needed"),
+        (DATA + b"x", "not the expected file: 300001 bytes, 300000 needed"),
         (
             b"x" + DATA[1:],
-            f"damaged or another file: sha256 {hashlib.sha256(b'x' + DATA[1:]).hexdigest()[:12]}..., "
+            f"damaged, or a different file: sha256 {hashlib.sha256(b'x' + DATA[1:]).hexdigest()[:12]}..., "
             f"{hashlib.sha256(DATA).hexdigest()[:12]}... needed",
         ),
     ],
@@ -214,7 +214,7 @@ def test_small_files_of_the_hub_are_held_to_their_git_name(server: Server, store
     server.host_on_hub("owner/name", "in/repo.bin", DATA, small=True)
     path = f"/owner/name/resolve/{COMMIT}/in/repo.bin"
     server.always[path] = http.send(OTHER)
-    with pytest.raises(WeightsError, match="not what the hub itself states of it"):
+    with pytest.raises(WeightsError, match="not what the hub states"):
         bring(open_entry(), mirrors=hub(server))
     assert list((store.root / "blobs").iterdir()) == []
 
@@ -222,7 +222,7 @@ def test_small_files_of_the_hub_are_held_to_their_git_name(server: Server, store
 def test_bytes_that_are_not_what_the_hub_states_are_refused(server: Server, store: Store, bring: Bring) -> None:
     server.host_on_hub("owner/name", "in/repo.bin", DATA)
     server.always[f"/cdn/{hashlib.sha256(DATA).hexdigest()}"] = http.send(OTHER)
-    with pytest.raises(WeightsError, match="damaged or another file"):
+    with pytest.raises(WeightsError, match="damaged, or a different file"):
         bring(open_entry(), mirrors=hub(server))
 
 
@@ -237,7 +237,7 @@ def test_an_address_without_a_hash_is_remembered_from_its_first_download(
     store.blob(seen.sha256).unlink()
     shutil.rmtree(store.view("grey"))
     server.host("/f", OTHER)
-    with pytest.raises(WeightsError, match="damaged or another file"):
+    with pytest.raises(WeightsError, match="damaged, or a different file"):
         bring(file)  # from now on the first one counts
 
 
@@ -363,7 +363,7 @@ def test_mirrors_stand_in_for_the_hub_or_any_prefix(monkeypatch: pytest.MonkeyPa
     assert endpoint(mirrors) == "https://a.example"
     with pytest.raises(WeightsError) as caught:
         parse_mirrors(("a.example",))
-    assert caught.value.message == "--mirror a.example: 'a.example' is no address"
+    assert caught.value.message == "--mirror a.example: 'a.example' is not an address"
 
 
 def test_a_prefix_is_replaced(server: Server, store: Store, bring: Bring) -> None:
@@ -376,7 +376,7 @@ def test_a_forbidden_network_is_not_used(bring: Bring, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(WeightsError) as caught:
         bring(entry("http://127.0.0.1:9/f"))
-    assert caught.value.message == "grey/a/b.bin: not in the store, and HF_HUB_OFFLINE forbids the network"
+    assert caught.value.message == "grey/a/b.bin: not in the store, and HF_HUB_OFFLINE forbids downloads"
 
 
 # -- --from DIR
@@ -406,9 +406,9 @@ def test_what_is_wrong_in_the_folder_is_named_and_downloaded_instead(
     heard = bring(entry(server.host("/f", DATA)), folder=have)
     assert view(store).read_bytes() == DATA
     assert heard.notes == [
-        f"{have}/a/b.bin is not taken: a Git LFS pointer, not the file itself "
+        f"{have}/a/b.bin is not used: a Git LFS pointer, not the file itself "
         "(it stands for 12345 bytes, sha256 4d7a214614ab...)",
-        f"{have}/b.bin is not taken: cut off: 100 of 300000 bytes",
+        f"{have}/b.bin is not used: truncated: 100 of 300000 bytes",
         f"not in {have}",
     ]
 
@@ -429,7 +429,7 @@ def test_a_file_whose_hash_nobody_states_is_taken_by_name_and_said_so(
 def test_a_folder_that_is_not_there_is_named(bring: Bring, tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         bring(entry("http://127.0.0.1:9/f"), folder=tmp_path / "nowhere")
-    assert caught.value.message == f"--from {tmp_path / 'nowhere'} is no folder"
+    assert caught.value.message == f"--from {tmp_path / 'nowhere'} is not a folder"
 
 
 def test_a_file_system_without_hard_links_is_named(
@@ -441,7 +441,7 @@ def test_a_file_system_without_hard_links_is_named(
     monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(WeightsError) as caught:
         bring(entry(server.host("/f", DATA)))
-    assert caught.value.message == f"the file system of {store.root} has no hard links"
+    assert caught.value.message == f"the file system of {store.root} does not support hard links"
 
 
 def _files(store: Store) -> tuple[Any, ...]:

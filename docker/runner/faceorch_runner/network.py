@@ -37,6 +37,10 @@ class Progress:
         """Report one measured number; `unit` as in `s`, `bytes`, `frames`."""
         self._events.emit(EventKind.METRIC, self._job, name=name, value=value, unit=unit)
 
+    def note(self, message: str) -> None:
+        """Say one sentence that belongs beside the video: what became of the inputs, and what that means for it."""
+        self._events.emit(EventKind.NOTE, self._job, message=message)
+
 
 class Network:
     """Base class of every network's runner. Its module belongs to the package `faceorch_networks.<name>`."""

@@ -17,6 +17,7 @@ from faceorch.images.recipe import upstream_arguments
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network, load_networks
 from faceorch.networks.kit import PACKAGE, kit_paths
+from faceorch.networks.manifest import PRESET
 from faceorch.paths import docker_folder, kit_folder
 from faceorch_runner import Feed, Job, JobFile
 
@@ -145,6 +146,9 @@ def _job(network: Network, weights: bool) -> str:
     """Return the job file, with a variable for the seed and for every setting."""
     settings: dict[str, object] = {}
     for key, setting in network.manifest.settings.items():
+        if key == PRESET:  # resolved by faceorch: as a variable it would change nothing
+            settings[key] = setting.default
+            continue
         name, default = f"{network.name}_{key}".upper(), json.dumps(setting.default)
         text = isinstance(setting.default, str)
         settings[key] = _Variable(f'"${{{name}:-{setting.default}}}"' if text else f"${{{name}:-{default}}}")

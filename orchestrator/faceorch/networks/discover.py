@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from faceorch.errors import CannotRun, InputError, ManifestError
-from faceorch.networks.manifest import MANIFEST, Manifest, read_manifest
+from faceorch.networks.manifest import MANIFEST, PRESET, Manifest, read_manifest
 from faceorch.paths import docker_folder
 from faceorch.record.request import SettingValue
 from faceorch.words import near
@@ -59,8 +59,10 @@ class Network:
         return self.folder / f"requirements.{base}.lock"
 
     def settings(self, given: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
-        """Return every setting with its value: the defaults, overridden by `given`."""
-        return {key: given.get(key, setting.default) for key, setting in self.manifest.settings.items()}
+        """Return every setting with its value: the defaults, overridden by the preset and that by `given`."""
+        values = {key: setting.default for key, setting in self.manifest.settings.items()}
+        preset = self.manifest.presets.get(str(given.get(PRESET, values.get(PRESET))), {})
+        return values | preset | {key: value for key, value in given.items() if key in values}
 
     def caveats(self, settings: Mapping[str, SettingValue]) -> list[str]:
         """Return the caveats of a job with these settings."""

@@ -63,6 +63,9 @@ class Needs(Model, frozen=True, kw_only=True):
     face: Annotated[bool, Meta(description="whether it refuses a portrait in which it finds no face")] = True
 
 
+PRESET = "preset"  # the setting that chooses one
+
+
 class Caveat(Model, frozen=True):
     """A remark in the record and the report on jobs in which a setting has a certain value."""
 
@@ -99,6 +102,10 @@ class Manifest(Model, frozen=True, kw_only=True):
         dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting],
         Meta(description="what `--set NETWORK.KEY=VALUE` may change, by name"),
     ] = field(default_factory=dict)
+    presets: Annotated[
+        dict[str, dict[str, SettingValue]],
+        Meta(description="values of other settings, by each value of the setting `preset`; those that are given win"),
+    ] = field(default_factory=dict)
     caveats: Annotated[tuple[Caveat, ...], Meta(description="remarks on jobs with certain settings")] = ()
     smoke: Smoke = Smoke()
 
@@ -107,6 +114,11 @@ class Manifest(Model, frozen=True, kw_only=True):
         values = [(f"settings.{key}.default", key, setting.default) for key, setting in self.settings.items()]
         values += [(f"smoke.settings.{key}", key, value) for key, value in self.smoke.settings.items()]
         values += [(f"caveats: {said.setting}", said.setting, said.equals) for said in self.caveats]
+        for name, preset in self.presets.items():
+            values.append((f"presets.{name}", PRESET, name))
+            values += [(f"presets.{name}.{key}", key, value) for key, value in preset.items()]
+            if PRESET in preset:
+                raise ValueError(f"presets.{name}: a preset sets no preset")
         for place, key, value in values:
             if key not in self.settings:
                 raise ValueError(f"{place}: there is no such setting")

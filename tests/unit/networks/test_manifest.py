@@ -55,6 +55,7 @@ def edit(tmp_path: Path, network_folder: Path, **changes: object) -> Path:
             "caveats: size: 1000 is outside 16 to 128",
         ),
         ({"caveats": [{"setting": "sise", "equals": 64, "text": "t"}]}, "caveats: sise: there is no such setting"),
+        ({"presets": {"theirs": {"size": 64}}}, "presets.theirs: there is no such setting"),
         (
             {"settings": {"size": {"type": "int", "default": 2, "min": 2, "max": 3, "help": "h", "maximum": 3}}},
             "unknown key 'maximum' (did you mean 'max'?) in 'settings.size'",
@@ -131,3 +132,35 @@ def test_caveats_are_those_of_the_settings_that_a_job_has(tmp_path: Path, make_n
     network = Network(made.folder, manifest)
     assert network.caveats(network.settings({})) == ["small"]
     assert network.caveats(network.settings({"loud": True, "size": 32})) == ["loud"]
+
+
+def with_presets(tmp_path: Path, network_folder: Path, **theirs: object) -> Path:
+    raw = yaml.safe_load((network_folder / "network.yaml").read_text("utf-8"))
+    preset = {"type": "choice", "default": "own", "choices": ["own", "theirs"], "help": "h"}
+    settings = {**raw["settings"], "preset": preset}
+    return edit(tmp_path, network_folder, settings=settings, presets={"theirs": theirs})
+
+
+def test_a_preset_sets_what_is_not_given(tmp_path: Path, make_network: MakeNetwork) -> None:
+    folder = make_network("grey").folder
+    network = Network(folder, read_manifest(with_presets(tmp_path, folder, size=128)))
+    own = network.settings({})["size"]
+    assert own != 128
+    assert network.settings({"preset": "theirs"})["size"] == 128
+    assert network.settings({"preset": "theirs", "size": 32})["size"] == 32
+    assert network.settings({"preset": "own"})["size"] == own
+
+
+@pytest.mark.parametrize(
+    ("theirs", "message"),
+    [
+        ({"size": 1000}, r"presets\.theirs\.size: 1000 is outside 16 to 128"),
+        ({"sise": 64}, r"presets\.theirs\.sise: there is no such setting"),
+        ({"preset": "own"}, r"presets\.theirs: a preset sets no preset"),
+    ],
+)
+def test_a_wrong_preset_is_refused(
+    tmp_path: Path, make_network: MakeNetwork, theirs: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(with_presets(tmp_path, make_network("grey").folder, **theirs))

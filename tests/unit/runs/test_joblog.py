@@ -217,6 +217,14 @@ def test_one_stage_cannot_begin_without_end(said: Said) -> None:
     assert log == f"faceorch: more than {joblog.LIMIT_STAGES} stages have begun; the others are left out\n"
 
 
+def test_notes_have_an_end_and_are_cleaned(said: Said) -> None:
+    note = {"event": "note", "t_s": 1, "job": "a", "message": "\x1b[31m" + "x" * 5000}
+    events, log, _ = said(*[record(json.dumps(note))] * 100)
+    assert len(events) == joblog.LIMIT_NOTES
+    assert all(len(event.data["message"]) <= 1000 and "\x1b" not in event.data["message"] for event in events)
+    assert log == f"faceorch: the runner makes more than {joblog.LIMIT_NOTES} notes; the others are left out\n"
+
+
 def test_each_runner_has_limits_of_its_own(tmp_path: Path) -> None:
     """As in repetitions: what one has said is not held against the next."""
     with JobLog(tmp_path, 1) as log:

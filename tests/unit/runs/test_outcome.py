@@ -88,3 +88,10 @@ def test_nonsense_in_events_is_no_crash() -> None:
     transcript.add(Event(EventKind.ERROR, 1, None, {"kind": "unheard_of"}), 1)
     transcript.add(Event(EventKind.DONE, 1, None, {"elapsed_s": None}), 1)
     assert transcript.error == RunnerError(ErrorKind.CRASH, "no message")
+
+
+def test_what_a_runner_notes_is_kept_once() -> None:
+    transcript = Transcript(begun_s=0.0)
+    for message in ("scaled down", "", "scaled down", "a small face"):
+        transcript.add(Event(EventKind.NOTE, 1, "a", {"message": message}), 1)
+    assert transcript.notes == ["scaled down", "a small face"]

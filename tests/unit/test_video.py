@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import av
 import imageio_ffmpeg
 import pytest
 from PIL import Image
 
 from faceorch.media.video import BrokenVideo, first_frame, probe_video
+from faceorch_runner import VideoWriter
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=1")
 SOUND = ("-f", "lavfi", "-i", "sine=duration=1")
@@ -57,3 +59,17 @@ def test_frames_of_too_many_pixels_are_refused(tmp_path: Path) -> None:
     big = ("-f", "lavfi", "-i", "color=size=8192x4096:rate=1:duration=1")
     path = make(tmp_path / "a.mp4", *big, "-c:v", "libx264", "-preset", "ultrafast")
     assert problem(path) == "a.mp4 has frames of 8192x4096, 17 megapixels at most needed"
+
+
+def test_our_own_videos_say_three_times_that_they_are_bt709(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    sound = make(tmp_path / "a.wav", *SOUND)
+    with VideoWriter(path, sound, 64, 48, 25) as video:
+        for _ in range(25):
+            video.write(bytes(64 * 48 * 3))
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        assert (context.colorspace, context.color_primaries, context.color_trc) == (1, 1, 1)
+    data = path.read_bytes()
+    at = data.index(b"colr")
+    assert data[at + 4 : at + 14] == b"nclx" + b"\0\1" * 3, "the box in which players look first"

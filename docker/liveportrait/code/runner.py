@@ -11,7 +11,7 @@ import numpy as np
 
 from faceorch_kit import portrait, voice
 from faceorch_kit.blinks import blinks, closures
-from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.faces import FaceFinder, face_of
 from faceorch_kit.portrait import Image
 from faceorch_runner import Job, Network, Progress
 
@@ -87,8 +87,8 @@ class LivePortrait(Network):
         if key not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
-            mesh = self._finder.find(image)
-            self._faces[key] = refuse(job.portrait.name, image, None if mesh is None else measure(mesh))
+            original = portrait.read(job.portrait)
+            self._faces[key], _ = face_of(self._finder, job.portrait.name, original, image, measure)
         return self._faces[key]
 
     def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -112,3 +114,14 @@ class SettingName(Assignment):
 
         names = [f"{n.name}.{key}=" for n in load_networks().values() for key in n.manifest.settings]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class Folder(click.Path):
+    """A folder; `~` is the user's home also where the shell has left it (`--out='~/talks'`, `--out=~/talks`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the folder, with the home written out."""
+        try:
+            return super().convert(Path(value).expanduser(), param, ctx)
+        except RuntimeError as error:  # nobody has that name
+            self.fail(f"{value}: {error}", param, ctx)

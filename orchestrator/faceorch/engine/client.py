@@ -7,8 +7,10 @@ import errno
 import os
 import socket
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceorch import bugs
 from faceorch.errors import EngineError
 
 if TYPE_CHECKING:
@@ -24,7 +26,13 @@ def endpoint() -> str:
         return given
     from docker.context import ContextAPI
 
-    return str(ContextAPI.kwargs_from_context().get("base_url") or "unix:///var/run/docker.sock")
+    try:
+        return str(ContextAPI.kwargs_from_context().get("base_url") or "unix:///var/run/docker.sock")
+    except Exception as error:  # a damaged config.json makes the SDK stumble in many ways
+        file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+        raise EngineError(
+            f"{file} cannot be read: {bugs.describe(error)}", "mend that file, or set DOCKER_HOST"
+        ) from error
 
 
 def connect() -> APIClient:

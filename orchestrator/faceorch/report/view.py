@@ -18,6 +18,7 @@ from faceorch.words import NOT_AVAILABLE, duration, size
 
 # A larger page would be slow to open. Above this, videos are linked instead of embedded (base64 adds a third).
 EMBED_BYTES = 50 * 2**20
+_PORTRAIT_SIDE = 1024
 
 # The parts of a job's time in order, with their names on the page.
 _PARTS = (
@@ -72,7 +73,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "videos": [_shown(folder.path, job, embed) for job in done],
         "embedded": embed,
-        "portrait": _file_url(folder.path, run.inputs.portrait.file, "image/png"),
+        "portrait": _portrait_url(folder.path, run.inputs.portrait.file),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
@@ -119,12 +120,14 @@ def _shown(folder: Path, job: Job, embed: bool) -> Shown:
     return Shown(job, source, poster, None)
 
 
-def _file_url(folder: Path, name: str, kind: str) -> str | None:
+def _portrait_url(folder: Path, name: str) -> str | None:
+    """Return the portrait at the size in which the page shows it: the run folder holds the whole one."""
     try:
         with open_below(folder, name, limit=EMBED_BYTES) as file:
-            return _data_url(file.read(EMBED_BYTES), kind)
+            picture = media.thumbnail(file, side=_PORTRAIT_SIDE)
     except (Refused, OSError):
         return None
+    return None if picture is None else _data_url(picture, "image/jpeg")
 
 
 def _data_url(data: bytes, kind: str) -> str:

@@ -55,6 +55,33 @@ def test_exif_orientation_is_resolved_and_noted(tmp_path: Path) -> None:
     assert pixel(path, 40, 10)[0] > 200, "the left half is on top now"
 
 
+@pytest.mark.parametrize("orientation", [2, 3, 4, 5, 7, 8])
+def test_every_exif_turn_is_noted(tmp_path: Path, orientation: int) -> None:
+    path = tmp_path / "face.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    half_red().save(path, exif=exif)
+    assert read_portrait(path).notes == ("turned upright as its EXIF orientation says",)
+
+
+def test_a_second_picture_is_not_an_animation(tmp_path: Path) -> None:
+    path = tmp_path / "face.jpg"
+    half_red().save(path, "MPO", save_all=True, append_images=[half_red(size=(64, 64))])
+    loaded = read_portrait(path)
+    assert (loaded.rgb.size, loaded.notes) == ((120, 80), ("it holds 2 pictures; the first is used",))
+
+
+def test_text_in_a_picture_is_of_no_interest(tmp_path: Path) -> None:
+    path = tmp_path / "face.png"
+    half_red().save(path)
+    data = path.read_bytes()
+    chunk = b"zTXt" + b"workflow\0\0" + zlib.compress(b"sampler," * 10**6)
+    size, check = struct.pack(">I", len(chunk) - 4), struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(data[:33] + size + chunk + check + data[33:])
+    assert pixel(path, 10, 40)[0] > 200
+    assert read_portrait(path).notes == ()
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_becomes_a_mid_grey_backdrop(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "face.png"
@@ -156,8 +183,32 @@ class TestRefusals:
         Image.fromarray(noise).save(path)
         path.write_bytes(path.read_bytes()[:-2000])
         error = refusal(path)
-        assert error.message.startswith(f"{path} is damaged: ")
+        assert error.message.startswith(f"{path} cannot be decoded: ")
         assert error.remedy == "copy it again, or save it anew as PNG"
+
+    @pytest.mark.parametrize("suffix", ["dds", "avif", "tiff", "blp"])
+    def test_damage_anywhere_is_told_in_one_line(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"face.{suffix}"
+        half_red("P" if suffix == "blp" else "RGB").save(path)
+        whole, generator = path.read_bytes(), np.random.default_rng(0)
+        messages = []
+        for _ in range(60):
+            data = bytearray(whole)
+            for at in generator.integers(0, min(len(data), 300), 4):
+                data[at] = generator.integers(0, 256)
+            path.write_bytes(data[: generator.integers(8, len(data) + 1)])
+            try:
+                read_portrait(path)
+            except InputError as error:
+                messages.append(error.message)
+        assert messages
+        assert all(message.startswith(f"{path} ") and "\n" not in message for message in messages)
+
+    def test_a_tiff_without_a_width(self, tmp_path: Path) -> None:
+        path = tmp_path / "face.tiff"
+        half_red().save(path)
+        path.write_bytes(path.read_bytes().replace(struct.pack("<HH", 256, 4), struct.pack("<HH", 255, 4)))
+        assert refusal(path).message == f"{path} is no image: Pillow knows no format that it could be"
 
     def test_one_that_is_too_small(self, tmp_path: Path) -> None:
         path = tmp_path / "face.png"

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from faceorch.cli.main import COMMANDS
-from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, usual_signals, wait_until
+from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, wait_until
 
 SLEEPING = f"""
 from faceorch_runner import Network
@@ -229,10 +229,9 @@ def sleeping(make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Pa
     """A `faceorch run` in the middle of a job that takes for ever."""
     make_network("sleeping", SLEEPING)
     arguments = run_arguments(portrait, clip, tmp_path / "out", "sleeping")
-    with usual_signals():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "faceorch", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faceorch", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     with process:
         try:
             assert process.stdout is not None

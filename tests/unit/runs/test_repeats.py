@@ -30,7 +30,7 @@ from faceorch.telemetry import timeline
 from faceorch.telemetry.processes import TreeProbe
 from faceorch.telemetry.samples import GpuSample, UsageSample
 from faceorch.telemetry.summary import throttled
-from tests.conftest import FOR_EVER_S, MakeNetwork, compare_here, ignore, reason_of, usual_signals, wait_until
+from tests.conftest import FOR_EVER_S, MakeNetwork, compare_here, ignore, reason_of, wait_until
 from tests.unit.conftest import RequestFor
 
 
@@ -380,17 +380,16 @@ def test_a_run_that_is_interrupted_in_a_repetition_keeps_its_timeline_and_is_fin
     how = f"import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep({FOR_EVER_S})"
     make_network("grey", FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=1, how=how))
     out = tmp_path / "results"
-    with usual_signals():
-        done = subprocess.run(
-            [
-                *(sys.executable, "-c", INTERRUPTED, "run", "--image", str(portrait), "--audio", str(clip)),
-                *("--network", "grey", "--runtime", "venv", "--python", f"grey={sys.executable}"),
-                *("--out", str(out), "--repeat", "3", "--timeline", "csv"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", INTERRUPTED, "run", "--image", str(portrait), "--audio", str(clip)),
+            *("--network", "grey", "--runtime", "venv", "--python", f"grey={sys.executable}"),
+            *("--out", str(out), "--repeat", "3", "--timeline", "csv"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 130, done.stderr
     assert "threads: []" in done.stdout
     (path,) = out.iterdir()

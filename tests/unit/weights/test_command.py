@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from faceorch.cli.main import cli
-from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, usual_signals, wait_until
+from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, wait_until
 from tests.unit.weights import server as http
 from tests.unit.weights.conftest import DATA, entry, write_manifest
 from tests.unit.weights.server import Server
@@ -142,13 +142,12 @@ def test_ctrl_c_keeps_what_has_arrived(server: Server, make_network: MakeNetwork
     file = entry(server.host("/f", DATA, http.stall(100_000)))
     write_manifest(network, file)
     part = store / "partial" / file["sha256"]
-    with usual_signals():
-        process = subprocess.Popen(
-            [sys.executable, "-c", PATIENT, "weights", "pull", "grey"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    process = subprocess.Popen(
+        [sys.executable, "-c", PATIENT, "weights", "pull", "grey"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     with process:
         wait_until(lambda: part.exists() and part.stat().st_size == 100_000, "100 000 bytes in the store")
         process.send_signal(signal.SIGINT)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceorch_kit.portrait import Image
-from faceorch_runner import NoFace
+from faceorch_runner import BadInput, NoFace
 from tests.networks.conftest import load_code
 
 code, detect = load_code("echomimic", "framing"), load_code("echomimic", "detect")
@@ -72,5 +72,5 @@ class TestTheFaceThatCounts:
             detect.choose("p.png", self.image, boxes, sure)
 
     def test_a_small_one_is_told(self) -> None:
-        with pytest.raises(NoFace, match=r"^face is 40 px wide in p\.png, 64 px or more needed"):
+        with pytest.raises(BadInput, match=r"^face is 40 px wide in p\.png, 64 px or more needed"):
             detect.choose("p.png", self.image, [[0, 0, 40, 60]], [0.99])

@@ -20,7 +20,7 @@ import pytest
 from faceorch.media.video import probe_video
 from faceorch.networks.discover import load_networks
 from faceorch.paths import docker_folder
-from faceorch_runner import BadInput, Job, MissingWeight, Network, NoFace, Progress, VideoWriter
+from faceorch_runner import BadInput, Job, MissingWeight, Network, Progress, VideoWriter
 from faceorch_runner.events import EventParser, EventStream
 from faceorch_runner.network import load_network
 from tests.networks.conftest import load_code
@@ -325,5 +325,5 @@ def test_a_small_face_is_a_note_and_a_tiny_one_is_refused(network: Make, job: Ca
     made.setup(None, "cpu")
     assert notes(animate(made, asked)[1]) == ["the face is 30 px wide: below 32 it is drawn from very little"]
     subject.refuse_small("a.png", 16.0)
-    with pytest.raises(NoFace, match=r"^face is 15 px wide in a\.png, 16 px or more needed: crop closer to it$"):
+    with pytest.raises(BadInput, match=r"^face is 15 px wide in a\.png, 16 px or more needed: crop closer to it$"):
         subject.refuse_small("a.png", 15.0)

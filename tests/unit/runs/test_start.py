@@ -264,7 +264,7 @@ REFUSING = """
 from faceorch_runner import Network, NoFace
 class Refusing(Network):
     def check(self, job):
-        raise NoFace("no face found in portrait.png")
+        raise NoFace("no face found in face.png")
 """
 
 
@@ -275,7 +275,7 @@ def test_a_portrait_that_the_first_network_refuses_ends_the_run_and_leaves_nothi
     make_network("grey")
     with pytest.raises(InputError) as caught:
         compare_here(request_for("a_first", "grey"), listener)
-    assert caught.value.message == "no face found in portrait.png"
+    assert caught.value.message == "no face found in face.png"
     assert list((tmp_path / "results").iterdir()) == []
 
 

@@ -297,7 +297,7 @@ def test_a_registry_that_is_not_there_is_told(probe: Probe) -> None:
 def test_a_registry_that_refuses_says_to_log_in(probe: Probe, closed_registry: str, builder: Builder) -> None:
     done = faceorch_build("probe", "--base-image", f"{closed_registry}/cuda@sha256:{'0' * 64}")
     assert done.exit_code == 11, done.output
-    assert "  try: the registry refused the base image: docker login, or give a mirror" in done.output
+    assert "  try: the registry refused the base image: docker login, or name a mirror" in done.output
     probe.build()
     done = faceorch_build("probe", "--base-image", probe.base, "--push", closed_registry)
     assert done.exit_code == 11, done.output

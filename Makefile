@@ -17,7 +17,7 @@ test: $(VENV)/installed-dev
 
 # Which lines of faceorch the tests pass through that need nothing; htmlcov/index.html shows them in place.
 coverage: $(VENV)/installed-dev
-	$(PYTHON) -m pytest tests/unit tests/weights --cov --cov-report=term:skip-covered --cov-report=html
+	$(PYTHON) -m pytest tests/unit --cov --cov-report=term:skip-covered --cov-report=html
 
 # Builds every base for real and asks its torch what it holds: some minutes, and up to 20 GB of disk each.
 test-images: $(VENV)/installed-dev

@@ -24,8 +24,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "orchestrator"), str(ROOT / "docker" / "ru
 
 from benchmarks.overhead import short_clip  # noqa: E402
 
-from faceorch.runs import start as runs  # noqa: E402
-from faceorch.runs.events import Observer  # noqa: E402
+from faceorch.comparison import compare  # noqa: E402
+from faceorch.record.request import Request  # noqa: E402
 from faceorch.runs.execute import Executor  # noqa: E402
 from faceorch.telemetry.samples import Watched  # noqa: E402
 from faceorch.telemetry.watch import GPU_HZ, Watch  # noqa: E402
@@ -45,18 +45,17 @@ class Round:
 
 def one_round(clip: Path, out: Path, runtime: str, image: str | None, hz: float, seen: list[Watched]) -> Round:
     seen.clear()
-    request = runs.Request(
-        image=ROOT / "assets" / "face.png",
-        audio=clip,
+    request = Request(
+        portrait=str(ROOT / "assets" / "face.png"),
+        clip=str(clip),
         networks=("baseline",),
         runtime=runtime,  # type: ignore[arg-type]
-        out=out,
-        images={} if image is None else {"baseline": image},
+        use_images={} if image is None else {"baseline": image},
         sampling_hz=hz,
         settings={"baseline": {"max_size": 512}},
     )
     before, cpu_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()
-    folder = runs.start_run(request, Quiet())
+    folder = compare(request, out, lambda event: None)
     after, cpu_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time() - cpu_s
     (job,) = folder.run.jobs
     if job.times.animate_s is None or job.times.total_s is None or job.reason is not None:
@@ -65,10 +64,6 @@ def one_round(clip: Path, out: Path, runtime: str, image: str | None, hz: float,
     length_s = watched.ended_s - watched.begun_s
     job_cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Round(job.times.animate_s, job.times.total_s, job_cpu_s, cpu_s, watched.cpu_s, length_s)
-
-
-class Quiet(Observer):
-    """Hears nothing."""
 
 
 def main() -> None:

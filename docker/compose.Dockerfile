@@ -41,6 +41,58 @@ COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/por
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 USER 65534:65534
 
+# EchoMimic's image, on the base that `faceorch build` makes from docker/base.
+FROM base AS echomimic
+
+# Locks before code: a changed runner does not install the packages again.
+ARG BASE
+ARG UV_DEFAULT_INDEX
+COPY echomimic/requirements.${BASE}.lock /opt/faceorch/requirements.lock
+RUN install-packages /opt/faceorch/requirements.lock
+
+# What accelerated inference does not use is left out: training, pose, its pipelines and video tools.
+ARG UPSTREAM
+ARG UPSTREAM_MIRROR
+RUN clone-upstream "${UPSTREAM}" /opt/upstream/echomimic src configs LICENSE
+
+COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
+COPY echomimic/patches.py /opt/faceorch/patches.py
+RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
+
+COPY echomimic/code /opt/faceorch/network
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
+COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/echomimic
+USER 65534:65534
+
+# Hallo's image, on the base that `faceorch build` makes from docker/base.
+FROM base AS hallo
+
+# Locks before code: a changed runner does not install the packages again.
+ARG BASE
+ARG UV_DEFAULT_INDEX
+COPY hallo/requirements.${BASE}.lock /opt/faceorch/requirements.lock
+RUN install-packages /opt/faceorch/requirements.lock
+
+# Examples and assets are a hundred times as large as the code.
+ARG UPSTREAM
+ARG UPSTREAM_MIRROR
+RUN clone-upstream "${UPSTREAM}" /opt/upstream/hallo hallo configs LICENSE
+
+COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
+COPY hallo/patches.py /opt/faceorch/patches.py
+RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
+
+# librosa compiles parts of itself on first use, for ten seconds and more: here instead of in every container.
+COPY hallo/code/warm.py /opt/faceorch/warm.py
+RUN NUMBA_CACHE_DIR=/opt/faceorch/numba python /opt/faceorch/warm.py
+
+COPY hallo/code /opt/faceorch/network
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
+COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/hallo TRANSFORMERS_OFFLINE=1 HALLO_COMPILED=/opt/faceorch/numba
+USER 65534:65534
+
 # LivePortrait + JoyVASA's image, on the base that `faceorch build` makes from docker/base. JoyVASA's repository holds
 # the whole of LivePortrait, file by file the same; the original is not needed beside it.
 FROM base AS liveportrait

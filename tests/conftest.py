@@ -10,7 +10,6 @@ import textwrap
 import time
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,9 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-@contextmanager
+@pytest.fixture(scope="session", autouse=True)
 def usual_signals() -> Iterator[None]:
-    """Let programs that are started meanwhile heed SIGINT and SIGHUP, also where the tests themselves ignore them.
+    """Let programs that tests start heed SIGINT and SIGHUP, also where the tests themselves ignore them.
 
     They do when they run in the background (`make test &`, nohup), and a program inherits what is ignored; what is
     handled, it does not.
@@ -78,11 +77,9 @@ def usual_signals() -> Iterator[None]:
     ignored = [n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_IGN]
     for number in ignored:
         signal.signal(number, lambda *_: None)
-    try:
-        yield
-    finally:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture

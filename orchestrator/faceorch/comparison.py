@@ -54,7 +54,7 @@ def resume(
 
 
 def _complete(folder: RunFolder, tell: Listener) -> RunFolder:
-    """Tell that nothing is missing in a run, after writing what a kill has left unwritten."""
+    """Report that a run is complete, after writing what a kill has left unwritten."""
     with folder.locked():
         if folder.run.status is not RunStatus.DONE:
             folder.run.status = RunStatus.DONE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import asyncio
 import ctypes
-import difflib
+import importlib
 import io
 import sys
 import tempfile
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from faceorch.errors import SpeechError
 from faceorch.media.clip import LoadedClip
+from faceorch.words import near
 
 RATE_HZ = 24_000
 DEFAULT_VOICE = "en-US-GuyNeural"
@@ -45,14 +46,25 @@ class Engine(Protocol):
         """Return mono 16-bit little-endian samples and their rate in Hz."""
 
 
+def _package(name: str) -> Any:
+    """Import the package of an engine; `SpeechError` says what installs it when it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.replace("_", "-")
+        raise SpeechError(
+            f"{package} is not installed: speech is an extra", "pip install 'faceorch[speech]'"
+        ) from error
+
+
 class EdgeTts:
     """Microsoft Edge's read-aloud voices, over the network."""
 
     name = "edge-tts"
 
     def voices(self) -> list[str]:
-        """Ask the service for its voices."""
-        import edge_tts
+        """Return the voices of the service."""
+        edge_tts = _package("edge_tts")
 
         async def ask() -> list[Any]:
             return list(await asyncio.wait_for(edge_tts.list_voices(), ANSWER_S))
@@ -60,8 +72,8 @@ class EdgeTts:
         return sorted(str(voice["ShortName"]) for voice in _asked(ask))
 
     def synthesise(self, text: str, voice: str) -> tuple[bytes, int]:
-        """Ask the service to speak; `Unreachable` when it does not answer, `SpeechError` when it refuses."""
-        import edge_tts
+        """Return the service's speech; raise `Unreachable` if it does not respond, `SpeechError` if it refuses."""
+        edge_tts = _package("edge_tts")
 
         async def ask() -> bytes:
             stream = edge_tts.Communicate(text, voice).stream()
@@ -105,7 +117,7 @@ class EspeakNg:
 
     def voices(self) -> list[str]:
         """Return the language codes that it speaks."""
-        import espeakng_loader
+        espeakng_loader = _package("espeakng_loader")
 
         languages = set()
         for path in (Path(espeakng_loader.get_data_path()) / "lang").rglob("*"):
@@ -118,7 +130,7 @@ class EspeakNg:
 
     def synthesise(self, text: str, voice: str) -> tuple[bytes, int]:
         """Speak `text`; `SpeechError` when there is no such voice."""
-        import espeakng_loader
+        espeakng_loader = _package("espeakng_loader")
 
         with tempfile.TemporaryDirectory(prefix="faceorch-") as folder:
             # The library keeps its data path in 160 characters: a link makes any path short enough.
@@ -147,7 +159,7 @@ class EspeakNg:
             library.espeak_SetSynthCallback(callback)
             if library.espeak_SetVoiceByName(voice.encode()) != 0:
                 raise SpeechError(
-                    f"espeak-ng has no voice {voice!r}{_near(voice, self.voices())}",
+                    f"espeak-ng has no voice {voice!r}{near(voice.lower(), self.voices())}",
                     "faceorch speak --engine espeak-ng --list-voices",
                 )
             for parameter, value in ((rate, self._WORDS_PER_MINUTE), (pitch, self._PITCH), (pitch_range, self._RANGE)):
@@ -285,8 +297,3 @@ def _swapped(pcm: bytes) -> bytes:
     samples.frombytes(pcm)
     samples.byteswap()
     return samples.tobytes()
-
-
-def _near(word: str, words: list[str]) -> str:
-    found = difflib.get_close_matches(word.lower(), words, n=1)
-    return f" (did you mean {found[0]!r}?)" if found else ""

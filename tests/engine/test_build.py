@@ -107,7 +107,7 @@ def test_the_base_is_built_first_and_what_is_there_is_not_built_again(
     child = probe.api.inspect_image(recipe.tag)  # type: ignore[no-untyped-call]
     shared = parent["RootFS"]["Layers"]
     assert child["RootFS"]["Layers"][: len(shared)] == shared, "the network's image stands on the base's layers"
-    monkeypatch.setattr("faceorch.builders.build", build_nothing)
+    monkeypatch.setattr("faceorch.images.build.build", build_nothing)
     again = faceorch_build("probe", "--base-image", probe.base)
     assert (again.exit_code, again.output) == (0, f"probe: {recipe.tag} is there and current\n")
 
@@ -222,8 +222,8 @@ def test_a_commit_that_is_not_there_is_named(probe: Probe, upstream: Upstream) -
     )
 
 
-GONE = "the base image is gone from its registry: give a mirror of it with --base-image"
-UNREACHABLE = "the registry cannot be reached: check the network, or give a mirror of the base with --base-image"
+GONE = "the base image is no longer in its registry: name a mirror of it with --base-image"
+UNREACHABLE = "the registry cannot be reached: check the network, or name a mirror of the base with --base-image"
 
 
 @contextmanager
@@ -297,7 +297,7 @@ def test_a_registry_that_is_not_there_is_told(probe: Probe) -> None:
 def test_a_registry_that_refuses_says_to_log_in(probe: Probe, closed_registry: str, builder: Builder) -> None:
     done = faceorch_build("probe", "--base-image", f"{closed_registry}/cuda@sha256:{'0' * 64}")
     assert done.exit_code == 11, done.output
-    assert "  try: the registry refused the base image: docker login, or give a mirror" in done.output
+    assert "  try: the registry refused the base image: docker login, or name a mirror" in done.output
     probe.build()
     done = faceorch_build("probe", "--base-image", probe.base, "--push", closed_registry)
     assert done.exit_code == 11, done.output
@@ -313,4 +313,4 @@ def test_only_the_given_certificate_authorities_are_trusted(probe: Probe, tmp_pa
     subprocess.run([*command, *paths], check=True, capture_output=True)
     done = faceorch_build("base-cpu", "--base-image", f"{probe.base}", "--ca-bundle", str(bundle), "--no-cache")
     assert done.exit_code == 11, done.output
-    assert "  try: a proxy signs what is downloaded: give its certificate authority with --ca-bundle\n" in done.output
+    assert "  try: a proxy signs downloads: pass its certificate authority with --ca-bundle\n" in done.output

@@ -274,7 +274,7 @@ def test_a_missing_input_is_an_error_and_makes_no_folder(probe: Probe, tmp_path:
         with DockerRuntime().start(probe.launch()):
             raise AssertionError("it must not start")
 
-    with pytest.raises(EngineError, match="the engine does not see a file of the run"):
+    with pytest.raises(EngineError, match="the engine cannot see a file of the run"):
         start()
     assert not probe.portrait.exists()
 
@@ -332,5 +332,5 @@ class TestBuild:
         with pytest.raises(BuildError) as caught:
             probe.build()
         assert caught.value.message == "probe was not built: no space left on device"
-        assert caught.value.remedy == "free some disk: faceorch clean, docker system prune"
+        assert caught.value.remedy == "free some disk space: faceorch clean, docker system prune"
         assert "Step 2/" in (probe.out.parent / "build.log").read_text("utf-8")

@@ -110,7 +110,7 @@ def test_a_container_that_starts_without_a_gpu_is_found_out(probe: Probe) -> Non
     (finding,) = judge_container(probe_container(probe.api, facts(), image, REQUEST, ["GPU-a"]), load_bases()["cpu"])
     assert (finding.severity, finding.remedy) == (Severity.ERROR, INSTALL_TOOLKIT)
     assert finding.found == (
-        f"the container started and sees no GPU (in {image.tag}, the CUDA driver: "
+        f"the container started but sees no GPU (in {image.tag}, the CUDA driver: "
         "there is no CUDA driver library (libcuda.so.1))"
     )
 
@@ -123,7 +123,7 @@ def test_an_image_whose_python_is_gone_is_told_and_nothing_is_left(probe: Probe)
     seen = probe_container(probe.api, facts(), image, REQUEST, [])
     assert seen.problem.startswith("the program in the container ended with exit code 127: ")
     assert "/no/python" in seen.problem
-    assert seen.remedy == f"look yourself: docker run --rm -it --entrypoint sh {image.tag}"
+    assert seen.remedy == f"inspect the image: docker run --rm -it --entrypoint sh {image.tag}"
 
 
 def test_cdi_devices_are_asked_for_by_name(cdi_probe: Probe) -> None:

@@ -58,6 +58,7 @@ DEEDS = {
     "beside": None,
     "closed": None,
     "flood": None,
+    "events": None,
 }
 LOGGED = {
     "device": ["a device: Operation not permitted"],
@@ -69,7 +70,7 @@ LOGGED = {
     "beside": ["/out/../log.txt: Read-only file system", "/job/portrait.png: Read-only file system"],
     "flood": ["faceorch: the log has reached 64 MiB; the rest is not written"],
 }
-REFUSED = f"error: {NAME} cannot be converted: what its environment made of a/b.pth is not taken: "
+REFUSED = f"error: {NAME} cannot be converted: what its environment made of a/b.pth is not used: "
 PICKLES = {
     "pass": "1 converted\n",
     "made.unlink(); made.symlink_to('../../../../../key')": f"{REFUSED}b.safetensors is a link\n",
@@ -79,7 +80,7 @@ PICKLES = {
     "made.unlink(); os.mkfifo(made)": f"{REFUSED}b.safetensors is not a regular file\n",
     "made.unlink(); made.mkdir()": f"{REFUSED}b.safetensors is a folder\n",
     "os.truncate(made, 1 << 40)": f"{REFUSED}b.safetensors has {1 << 40} bytes, ",
-    "made.write_bytes(b'PRIVATE KEY' * 99)": f"{REFUSED}it is not safetensors: it ends before its header does\n",
+    "made.write_bytes(b'PRIVATE KEY' * 99)": f"{REFUSED}it is not safetensors: it ends within its header\n",
     "made.chmod(0o6777)": "1 converted\n",
 }
 # Runs while the pickle is loaded, in the sandbox; acts when the converter is done.
@@ -188,7 +189,7 @@ def network(api: APIClient, base_image: str, tmp_path_factory: pytest.TempPathFa
     """The folder of the network, whose image is built."""
     folder = tmp_path_factory.mktemp("networks") / NAME
     shutil.copytree(Path(__file__).parent / "networks" / NAME, folder)
-    make_video(folder / "video.mp4")
+    make_video(folder / "code" / "video.mp4")
     recipe = images.make_recipe(Network(folder, read_manifest(folder / "network.yaml")), "cpu", base_image)
     assert recipe.parent is not None
     log = folder.parent / "build.log"

@@ -91,11 +91,14 @@ def test_clean_shows_first_and_then_removes_what_is_stale_and_nothing_else(
     assert shown.exit_code == 0
     for name in (stale["image"], "faceorch-test-dead", str(stale["environment"]), str(stale["log"])):
         assert str(name) in shown.output
-    assert "4.9 KiB" in shown.output
+    assert "5.0 kB" in shown.output
     assert set(has(probe, stale).values()) == {True}
     refused = CliRunner().invoke(clean)
     assert refused.exit_code == 2
-    assert "error: nobody is there to say yes; nothing was removed\n  try: faceorch clean --yes\n" in refused.output
+    assert (
+        "error: there is no terminal to confirm on; nothing was removed\n  try: faceorch clean --yes\n"
+        in refused.output
+    )
     assert set(has(probe, stale).values()) == {True}
     done = CliRunner().invoke(clean, ["--yes"])
     assert done.exit_code == 0, done.output

@@ -13,8 +13,8 @@ from faceorch.record.request import StandIn
 from faceorch.smoke import smoke
 from tests.conftest import reason_of, write_code
 from tests.engine.conftest import Probe
-from tests.unit.test_runs import Listener
-from tests.unit.test_weights_manifest import entry
+from tests.unit.runs.test_start import Listener
+from tests.unit.weights.test_manifest import entry
 
 STANDIN = """
 import json, os

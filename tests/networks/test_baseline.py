@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,26 @@ def test_a_face_that_is_too_small_is_told_with_its_size(animate: Animate, demo_c
         wall = Image.new("RGB", (600, 600), (90, 110, 100))
         wall.paste(face.convert("RGB").resize((150, 150)), (200, 200))
         wall.save(tmp_path / "far.png")
-    with pytest.raises(InputError, match=r"face is \d+ px wide in portrait.png, 64 px or more needed: crop closer"):
-        animate(NAME, tmp_path / "far.png", demo_clip)
+    reason = animate(NAME, tmp_path / "far.png", demo_clip).run.jobs[0].reason
+    assert reason is not None
+    assert re.fullmatch(r"face is \d+ px wide in portrait.png, 64 px or more needed: crop closer to it", reason.found)
+
+
+def test_a_portrait_on_its_head_is_refused_for_all(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
+    with Image.open(ASSETS / "face.png") as face:
+        face.rotate(180).resize((512, 512)).save(tmp_path / "head.png")
+    with pytest.raises(InputError, match=r"^the face in head.png is upside down: an upright one needed$"):
+        animate(NAME, tmp_path / "head.png", demo_clip)
+
+
+def test_two_faces_are_a_note(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
+    with Image.open(ASSETS / "face.png") as face:
+        both = Image.new("RGB", (1024, 512))
+        for left in (0, 512):
+            both.paste(face.convert("RGB").resize((512, 512)), (left, 0))
+        both.save(tmp_path / "two.png")
+    notes = animate(NAME, tmp_path / "two.png", demo_clip).run.jobs[0].notes
+    assert "2 faces found in the portrait; the largest is used" in notes
 
 
 def test_frames_per_second_are_a_setting(animate: Animate, demo_clip: Path) -> None:

@@ -22,8 +22,8 @@ from faceorch.record.request import StandIn
 from faceorch.record.run import Job, Run
 from faceorch.smoke import check_video, smoke
 from tests.conftest import LIMIT_S, MakeNetwork, reason_of, write_code
-from tests.unit.test_runs import Listener
-from tests.unit.test_weights_manifest import entry
+from tests.unit.runs.test_start import Listener
+from tests.unit.weights.test_manifest import entry
 
 STANDIN = """
 def make(weights, *, full):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import wave
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from faceorch import speech
 from faceorch.errors import SpeechError
 from faceorch.speech import RATE_HZ, EspeakNg, Unreachable, speak
-from tests.unit.test_cli import faceorch
+from tests.unit.cli.test_run import faceorch
 
 TEXT = "Good evening. Here is the news."
 
@@ -55,6 +56,17 @@ def test_seconds_are_exact_and_the_end_does_not_click(seconds: float) -> None:
     samples = samples_of(clip.pcm)
     assert len(samples) == round(seconds * RATE_HZ)
     assert abs(samples[-1]) < 50
+
+
+@pytest.mark.parametrize(("engine", "package"), [("edge-tts", "edge-tts"), ("espeak-ng", "espeakng-loader")])
+def test_an_engine_that_is_not_installed_says_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, engine: str, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    with pytest.raises(SpeechError) as caught:
+        speak(TEXT, engine=engine)
+    assert caught.value.message == f"{package} is not installed: speech is an extra"
+    assert caught.value.remedy == "pip install 'faceorch[speech]'"
 
 
 def test_the_service_is_taken_when_it_answers() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from faceorch_kit import portrait, voice
-from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.faces import FaceFinder, face_of
 from faceorch_runner import Job, Network, Progress
 
 from .face import Face
@@ -25,7 +25,7 @@ class Baseline(Network):
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
-        self._found: dict[tuple[Path, int], tuple[Image, Face]] = {}
+        self._found: dict[tuple[Path, int], tuple[Image, Face, int]] = {}
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the face models."""
@@ -40,7 +40,8 @@ class Baseline(Network):
     def animate(self, job: Job, progress: Progress) -> Path:
         """Write one frame after the other; memory does not grow with the clip."""
         progress.stage("landmarks")
-        image, face = self._portrait(job)
+        image, face, faces = self._portrait(job)
+        progress.metric("faces", faces, "faces")
         progress.metric("face_width", round(face.width, 1), "pixels")
         progress.stage("audio")
         samples, rate = voice.read(job.audio)
@@ -70,12 +71,12 @@ class Baseline(Network):
             self._finder = FaceFinder()
         return self._finder
 
-    def _portrait(self, job: Job) -> tuple[Image, Face]:
-        """Return the picture at the video's size and its face; found once for each portrait and size."""
+    def _portrait(self, job: Job) -> tuple[Image, Face, int]:
+        """Return the picture at the video's size, its face, and how many faces it shows; looked for only once."""
         key = (job.portrait, int(job.settings["max_size"]))
         if key not in self._found:
-            image = portrait.fit(portrait.read(job.portrait), key[1])
-            mesh = self._models().find(image)
-            face = refuse(job.portrait.name, image, None if mesh is None else Face.of(mesh))
-            self._found[key] = (image, face)
+            original = portrait.read(job.portrait)
+            image = portrait.fit(original, key[1])
+            face, faces = face_of(self._models(), job.portrait.name, original, image, Face.of)
+            self._found[key] = (image, face, faces)
         return self._found[key]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceorch_runner import NoFace
+from faceorch_runner import BadInput, NoFace
 
 from .portrait import Image, no_face, small_face
 
@@ -24,6 +26,10 @@ MOST_DEGREES = 45.0
 
 _MESH_SIDE = 384  # pixels of the crop that the mesh model gets; it works on 192 itself
 _CROP = 2.0  # side of that crop in face boxes
+_OUTSIDE = 0.1  # of a face's width or height that may lie outside of the picture
+_FOREHEAD = 0.15  # and as much more above it: nothing of a forehead moves
+_UPRIGHT_AGAIN = 0.1  # a detector is surer of an upright face by this score; measured: 0.12 or more either way
+_APART = 0.5  # two boxes are two faces when their middles are this far apart, in sides of the larger one
 _TILE = 0.6  # side of the tiles in which smaller faces are looked for, in picture sides
 
 _Box = tuple[float, float, float, float]  # x and y of the middle, side, all in pixels; lean in radians
@@ -46,6 +52,60 @@ class Measured(Protocol):
 
 
 _Face = TypeVar("_Face", bound=Measured)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The largest face of a picture: its `mesh` (478, 3), how many quarters it is `turned`, and of how many faces."""
+
+    mesh: Points
+    turned: int
+    faces: int
+
+
+def face_of(
+    finder: FaceFinder, name: str, original: Image, shown: Image, measure: Callable[[Points], _Face]
+) -> tuple[_Face, int]:
+    """Return the face of a portrait as it is `shown`, and how many faces there are; raise what is wrong with it.
+
+    A face that is large enough in the `original`, and not once it is shown, is the limit of one network only.
+    """
+    found = finder.look(shown)
+    face = None if found is None else measure(found.mesh)
+    if (face is None or face.width < LEAST_WIDTH) and original.shape[1] > shown.shape[1] + 1:
+        larger = finder.look(original)
+        if larger is None:
+            raise no_face(name, original)
+        _check_place(name, original, larger)
+        width = measure(larger.mesh).width
+        if width >= LEAST_WIDTH:
+            now = width * shown.shape[1] / original.shape[1]
+            sizes = f"{now:.0f} px wide at the size of the video ({width:.0f} px in {name})"
+            raise BadInput(f"face is {sizes}, {LEAST_WIDTH} px or more needed: crop closer to it, or raise max_size")
+        raise small_face(name, width, LEAST_WIDTH)
+    if found is not None:
+        _check_place(name, shown, found)
+    return refuse(name, shown, face), 0 if found is None else found.faces
+
+
+def _check_place(name: str, image: Image, found: Found) -> None:
+    """Raise when a face is turned by a quarter or more, or cut off by an edge of the picture."""
+    height, width = image.shape[:2]
+    (left, top), (right, bottom) = found.mesh[:468, :2].min(axis=0), found.mesh[:468, :2].max(axis=0)
+    wide, tall = right - left, bottom - top
+    outside = {
+        "left": -left / wide,
+        "right": (right - width) / wide,
+        "upper": -top / tall - _FOREHEAD,
+        "lower": (bottom - height) / tall,
+    }
+    edge = max(outside, key=lambda name: outside[name])
+    if outside[edge] > _OUTSIDE:
+        raise NoFace(f"the face in {name} is cut off by the {edge} edge: a whole face needed")
+    # After the edges: of half a face, a detector is not sure which way is up.
+    if found.turned:
+        how = "upside down" if found.turned == 2 else "on its side"
+        raise NoFace(f"the face in {name} is {how}: an upright one needed")
 
 
 def refuse(name: str, image: Image, face: _Face | None) -> _Face:
@@ -73,11 +133,31 @@ class FaceFinder:
 
     def find(self, image: Image) -> Points | None:
         """Return the mesh (478, 3) of the largest face, in pixels of the picture; None when there is no face."""
-        for box in sorted(self._boxes(image), key=lambda found: -found[2]):
+        found = self.look(image)
+        return None if found is None else found.mesh
+
+    def look(self, image: Image) -> Found | None:
+        """Return the largest face; None when there is none."""
+        boxes = sorted(self._boxes(image), key=lambda found: -found[2])
+        for box in boxes:
             mesh = self._landmarks(image, box)
             if mesh is not None:
-                return mesh
+                return Found(mesh, self._turned(image, box), _faces(boxes))
         return None
+
+    def _turned(self, image: Image, box: _Box) -> int:
+        """Return by how many quarters the picture must be turned (counter-clockwise) before its face is upright."""
+        x, y, side, _ = box
+        height, width = image.shape[:2]
+        rows = slice(max(0, round(y - side * 1.5)), min(height, round(y + side * 1.5)))
+        columns = slice(max(0, round(x - side * 1.5)), min(width, round(x + side * 1.5)))
+        scores = []
+        for quarters in range(4):
+            view = np.ascontiguousarray(np.rot90(image[rows, columns], quarters))
+            found = self._near.process(view).detections or ()
+            scores.append(max((one.score[0] for one in found), default=0.0))
+        best = int(np.argmax(scores))
+        return best if scores[best] > scores[0] + _UPRIGHT_AGAIN else 0
 
     def _boxes(self, image: Image) -> list[_Box]:
         height, width = image.shape[:2]
@@ -117,6 +197,15 @@ class FaceFinder:
         marks = np.array([(mark.x, mark.y, mark.z) for mark in found[0].landmark]) * _MESH_SIDE
         back = cv2.invertAffineTransform(upright)
         return np.column_stack([marks[:, :2] @ back[:, :2].T + back[:, 2], marks[:, 2] / zoom])
+
+
+def _faces(boxes: list[_Box]) -> int:
+    """Return how many faces the boxes stand for: neighbouring tiles find the same one again."""
+    apart: list[_Box] = []
+    for x, y, side, lean in boxes:
+        if all(np.hypot(x - other[0], y - other[1]) > _APART * max(side, other[2]) for other in apart):
+            apart.append((x, y, side, lean))
+    return len(apart)
 
 
 def _solutions() -> Any:

@@ -43,6 +43,6 @@ def no_face(name: str, image: Image) -> NoFace:
     return NoFace(f"no face found in {name} ({width}x{height}): one face seen from the front needed")
 
 
-def small_face(name: str, width: float, least: int) -> NoFace:
-    """Return the error for a face that is `width` pixels wide where `least` are needed."""
-    return NoFace(f"face is {width:.0f} px wide in {name}, {least} px or more needed: crop closer to it")
+def small_face(name: str, width: float, least: int) -> BadInput:
+    """Return the error for a face that is `width` pixels wide where `least` are needed: the limit of one network."""
+    return BadInput(f"face is {width:.0f} px wide in {name}, {least} px or more needed: crop closer to it")

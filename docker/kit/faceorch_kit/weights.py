@@ -5,6 +5,7 @@ Torch and safetensors are imported by what reads tensors.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +22,7 @@ _Network = TypeVar("_Network", bound="torch.nn.Module")
 
 
 def require(folder: Path, *names: str) -> None:
-    """Refuse a folder in which files are missing, before anything large is read."""
+    """Check that no file is missing in a folder, before anything large is read."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise MissingWeight(f"missing from the weights folder: {', '.join(missing)}")
@@ -73,7 +74,8 @@ def read_objects(path: Path) -> Any:
 def _only_tensors(path: Path) -> Any:
     import torch
 
-    return torch.load(path, map_location="cpu", weights_only=True)
+    # Mapped, where the file's format allows it: what is not used is not read, and nothing is there twice.
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _safetensors(prefix: str) -> Callable[[Path], Tensors]:
@@ -121,8 +123,12 @@ def put(
         print(f"{name}: {len(unknown)} tensors are not used ({', '.join(unknown[:3])})")
 
 
-def fill(build: Callable[[], _Network], tensors: Tensors, device: str, name: str) -> _Network:
-    """Return the network that `build` makes, with `tensors` as its parameters and buffers, in fp32 on `device`.
+def fill(
+    build: Callable[[], _Network], tensors: Tensors, device: str, name: str, dtype: torch.dtype | None = None
+) -> _Network:
+    """Return the network that `build` makes, with `tensors` as its parameters and buffers, on `device`.
+
+    It computes in `dtype`, fp32 when none is given. The tensors go to the device as the file has them.
 
     It is built without memory first: filling it with random numbers that are thrown away takes longer than reading it.
     """
@@ -130,16 +136,12 @@ def fill(build: Callable[[], _Network], tensors: Tensors, device: str, name: str
 
     with torch.device("meta"):
         network = build()
-    put(network, {key: _full(value) for key, value in tensors.items()}, name, assign=True)
+    put(network, dict(tensors), name, assign=True)
     left = [key for key, value in [*network.named_parameters(), *network.named_buffers()] if value.is_meta]
     if left:
         raise MissingWeight(f"{name} does not fill {', '.join(left[:3])}")
-    network.to(device).requires_grad_(False).eval()
+    network.requires_grad_(False).to(device).to(dtype or torch.float32).eval()
     return network
-
-
-def _full(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def bake_spectral_norm(network: torch.nn.Module) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from faceorch_kit.voice import Samples
 
 RATE = 16000  # of samples that are not normalised: the motion model hears loudness too
-LEAD = 2  # frames: upstream puts 80 ms of silence before a clip, with which its models were trained
+LEAD = 2  # frames: upstream puts 80 ms of silence before a clip, although its training code pads nothing
 
 
 def frame_count(seconds: float, fps: float) -> int:

@@ -17,8 +17,15 @@ SIDE = 512  # of the crop, and of the pictures that the decoder paints
 LANDMARKS = "liveportrait/landmark.onnx"
 INSIGHTFACE = "insightface"
 _DETECTORS = ("models/buffalo_l/det_10g.onnx", "models/buffalo_l/2d106det.onnx")
-# Upstream's own values for a portrait: the crop is 2.3 faces wide, and a little above the face's middle.
-_SCALE, _UP = 2.3, -0.125
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Which square is cut out: `scale` faces wide, moved by parts of its side to the right and down."""
+
+    scale: float
+    right: float
+    down: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +54,13 @@ class Cropper:
             present(weights / LANDMARKS), lambda file: LandmarkRunner(ckpt_path=str(file), onnx_provider="cpu")
         )
 
-    def crop(self, image: Image, points: Points) -> Crop:
+    def crop(self, image: Image, points: Points, framing: Framing) -> Crop:
         """Return the crop around a face; `points` (68, 2) say where it is."""
         from src.utils.crop import crop_image
 
         # The second pass starts from the model's own points, which no longer depend on who found the face.
         marks = self._marks.run(image, self._marks.run(image, points))
-        found = crop_image(image, marks, dsize=SIDE, scale=_SCALE, vy_ratio=_UP)
+        found = crop_image(image, marks, dsize=SIDE, scale=framing.scale, vx_ratio=framing.right, vy_ratio=framing.down)
         return Crop(found["img_crop"], found["M_c2o"], marks)
 
 
@@ -75,8 +82,10 @@ class InsightfaceCropper:
             weights / INSIGHTFACE, lambda _: UpstreamCropper(crop_cfg=self._config, flag_force_cpu=True)
         )
 
-    def crop(self, image: Image, name: str) -> Crop:
+    def crop(self, image: Image, name: str, framing: Framing) -> Crop:
         """Return the crop around the largest face of the portrait called `name`; `NoFace` when there is none."""
+        self._config.scale = framing.scale
+        self._config.vx_ratio, self._config.vy_ratio = framing.right, framing.down
         found = self._cropper.crop_source_image(image, self._config)
         if found is None:
             raise no_face(name, image)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -52,6 +52,20 @@ def _step(alpha_bars: Sequence[float], level: int, earlier: int, eta: float) -> 
     sigma = eta * math.sqrt((1.0 - then) / (1.0 - now)) * math.sqrt(max(0.0, 1.0 - now / then))
     noisy = math.sqrt(max(0.0, 1.0 - then - sigma**2)) / math.sqrt(1.0 - now)
     return Step(level, earlier, math.sqrt(then) - noisy * math.sqrt(now), noisy, sigma)
+
+
+def first_noises(draw: Callable[[], Array], eta: float) -> Iterator[Array]:
+    """Yield the noise from which each window of a clip starts.
+
+    With eta below 1 it is new for each window: what the conditions leave open, the head's pose above all, is decided by
+    it, and one noise for all windows would make the motion repeat itself. The ancestral sampler (eta 1) forgets it, and
+    upstream starts every window from the same: so that the two stay comparable, that is kept.
+    """
+    first = draw()
+    while True:
+        yield first
+        if eta < 1.0:
+            first = draw()
 
 
 def sample(

@@ -10,7 +10,7 @@ import torch
 from faceorch_kit.voice import Samples
 from faceorch_runner import BadInput, RunnerError
 
-from .ddim import sample, schedule
+from .ddim import first_noises, sample, schedule
 from .keypoints import VALUES, Array
 from .models import Models
 
@@ -30,9 +30,10 @@ def generate(
 ) -> Array:
     """Return the normalised motion (windows * frames, 70) for the clip's windows (windows, samples).
 
-    The windows follow each other: each one continues the end of the one before, from the same first noise, as upstream
-    does it. All noise is drawn on the CPU, so that a seed means the same on every device. `guidance` is the scale of
-    classifier-free guidance (Ho and Salimans 2022): x0 = without + guidance * (with the clip - without).
+    The windows follow each other: each one continues the end of the one before. Each starts from noise of its own, but
+    with eta 1, where all start from the same, as upstream does it. All noise is drawn on the CPU, so that a seed means
+    the same on every device. `guidance` is the scale of classifier-free guidance (Ho and Salimans 2022):
+    x0 = without + guidance * (with the clip - without).
     """
     model, device = models.motion, models.device
     highest = int(model.diffusion_sched.num_steps)
@@ -50,7 +51,7 @@ def generate(
         found = model.denoising_net(torch.cat([x, x]), conditions, before_x, before_heard, both)[:, -frames:]
         return found[:1] + guidance * (found[1:] - found[:1])
 
-    first, done = draw(), 0
+    firsts, done = first_noises(draw, eta), 0
     last, last_heard = model.start_motion_feat, model.start_audio_feat
     kept: list[Array] = []
 
@@ -64,7 +65,7 @@ def generate(
         for features in model.extract_audio_feature(part).split(1):
             conditions = torch.cat([model.null_audio_feat.expand(1, frames, -1), features])
             before_x, before_heard = last.expand(2, -1, -1), last_heard.expand(2, -1, -1)
-            moved = sample(plan, predict, first, draw, step)
+            moved = sample(plan, predict, next(firsts), draw, step)
             last, last_heard = moved[:, -model.n_prev_motions :], features[:, -model.n_prev_motions :]
             kept.append(moved[0, :, :VALUES].float().cpu().numpy())
     motion = np.concatenate(kept)

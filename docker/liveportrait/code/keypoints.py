@@ -128,21 +128,31 @@ def drive(
     head_motion: float = 1.0,
     expression: float = 1.0,
     eye_motion: float = 1.0,
+    region: str = "all",
 ) -> Array:
     """Return the keypoints (frames, 21, 3) of a portrait that moves as `motion` does from its first frame on.
 
     The head turns, shifts and grows relative to that frame, and so does the expression, but for the lips, which take
     what the model says. The three factors make each smaller or larger (1: as generated). `shut` (frames,) calms the
-    eyes while a blink moves them, so that it closes them whatever the model does meanwhile.
+    eyes while a blink moves them, so that it closes them whatever the model does meanwhile. `region` animates a part
+    only, as upstream does it: `pose` the rotation, `exp` the expression, `lip` the lips (relative to the first frame
+    then); shift and scale move in each of them.
     """
     first = motion[:1]
     angles = first.angles + np.float32(head_motion) * (motion.angles - first.angles)
+    if region not in ("all", "pose"):
+        angles = np.repeat(first.angles, len(motion), axis=0)
     turn = rotation(angles) @ rotation(first.angles).transpose(0, 2, 1) @ rotation(portrait.angles[None])
     scale = portrait.scale * (motion.scale / first.scale) ** np.float32(head_motion)
     shift = portrait.shift + np.float32(head_motion) * (motion.shift - first.shift)
 
     change = motion.exp - first.exp
-    change[:, LIPS] = motion.exp[:, LIPS] - portrait.exp[list(LIPS)]
+    if region == "lip":
+        change[:, [point for point in range(KEYPOINTS) if point not in LIPS]] = 0.0
+    else:
+        change[:, LIPS] = motion.exp[:, LIPS] - portrait.exp[list(LIPS)]
+    if region == "pose":
+        change[:] = 0.0
     change *= np.float32(expression)
     change[:, EYES] *= (np.float32(eye_motion) * (1.0 - shut))[:, None, None]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from faceorch_kit import portrait, voice
 from faceorch_kit.blinks import blinks, closures
-from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.faces import FaceFinder, face_of
 from faceorch_kit.portrait import Image
 from faceorch_runner import Job, Network, Progress
 
@@ -87,20 +87,21 @@ class LivePortrait(Network):
         if key not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
-            mesh = self._finder.find(image)
-            self._faces[key] = refuse(job.portrait.name, image, None if mesh is None else measure(mesh))
+            original = portrait.read(job.portrait)
+            self._faces[key], _ = face_of(self._finder, job.portrait.name, original, image, measure)
         return self._faces[key]
 
     def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
-        from .crop import InsightfaceCropper
+        from .crop import Framing, InsightfaceCropper
 
+        framing = Framing(*(float(job.settings[key]) for key in ("crop_scale", "crop_x", "crop_y")))
         if job.settings["detector"] == "insightface":
             if self._insightface is None:
                 self._insightface = InsightfaceCropper(self._weights)
-            return self._insightface.crop(image, job.portrait.name)
+            return self._insightface.crop(image, job.portrait.name, framing)
         face = self._face(job, image)
         progress.metric("face_width", round(face.width, 1), "pixels")
-        return self._cropper.crop(image, face.points)
+        return self._cropper.crop(image, face.points, framing)
 
     def _keypoints(self, job: Job, renderer: Renderer, look: Look, crop: Crop, progress: Progress) -> Array:
         """Return the keypoints (frames, 21, 3) of every frame of the clip."""
@@ -139,10 +140,13 @@ class LivePortrait(Network):
             head_motion=float(settings["head_motion"]),
             expression=float(settings["expression"]),
             eye_motion=float(settings["eye_motion"]),
+            region=str(settings["animation_region"]),
         )[audio.LEAD :]
         still = look.portrait.keypoints()
         if settings["stitching"]:
             moved = renderer.stitched(still, moved)
+        if (multiplier := np.float32(settings["driving_multiplier"])) != 1.0:
+            moved = still + multiplier * (moved - still)
         return np.asarray(moved + shut[:, None, None] * renderer.shut_eyes(still, crop.eyes_open()), np.float32)
 
     def _closures(self, job: Job, crop: Crop, seconds: float, frames: int, progress: Progress) -> Array:

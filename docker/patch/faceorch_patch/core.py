@@ -44,7 +44,7 @@ class Patch:
     edits: tuple[Edit, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what could not be applied or read later."""
+        """Check that the patch can be applied and read later."""
         path = PurePosixPath(self.file)
         if path.is_absolute() or ".." in path.parts:
             raise ValueError(f"{self.name}: {self.file!r} must be relative to the folder of the checkouts")
@@ -66,7 +66,7 @@ class Patch:
         return f"{_COMMENTS[PurePosixPath(self.file).suffix]} Changed by faceorch ({self.name}): {self.reason}"
 
     def is_applied(self, source: str) -> bool:
-        """Say whether a file's text carries this patch."""
+        """Return whether this patch has been applied to a file's text."""
         begin = self.note[: self.note.index(":") + 1]
         return any(line.startswith(begin) for line in source.splitlines())
 

@@ -30,6 +30,7 @@ class EventKind(str, Enum):
     STAGE = "stage"
     PROGRESS = "progress"
     METRIC = "metric"
+    NOTE = "note"
     DONE = "done"
     ERROR = "error"
 
@@ -46,6 +47,7 @@ _FIELDS: dict[EventKind, dict[str, tuple[type, bool]]] = {
     EventKind.STAGE: {"name": (str, True)},
     EventKind.PROGRESS: {"done": (float, True), "total": (float, True), "unit": (str, False)},
     EventKind.METRIC: {"name": (str, True), "value": (float, True), "unit": (str, True)},
+    EventKind.NOTE: {"message": (str, True)},
     EventKind.DONE: {"elapsed_s": (float, True), "video": (str, False)},
     EventKind.ERROR: {"kind": (str, True), "message": (str, True)},
 }

@@ -25,24 +25,28 @@ class Progress:
         self.current = ""
 
     def stage(self, name: str) -> None:
-        """Say that the stage `name` begins (and the one before it ends)."""
+        """Report that the stage `name` begins (and the one before it ends)."""
         self.current = name
         self._events.emit(EventKind.STAGE, self._job, name=name)
 
     def update(self, done: int, total: int, unit: str = "frames") -> None:
-        """Say that `done` of `total` units of the current stage are finished."""
+        """Report that `done` of `total` units of the current stage are finished."""
         self._events.emit(EventKind.PROGRESS, self._job, done=done, total=total, unit=unit)
 
     def metric(self, name: str, value: float, unit: str) -> None:
         """Report one measured number; `unit` as in `s`, `bytes`, `frames`."""
         self._events.emit(EventKind.METRIC, self._job, name=name, value=value, unit=unit)
 
+    def note(self, message: str) -> None:
+        """Say one sentence that belongs beside the video: what became of the inputs, and what that means for it."""
+        self._events.emit(EventKind.NOTE, self._job, message=message)
+
 
 class Network:
     """Base class of every network's runner. Its module belongs to the package `faceorch_networks.<name>`."""
 
     def check(self, job: Job) -> None:
-        """Refuse a job cheaply, before any weight is read: raise `NoFace` or `BadInput` with one line."""
+        """Check a job before any weights are read: raise `NoFace` or `BadInput` with a one-line message."""
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models, once. `weights` is the network's weight folder, `device` is `cpu` or `cuda`."""

@@ -38,9 +38,12 @@ _H264 = [
 # RGB is full range with sRGB primaries; players assume limited-range BT.709 for H.264, so convert and say so.
 _COLOUR = [
     "-vf",
-    "scale=out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int",
+    "scale=out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int,"
+    # The filter before forgets two of the three, and the encoder believes its frames.
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv",
     *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
 ]
+_CONTAINER = ["-movflags", "+faststart+write_colr"]  # players that do not look into the stream look there
 
 
 # Players and `ffprobe` show these: nobody must take such a video for what a network can do.
@@ -113,7 +116,7 @@ class VideoWriter:
             *source,
             *("-i", "pipe:0", "-i", os.fspath(self.audio), "-map", "0:v:0", "-map", "1:a:0"),
             *(_COLOUR + _H264 + group + _AUDIO + _BITEXACT + self._tags),
-            *("-movflags", "+faststart", os.fspath(self.path)),
+            *(*_CONTAINER, os.fspath(self.path)),
         ]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

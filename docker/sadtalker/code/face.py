@@ -14,19 +14,18 @@ from src.face3d.util.my_awing_arch import FAN
 from src.face3d.util.preprocess import align_img
 from src.utils.croper import Preprocesser
 
-from faceorch_kit.portrait import Image, no_face, small_face
+from faceorch_kit.portrait import Image, no_face
 from faceorch_kit.weights import fill
 from faceorch_runner import NoFace
 
 from .detect import FaceDetector, Faces, largest
 from .files import LANDMARKS, WeightsFolder, main_file
 from .paste import Box
-from .subject import Subject
+from .subject import LEAST_FACE, Subject, refuse_small
 from .upstream import config
 
 Points = npt.NDArray[np.float32]
 
-_LEAST_FACE = 32
 _NEVER_SHRINK = 10**9
 # Where the face coefficients lie among the 257 that the reconstruction network returns.
 _EXPRESSION, _ANGLES, _TRANSLATION = slice(80, 144), slice(224, 227), slice(254, 257)
@@ -66,8 +65,7 @@ class FaceReader:
                 raise no_face(name, portrait)
             points = self._landmarks(portrait, face)
             face_width = float(face[2] - face[0])
-            if face_width < _LEAST_FACE:
-                raise small_face(name, face_width, _LEAST_FACE)
+            refuse_small(name, face_width)
             box = face_box(portrait, points)
         left, top, right, bottom = box
         square = resize_plainly(portrait[top:bottom, left:right], self.side)
@@ -112,7 +110,7 @@ def face_box(portrait: Image, points: Points) -> Box:
     _, crop, corners = Preprocesser.align_face(None, picture, points.astype(np.float64), output_size=_NEVER_SHRINK)
     left, top, right, bottom = (int(value) for value in corners)
     box = (crop[0] + left, crop[1] + top, crop[0] + right, crop[1] + bottom)
-    if box[2] - box[0] < _LEAST_FACE or box[3] - box[1] < _LEAST_FACE:
+    if box[2] - box[0] < LEAST_FACE or box[3] - box[1] < LEAST_FACE:
         raise NoFace("the face is cut off by the portrait's edge: a face with some room around it needed")
     return box
 

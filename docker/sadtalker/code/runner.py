@@ -30,7 +30,7 @@ from .hear import listen
 from .motion import Motion
 from .paste import Composer, IntoPortrait, OnItsOwn
 from .render import Renderer
-from .subject import Subject
+from .subject import Subject, remarks
 
 # How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
 _AHEAD = min(2 * cores(), 32)
@@ -78,7 +78,7 @@ class SadTalker(Network):
 
     def check(self, job: Job) -> None:
         """Refuse a portrait that is no picture and a clip that is shorter than a frame."""
-        _portrait(job)
+        _fit(portraits.read(job.portrait), job)
         seconds = voice.duration_s(job.audio)
         if seconds * FPS < 1:
             raise BadInput(f"{job.audio.name} is {seconds:.3f} s long, {1 / FPS:g} s or more needed")
@@ -105,9 +105,12 @@ class SadTalker(Network):
         models = self._loaded(choice)
         enhancer = self._sharpener() if job.settings["enhancer"] else None
         progress.stage("landmarks")
-        portrait = _portrait(job)
+        original = portraits.read(job.portrait)
+        portrait = _fit(original, job)
         subject = models.reader.read(job.portrait.name, portrait, whole=job.settings["preprocess"] == "resize")
         progress.metric("face_width", round(subject.face_width, 1), "pixels")
+        for said in remarks(job.portrait.name, _size(original), _size(portrait), subject.face_width):
+            progress.note(said)
         progress.stage("audio")
         columns, count = listen(job.audio)
         rows = models.motion.coefficients(
@@ -166,8 +169,12 @@ class SadTalker(Network):
         return self._weights
 
 
-def _portrait(job: Job) -> Image:
-    return portraits.fit(portraits.read(job.portrait), int(job.settings["max_size"]))
+def _fit(portrait: Image, job: Job) -> Image:
+    return portraits.fit(portrait, int(job.settings["max_size"]))
+
+
+def _size(picture: Image) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]
 
 
 def compose(portrait: Image, subject: Subject, full: bool) -> Composer:

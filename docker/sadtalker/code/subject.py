@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from faceorch_kit.portrait import Image
+from faceorch_kit.portrait import Image, small_face
 
 from .paste import Box
+
+LEAST_FACE, SMALL_FACE = 16, 32  # pixels: refused below the first, poor below the second
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,19 @@ class Subject:
     box: Box
     coefficients: npt.NDArray[np.float32]
     face_width: float
+
+
+def refuse_small(name: str, width: float) -> None:
+    """Refuse a face of `width` pixels in which next to nothing is left of a mouth."""
+    if width < LEAST_FACE:
+        raise small_face(name, width, LEAST_FACE)
+
+
+def remarks(name: str, size: tuple[int, int], worked_on: tuple[int, int], face_width: float) -> list[str]:
+    """Return what is to be said of a portrait of that size (width, height) that is animated at another."""
+    said = []
+    if max(worked_on) < max(size) - 1:  # an odd last row or column is cut off, which is not worth a word
+        said.append(f"{name} is {size[0]}x{size[1]} and was scaled down to {worked_on[0]}x{worked_on[1]} (max_size)")
+    if 0.0 < face_width < SMALL_FACE:
+        said.append(f"the face is {face_width:.0f} px wide: below {SMALL_FACE} it is drawn from very little")
+    return said

@@ -51,6 +51,7 @@ _TINY = Dimensions(
     restorer={"narrow": 0.0625},
     parser={"base_ch": 4, "ch_range": [4, 16], "res_depth": 1},
 )
+_COEFFICIENT = 0.002  # of the layers that end the face reconstruction: small, and not the same for two portraits
 _NOISE = 0.5  # how strongly the restorer shows its noise, so that a seed can be seen
 
 
@@ -105,6 +106,11 @@ def _five_networks(small: Dimensions) -> dict[str, torch.Tensor]:
             "face_3drecon": networks.define_net_recon("resnet50", use_last_fc=False, init_path=""),
         }
     )
+    with torch.no_grad():
+        # Upstream builds them as zeros: every portrait would have the same coefficients, all 0.
+        for layer in root["face_3drecon"].final_layers:
+            for value in layer.parameters():
+                value.normal_(0.0, _COEFFICIENT)
     return {name: value.contiguous() for name, value in root.state_dict().items()}
 
 

@@ -44,7 +44,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     if dry_run:
         return
     if not yes and not sys.stdin.isatty():
-        raise UserError("nobody is there to say yes; nothing was removed", "faceorch clean --yes")
+        raise UserError("there is no terminal to confirm on; nothing was removed", "faceorch clean --yes")
     if not yes and not click.confirm("remove them?"):
         click.echo("nothing was removed")
         return
@@ -54,14 +54,14 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
 
 
 def _engine() -> APIClient | None:
-    """Return the engine's client; without an engine there are no images to look at, but there may be caches."""
+    """Return the engine's client; without an engine, only caches are cleaned."""
     from faceorch.engine.client import connect
     from faceorch.errors import EngineError
 
     try:
         return connect()
     except EngineError as error:
-        click.echo(f"images and containers are not looked at: {error.message}", err=True)
+        click.echo(f"images and containers were not checked: {error.message}", err=True)
         return None
 
 

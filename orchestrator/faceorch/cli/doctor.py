@@ -23,11 +23,10 @@ _MARK = max(map(len, _STYLES)) + 2
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Say whether this host can run the networks, and what it lacks.
+    """Check whether this host can run the networks, and what it lacks.
 
-    Each line has what was found and what is needed; where something is wrong, what that means and what to do. Where an
-    image is built and there is a GPU, a container computes on it, in the sandbox that runs use. Nothing is downloaded
-    and nothing is changed.
+    Each line has what was found and what is needed; for a problem, also its consequences and the remedy. If an image
+    is built and there is a GPU, a container computes on it in the sandbox of a run. Nothing is downloaded or changed.
 
     Exit code 0: nothing keeps a network from running here; 1: something does (an "error" line).
 
@@ -70,7 +69,7 @@ def _show() -> Report:
 
 
 def _said(finding: Finding) -> Iterator[str]:
-    """Yield what a finding says, a line each."""
+    """Yield the lines of a finding."""
     yield f"{finding.found} (needed: {finding.needed})" if finding.needed else finding.found
     if finding.running:
         yield f"running: {finding.running}"
@@ -90,7 +89,7 @@ def _state(state: NetworkState) -> Iterator[str]:
 
 
 def _print(console: Console, mark: str, name: str, width: int, lines: Iterator[str]) -> None:
-    """Print one row; on a terminal long lines are folded under their own beginning, elsewhere they stay whole."""
+    """Print one row; on a terminal, long lines are wrapped under their own start."""
     from rich.text import Text
 
     indent = _MARK + width

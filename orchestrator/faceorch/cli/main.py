@@ -23,14 +23,14 @@ COMMANDS = {
     "top": "Watch what running networks use of this machine.",
     "report": "Build the report of a run again.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
-    "weights": "Bring, list, verify and remove the networks' weights.",
+    "weights": "Download, list, verify and remove the networks' weights.",
     "build": "Build the networks' images.",
     "smoke": "Prove that the networks run here, with stand-in weights: nothing is downloaded.",
     "images": "List the built images: size, age, and whether they are current.",
     "clean": "Remove old images, leftover containers and stale caches.",
-    "doctor": "Say whether this host can run the networks, and what it lacks.",
+    "doctor": "Check whether this host can run the networks, and what it lacks.",
     "speak": "Make a speech clip from text.",
-    "new": "Make the folder of a new network, which works as it is.",
+    "new": "Create the folder of a new network, which works as it is.",
     "lock": "Lock the packages of a network, by hash, for each of its bases.",
     "test-network": "Check that a network's folder keeps the contract.",
     "completion": "Print the shell completion script.",
@@ -78,10 +78,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; never returns."""
-    gc.set_threshold(100_000)  # loading libraries makes much that lives on: looking for garbage there finds none
+    gc.set_threshold(100_000)  # imports create many long-lived objects, in which the collector finds nothing
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        # What is ignored stays ignored: nohup asks for that.
+        # An ignored signal stays ignored, as nohup requires.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
@@ -94,7 +94,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): not an error, and nothing more can be said.
+        # The reader of the output has gone (`| head`): not an error, and nothing more can be printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:
@@ -102,17 +102,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # who does not take our output has been told nothing before, either
             stream.flush()
-    # Not sys.exit: taking the libraries apart takes a tenth of a second, and nothing of ours waits for it.
+    # Not sys.exit: finalising the libraries takes a tenth of a second, and faceorch does not need it.
     os._exit(code if isinstance(code, int) else 0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End like Ctrl-C: stop, record, clean up."""
+    """End as on Ctrl-C: stop, record, clean up."""
     raise KeyboardInterrupt
 
 
 def _bug(error: Exception) -> int:
-    """Write the traceback to a log and say in one line where it is."""
+    """Write the traceback to a log and print one line on where it is."""
     from faceorch import bugs
 
     log = bugs.write_log(error)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faceorch.cli.types import Assignment, BaseName, Duration, SettingName
+from faceorch.cli.types import Assignment, BaseName, Duration, Folder, SettingName
 
 if TYPE_CHECKING:
     from faceorch.record.request import SettingValue
@@ -38,7 +38,7 @@ settings = click.option(
     "--set", "settings", multiple=True, type=SettingName(), metavar="NETWORK.KEY=VALUE", help="Change a setting."
 )
 out = click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder for run folders."
+    "--out", type=Folder(path_type=Path), default=Path("results"), show_default=True, help="Folder for run folders."
 )
 timeout = click.option(
     "--timeout", type=Duration(), default="2h", show_default=True, help="Limit for each job: 90s, 5m, 1h30m."

@@ -34,6 +34,8 @@ def command(
 ) -> None:
     """Make a speech clip: 24 kHz, mono, 16-bit WAV, without silence at its ends.
 
+    Its engines are an extra: pip install "faceorch[speech]".
+
     \b
     Example:
       faceorch speak --text "Good evening. Here is the news." --seconds 15 -o clip.wav
@@ -53,7 +55,7 @@ def command(
     if output.exists() and not force:
         raise OutputError(f"{output} exists", "choose another name, or --force to write over it")
     if not output.parent.is_dir():
-        raise OutputError(f"{output.parent} is no folder", "make it first")
+        raise OutputError(f"{output.parent} is not a folder", "create it first")
     if file is not None:
         try:
             text = file.read_text("utf-8")

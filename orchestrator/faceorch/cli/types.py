@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -24,7 +26,7 @@ class Duration(click.ParamType[float]):
         text = str(value).strip().lower()
         parts = _DURATION.findall(text)
         if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-            self.fail(f"{value!r} is no duration; write 90s, 5m or 1h30m", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 5m or 1h30m", param, ctx)
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
         if seconds <= 0:
             self.fail("the duration must be above 0", param, ctx)
@@ -44,7 +46,7 @@ class Price(click.ParamType[float]):
             price = -1.0
         if not (math.isfinite(price) and price >= 0):
             self.fail(
-                f"{value!r} is no price; write a number such as 0.30, and the currency with --currency", param, ctx
+                f"{value!r} is not a price; write a number such as 0.30, and the currency with --currency", param, ctx
             )
         return price
 
@@ -112,3 +114,14 @@ class SettingName(Assignment):
 
         names = [f"{n.name}.{key}=" for n in load_networks().values() for key in n.manifest.settings]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class Folder(click.Path):
+    """A folder; `~` is the user's home also where the shell has left it (`--out='~/talks'`, `--out=~/talks`)."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the folder, with the home written out."""
+        try:
+            return super().convert(Path(value).expanduser(), param, ctx)
+        except RuntimeError as error:  # nobody has that name
+            self.fail(f"{value}: {error}", param, ctx)

@@ -14,7 +14,7 @@ from faceorch.cli.types import NetworkName, SettingName
 if TYPE_CHECKING:
     from faceorch.networks.discover import Network
     from faceorch.weights.manifest import Weights
-    from faceorch.weights.store import Finding, Store
+    from faceorch.weights.store import FileStatus, Store
 
 _dir = click.option(
     "--dir",
@@ -35,7 +35,7 @@ _mirror = click.option(
 
 @click.group()
 def command() -> None:
-    """Bring, list, verify and remove the weights of the networks.
+    """Download, list, verify and remove the weights of the networks.
 
     \b
     Examples:
@@ -62,9 +62,9 @@ def command() -> None:
     multiple=True,
     type=SettingName(),
     metavar="NETWORK.KEY=VALUE",
-    help="As for run: bring what this setting needs.",
+    help="As for run: download what this setting needs.",
 )
-@click.option("--all", "everything", is_flag=True, help="Bring what any setting may need, not only the defaults.")
+@click.option("--all", "everything", is_flag=True, help="Download what any setting may need, not only the defaults.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 def pull(
@@ -78,11 +78,11 @@ def pull(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Bring the weights of NETWORKS (default: all that have any).
+    """Download the weights of NETWORKS (default: all that have any).
 
-    Interrupted or killed, the same command goes on where it stopped. Nothing that is there and verified is brought
-    again, and a file that two networks want is stored once. HF_TOKEN, HF_ENDPOINT, HTTPS_PROXY and ~/.netrc are
-    honoured; HF_HUB_OFFLINE=1 forbids the network.
+    Interrupted or killed, the same command continues where it stopped. Verified files are not downloaded again, and a
+    file that two networks need is stored once. HF_TOKEN, HF_ENDPOINT, HTTPS_PROXY and ~/.netrc are honoured;
+    HF_HUB_OFFLINE=1 forbids downloads.
 
     \b
     Examples:
@@ -108,7 +108,7 @@ def pull(
         with (observer := make_pull_observer(as_json=as_json, quiet=quiet)):
             pull_weights(wanted, store, options, observer)
     except KeyboardInterrupt:
-        click.echo("interrupted; the same command goes on with what has arrived", err=True)
+        click.echo("interrupted; the same command continues the download", err=True)
         raise
     if not as_json and not quiet:
         click.echo(f"weights of {', '.join(network.name for network, _ in chosen)}: ready in {store.root}")
@@ -320,7 +320,7 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
     return chosen
 
 
-def _list(network: Network, found: list[Finding], store: Store) -> None:
+def _list(network: Network, found: list[FileStatus], store: Store) -> None:
     from faceorch.weights.store import State
     from faceorch.words import size
 
@@ -340,7 +340,7 @@ def _list(network: Network, found: list[Finding], store: Store) -> None:
             click.echo(f"           its hash is not in the manifest: {vouched}")
 
 
-def _as_json(finding: Finding, store: Store) -> dict[str, Any]:
+def _as_json(finding: FileStatus, store: Store) -> dict[str, Any]:
     import msgspec
 
     file = finding.file

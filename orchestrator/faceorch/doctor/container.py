@@ -1,4 +1,4 @@
-"""Computes on the GPUs inside a container of an image that is there already: probing, and the judgement of it."""
+"""Runs a computation on the GPUs inside a container of an image that is already built, and checks the result."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 CHECK = "GPU in a container"
 _SCRIPT = Path(__file__).with_name("in_container.py")
-_PATIENCE_S = 120  # the first use of a GPU loads gigabytes of kernels from what may be a slow disk
+_PATIENCE_S = 120  # the first use of a GPU loads gigabytes of kernels, possibly from a slow disk
 _MEMORY_BYTES = 8 * 2**30
 _LOG_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InContainer:
-    """What came of one container: what the program inside it printed, or why there is nothing."""
+    """The result of one container: what the program inside it printed, or why it printed nothing."""
 
     image: str
     base: str
@@ -46,7 +46,7 @@ class InContainer:
 
 
 def choose_image(found: Sequence[Image], bases: Mapping[str, Base], preferred: str | None) -> Image | None:
-    """Return the image to look with: of the base that will be used, else one with a torch, else any; newest first."""
+    """Return the image to probe with: one of the preferred base, else one with torch, else any; newest first."""
 
     def rank(image: Image) -> tuple[bool, bool, float]:
         base = bases.get(image.base)
@@ -92,15 +92,15 @@ def probe_container(
         except ValueError:
             last = api.logs(name, stdout=True, stderr=True).decode("utf-8", "replace").strip().splitlines()[-1:]
             problem = f"the program in the container ended with exit code {code}: {' '.join(last) or 'no output'}"
-            remedy = f"look yourself: docker run --rm -it --entrypoint sh {image.tag}"
+            remedy = f"inspect the image: docker run --rm -it --entrypoint sh {image.tag}"
     except docker.errors.APIError as error:
         told = explain(str(error))
         problem, remedy = told.message, told.remedy
     except EngineError as error:
         problem, remedy = error.message, error.remedy
     except requests.RequestException:
-        problem = f"nothing came out of the container in {_PATIENCE_S} s"
-        remedy = "see whether nvidia-smi answers; restart the host when it does not"
+        problem = f"the container did not finish within {_PATIENCE_S} s"
+        remedy = "check that nvidia-smi responds; restart the host if it does not"
     finally:
         remove_container(api, name)
     return InContainer(
@@ -115,7 +115,7 @@ def probe_container(
 
 
 def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:
-    """Judge what happened in the container, and its torch against what the base's file says of it."""
+    """Check what happened in the container, and its torch against the base's file."""
     where = f"in {seen.image}"
     if seen.problem:
         return [_error(f"{seen.problem} ({where})", seen.remedy)]
@@ -123,20 +123,20 @@ def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:
     tool = str(seen.result.get("with", "?"))
     if not gpus:
         why = str(seen.result.get("error", "CUDA has no device"))
-        return [_error(f"the container started and sees no GPU ({where}, {tool}: {why})", INSTALL_TOOLKIT)]
+        return [_error(f"the container started but sees no GPU ({where}, {tool}: {why})", INSTALL_TOOLKIT)]
     findings = []
     wrong = [f"{gpu['name']}: {gpu.get('error', 'the result is wrong')}" for gpu in gpus if not gpu.get("right")]
     if wrong:
-        remedy = "update the driver and restart the host; a GPU that still computes wrongly is broken"
+        remedy = "update the driver and restart the host; a GPU whose results are still wrong is broken"
         if any("no kernel image" in line for line in wrong):
             remedy = "build on a base that has kernels for this GPU: faceorch build --base NAME"
         findings.append(_error(f"{'; '.join(wrong)} ({where}, {tool})", remedy))
     elif len(gpus) != seen.asked:
         told = f"{len(gpus)} of {seen.asked} GPUs reached the container ({where})"
-        findings.append(_error(told, "see the engine's GPU settings: MIG, CDI specifications, NVIDIA_VISIBLE_DEVICES"))
+        findings.append(_error(told, "check the engine's GPU setup: MIG, CDI specifications, NVIDIA_VISIBLE_DEVICES"))
     else:
         names = ", ".join(str(gpu["name"]) for gpu in gpus)
-        found = f"{names} computed right with {tool} {where}, {seen.elapsed_s:.1f} s in all"
+        found = f"{names} computed correctly with {tool} {where}, {seen.elapsed_s:.1f} s in total"
         findings.append(Finding(check=CHECK, severity=Severity.OK, found=found))
     kernels = set(seen.result.get("kernels", []))
     if base is not None and base.torch is not None and kernels and kernels != set(base.kernels):
@@ -146,8 +146,8 @@ def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:
                 severity=Severity.WARNING,
                 found=f"the torch of {seen.image} has {', '.join(sorted(kernels))}",
                 needed=f"{', '.join(base.kernels)}, as docker/base/{base.name}.yaml says",
-                running="the base may be chosen for GPUs that this image has no kernels for",
-                remedy="build again; or mend that file",
+                running="the base may be chosen for GPUs for which this image has no kernels",
+                remedy="build the image again, or fix that file",
             )
         )
     return findings
@@ -158,7 +158,7 @@ def _error(found: str, remedy: str) -> Finding:
         check=CHECK,
         severity=Severity.ERROR,
         found=found,
-        needed="every GPU computes in the sandbox of a run",
+        needed="every GPU computes inside the sandbox of a run",
         running="networks that need a GPU will fail",
         remedy=remedy,
     )

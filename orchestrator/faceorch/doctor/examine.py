@@ -1,4 +1,4 @@
-"""The whole examination: probe, then judge, then say what can run here."""
+"""The whole examination: probe the host, check what was found, and report what can run here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.judge_engine import judge_access, judge_engine, judge_kind, judge_toolkit
 from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
 from faceorch.doctor.judge_host import judge_memory, judge_system
-from faceorch.doctor.probes import Facts, probe
+from faceorch.doctor.probes import HostFacts, probe
 from faceorch.engine.client import connect
 from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import Access, decide
@@ -32,7 +32,7 @@ from faceorch.weights.store import Store
 
 
 class NetworkState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the plan of a run says of one network here and now."""
+    """How a run that starts now would treat one network."""
 
     name: str
     ready: bool
@@ -49,7 +49,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     faceorch: Annotated[str, Meta(description="version")]
     errors: int
     warnings: int
-    gpu_access: Annotated[str | None, Meta(description="request or cdi: how containers get GPUs; null: not at all")]
+    gpu_access: Annotated[str | None, Meta(description="request or cdi: how containers get GPUs; null: they cannot")]
     findings: tuple[Finding, ...]
     networks: tuple[NetworkState, ...]
 
@@ -60,8 +60,8 @@ def json_schema() -> dict[str, Any]:
 
 
 def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
-    """Look at this host and judge it; takes about a second, and longer where a container can be asked too."""
-    on_step("looking at this host")
+    """Examine this host. Takes about a second; longer if a container can be started too."""
+    on_step("examining this host")
     bases = load_bases()
     networks, wrong = _networks()
     needs = {network.name: network.manifest.needs for network in networks.values()}
@@ -83,8 +83,10 @@ def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
     )
 
 
-def judge(facts: Facts, access: Access | None, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
-    """Judge everything that was probed without starting anything."""
+def judge(
+    facts: HostFacts, access: Access | None, needs: Mapping[str, Needs], bases: Mapping[str, Base]
+) -> list[Finding]:
+    """Check everything that was probed without starting a container."""
     engine, gpus = facts.engine, facts.gpus
     found = engine if isinstance(engine, EngineFacts) else None
     spared = [name for name, need in needs.items() if not need.gpu]
@@ -103,13 +105,13 @@ def judge(facts: Facts, access: Access | None, needs: Mapping[str, Needs], bases
     if found is not None and access is not None:
         findings += judge_access(found, access, gpu=bool(gpus.gpus))
     else:
-        findings.append(Finding(check="GPU access", severity=Severity.SKIPPED, found="not looked at: no engine"))
+        findings.append(Finding(check="GPU access", severity=Severity.SKIPPED, found="not checked: there is no engine"))
     findings.append(judge_toolkit(facts.toolkit, engine, gpu=bool(gpus.gpus)))
     return findings
 
 
 def _networks() -> tuple[dict[str, Network], list[Finding]]:
-    """Read the networks' manifests; a wrong one is a finding, and no reason to look no further."""
+    """Read the networks' manifests; an invalid one is a finding and does not end the examination."""
     try:
         found = load_networks()
     except UserError as error:
@@ -129,16 +131,16 @@ def _wrong(error: UserError, running: str) -> Finding:
         check="networks",
         severity=Severity.ERROR,
         found=error.message,
-        needed="manifests that can be read",
+        needed="valid manifests",
         running=running,
-        remedy=error.remedy or "mend that file",
+        remedy=error.remedy or "fix that file",
     )
 
 
 def _in_container(
-    facts: Facts, engine: EngineFacts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]
+    facts: HostFacts, engine: EngineFacts, access: Access, needs: Mapping[str, Needs], bases: Mapping[str, Base]
 ) -> list[Finding]:
-    """Compute in a container, when there are a GPU, a way to it and an image; say so when not."""
+    """Compute in a container if there are a GPU, a way to pass it and an image; else return why not."""
     gpus = facts.gpus
     used = bases_used(needs, gpus, bases)
     image = choose_image(facts.images, bases, next((base.name for base in used if base.torch is not None), None))
@@ -146,15 +148,15 @@ def _in_container(
     if not gpus.gpus:
         return [skipped]
     if access.route is None:
-        return [structs.replace(skipped, found="not tried: the engine cannot give GPUs")]
+        return [structs.replace(skipped, found="not tried: the engine cannot pass GPUs to containers")]
     if image is None:
-        return [structs.replace(skipped, found="not tried: no image is built yet", remedy="faceorch build, then again")]
+        return [structs.replace(skipped, found="not tried: no image is built", remedy="run faceorch build first")]
     seen = probe_container(connect(), engine, image, access, [gpu.uuid for gpu in gpus.gpus])
     return judge_container(seen, bases.get(seen.base))
 
 
-def _states(facts: Facts, networks: Mapping[str, Network]) -> tuple[NetworkState, ...]:
-    """Ask the plan of a run what it would do with each network."""
+def _states(facts: HostFacts, networks: Mapping[str, Network]) -> tuple[NetworkState, ...]:
+    """Return what the plan of a run would do with each network."""
     runtimes = make_runtimes("auto", {}, {})
     plan = make_plan(
         list(networks.values()), runtimes=runtimes, gpus=facts.gpus, selected=facts.gpus.gpus, weights=Store()

@@ -1,4 +1,4 @@
-"""What a judgement says: found and needed value, what that means, and what to do."""
+"""The result of a check: what was found and needed, what that means, and the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Meta
 
 
 class Severity(str, Enum):
-    """How bad it is: an error keeps a network from running here, a warning does not."""
+    """How serious a finding is: an error keeps a network from running here, a warning does not."""
 
     OK = "ok"
     NOTE = "note"
@@ -20,12 +20,12 @@ class Severity(str, Enum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One check's result. `found` and `needed` are for people: values with their units."""
+    """The result of one check. `found` and `needed` are written for people: values with their units."""
 
-    check: Annotated[str, Meta(description="what was looked at, such as engine or driver")]
+    check: Annotated[str, Meta(description="what was checked, such as engine or driver")]
     severity: Severity
     found: str
     needed: str = ""
-    running: Annotated[str, Meta(description="what it means for running networks")] = ""
-    measuring: Annotated[str, Meta(description="what it means for what is measured")] = ""
+    running: Annotated[str, Meta(description="consequence for running networks")] = ""
+    measuring: Annotated[str, Meta(description="consequence for measurements")] = ""
     remedy: str = ""

@@ -1,7 +1,7 @@
-"""Computes on every GPU that it sees and prints one JSON object: run inside a container, from the standard library.
+"""Computes on every visible GPU and prints one JSON object. Runs inside a container, on the standard library alone.
 
-With torch it multiplies matrices there, as the networks do. Without, it hands the driver a few lines of GPU code
-(which the driver compiles for whatever GPU it has) and checks what they computed.
+If torch is installed, it multiplies matrices, as the networks do. Otherwise it passes a few lines of PTX to the driver,
+which compiles them for the GPU, and checks their result.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ done:
 
 
 def with_torch(torch: Any) -> dict[str, Any]:
-    """Multiply two matrices on each GPU and compare with what the CPU gets."""
+    """Multiply two matrices on each GPU and compare the product with the CPU's."""
     found: dict[str, Any] = {"with": f"torch {torch.__version__}", "kernels": [], "gpus": []}
     try:
         torch.cuda.init()
@@ -60,7 +60,7 @@ def with_torch(torch: Any) -> dict[str, Any]:
         gpu: dict[str, Any] = {"name": torch.cuda.get_device_name(index)}
         try:
             got = (left.cuda(index) @ right.cuda(index)).cpu()
-            gpu["right"] = bool(torch.allclose(wanted, got, atol=0.5))  # TF32 keeps ten bits
+            gpu["right"] = bool(torch.allclose(wanted, got, atol=0.5))  # TF32 keeps a mantissa of ten bits
         except RuntimeError as error:
             gpu["error"] = str(error).splitlines()[0]
         gpu["seconds"] = round(time.monotonic() - begun, 2)
@@ -69,7 +69,7 @@ def with_torch(torch: Any) -> dict[str, Any]:
 
 
 class Driver:
-    """The CUDA driver library; a call that fails raises `RuntimeError` with its name and number."""
+    """The CUDA driver library; a failed call raises `RuntimeError` with the error's name or code."""
 
     def __init__(self) -> None:
         self.library = ctypes.CDLL("libcuda.so.1")
@@ -84,7 +84,7 @@ class Driver:
 
 
 def with_driver() -> dict[str, Any]:
-    """Run the GPU code above on each GPU through the driver alone."""
+    """Run the PTX above on each GPU through the driver alone."""
     found: dict[str, Any] = {"with": "the CUDA driver", "gpus": []}
     try:
         driver = Driver()
@@ -111,7 +111,7 @@ def with_driver() -> dict[str, Any]:
 
 
 def add_one(driver: Driver, index: int, gpu: dict[str, Any], count: int = 1000) -> bool:
-    """Add 1 to `count` numbers on GPU `index`; tell whether each came back right."""
+    """Add 1 to `count` numbers on GPU `index`; return whether every result is correct."""
     device, context, module, function = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
     memory = ctypes.c_uint64()
     driver.call("cuDeviceGet", ctypes.byref(device), index)
@@ -138,7 +138,7 @@ def add_one(driver: Driver, index: int, gpu: dict[str, Any], count: int = 1000) 
 
 
 def main() -> None:
-    """Print what was found."""
+    """Print the result as one JSON object."""
     try:
         torch = importlib.import_module("torch")
     except ImportError:

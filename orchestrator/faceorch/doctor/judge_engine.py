@@ -1,4 +1,4 @@
-"""The engine, judged: is it there, can it give GPUs, and what its kind means for running and for measuring."""
+"""Checks of the engine: is there one, can it pass GPUs, and what does its kind mean for running and measuring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faceorch.engine.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
 from faceorch.engine.versions import version_key
 from faceorch.needs import API_MIN, engine_problem
 
-# (fixed in, what the hole is), newest first: NVIDIA's security bulletins of July 2025 and of September 2024
+# (fixed in, vulnerability), newest first: NVIDIA's security bulletins of July 2025 and of September 2024
 _TOOLKIT_HOLES = (
     ("1.17.8", "CVE-2025-23266: an image can run code on the host"),
     ("1.16.2", "CVE-2024-0132: an image can reach the host's file system"),
@@ -19,7 +19,7 @@ _UPDATE_TOOLKIT = "update nvidia-container-toolkit to {version} or newer, then r
 
 
 def judge_engine(engine: EngineFacts | NoEngine) -> Finding:
-    """Judge whether there is an engine that can run the networks."""
+    """Check that there is an engine that can run the networks."""
     needed = f"Docker Engine with API {API_MIN} or newer, Linux containers"
     if isinstance(engine, NoEngine):
         return Finding(
@@ -27,7 +27,7 @@ def judge_engine(engine: EngineFacts | NoEngine) -> Finding:
             severity=Severity.ERROR,
             found=engine.reason,
             needed=needed,
-            running="only networks that can run without containers do so",
+            running="only networks that can run without a container will run",
             remedy=engine.remedy,
         )
     found = f"{engine.name} {engine.version}, API {engine.api}, at {engine.endpoint}"
@@ -45,7 +45,7 @@ def judge_engine(engine: EngineFacts | NoEngine) -> Finding:
 
 
 def judge_access(engine: EngineFacts, access: Access, *, gpu: bool) -> list[Finding]:
-    """Judge how GPUs will reach containers. `gpu`: this machine has one; without, that is only worth a note."""
+    """Check how GPUs will reach containers. `gpu`: this machine has one; if not, the result is only a note."""
     has = [
         f"hook {'installed' if engine.hook else 'not found'}",
         f"nvidia runtime {'configured' if 'nvidia' in engine.runtimes else 'not configured'}",
@@ -53,7 +53,7 @@ def judge_access(engine: EngineFacts, access: Access, *, gpu: bool) -> list[Find
     ]
     findings = []
     if access.route is None and not gpu:
-        findings.append(Finding(check="GPU access", severity=Severity.NOTE, found=f"{access.reason}; no GPU to give"))
+        findings.append(Finding(check="GPU access", severity=Severity.NOTE, found=f"{access.reason}; no GPU to pass"))
     elif access.route is None:
         findings.append(
             Finding(
@@ -78,13 +78,13 @@ def judge_access(engine: EngineFacts, access: Access, *, gpu: bool) -> list[Find
 
 
 def _judge_cdi(engine: EngineFacts, access: Access) -> list[Finding]:
-    """Judge the specifications themselves."""
+    """Check the CDI specifications themselves."""
     findings = [
         Finding(
             check="CDI",
             severity=Severity.WARNING,
             found=text,
-            needed="readable specifications",
+            needed="valid specifications",
             running="the engine ignores that file",
             remedy=GENERATE_CDI,
         )
@@ -97,8 +97,8 @@ def _judge_cdi(engine: EngineFacts, access: Access) -> list[Finding]:
                 check="CDI",
                 severity=Severity.WARNING,
                 found=stale,
-                needed="specifications of the driver that is installed",
-                running="nothing of faceorch uses them here; containers with CDI devices do not start",
+                needed="specifications that match the installed driver",
+                running="faceorch does not use them here; containers with CDI devices do not start",
                 remedy=GENERATE_CDI,
             )
         )
@@ -106,20 +106,20 @@ def _judge_cdi(engine: EngineFacts, access: Access) -> list[Finding]:
 
 
 def judge_toolkit(toolkit: Toolkit, engine: EngineFacts | NoEngine, *, gpu: bool) -> Finding:
-    """Judge the toolkit's version against its known holes: what runs in these containers is not to be trusted."""
+    """Check the toolkit's version for known vulnerabilities: code inside these containers is not trusted."""
     newest = _TOOLKIT_HOLES[0][0]
     needed = f"{newest} or newer"
     if toolkit.version is None:
         hook = isinstance(engine, EngineFacts) and engine.hook
         if toolkit.program is not None or hook:
             who = toolkit.program or "the hook"
-            found = f"installed, but {who} does not tell its version"
+            found = f"installed, but {who} does not report its version"
             return Finding(check="NVIDIA toolkit", severity=Severity.WARNING, found=found, needed=needed)
         unused = not gpu or isinstance(engine, NoEngine) or bool(engine.cdi.devices) or bool(engine.elsewhere)
         return Finding(
             check="NVIDIA toolkit",
             severity=Severity.NOTE,
-            found="not installed, nothing here needs it" if unused else "not installed",
+            found="not installed, and not needed here" if unused else "not installed",
             needed="" if unused else needed,
         )
     holes = [hole for fixed, hole in _TOOLKIT_HOLES if version_key(toolkit.version) < version_key(fixed)]
@@ -129,14 +129,14 @@ def judge_toolkit(toolkit: Toolkit, engine: EngineFacts | NoEngine, *, gpu: bool
             severity=Severity.WARNING,
             found=f"{toolkit.version} ({'; '.join(holes)})",
             needed=needed,
-            running="a malicious image or checkpoint can leave the container",
+            running="a malicious image or checkpoint can escape the container",
             remedy=_UPDATE_TOOLKIT.format(version=newest),
         )
     return Finding(check="NVIDIA toolkit", severity=Severity.OK, found=toolkit.version, needed=needed)
 
 
 def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
-    """Say what the kind of the engine means: where it runs, as whom, and behind what."""
+    """Return what the kind of engine means: where it runs, as which user, and with what confinement."""
     findings = [judge_cgroup(engine, machine)]
     if engine.elsewhere:
         findings.append(
@@ -145,8 +145,8 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
                 severity=Severity.WARNING,
                 found=f"the engine runs {engine.elsewhere}",
                 needed="an engine on this machine",
-                running="it must see the run's folder under the same path; GPUs are not given",
-                measuring="NVML here sees another machine's GPUs: GPU numbers are not available",
+                running="it must see the run's folder under the same path; GPUs are not passed to containers",
+                measuring="NVML sees this machine's GPUs, not the engine's: GPU figures are not available",
                 remedy="run faceorch on the engine's own machine (docker context use default, or unset DOCKER_HOST)",
             )
         )
@@ -157,7 +157,7 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
                 severity=Severity.WARNING,
                 found=f"Podman {engine.version} answers as Docker",
                 needed="Docker Engine, which faceorch is tested with",
-                running="not tested with faceorch: GPUs go in as CDI devices, limits and attached input may differ",
+                running="not tested with faceorch: GPUs go in as CDI devices; limits and attached input may differ",
                 measuring="not tested: processes may not be attributed to their container",
                 remedy="use Docker Engine for measurements",
             )
@@ -168,10 +168,10 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
             Finding(
                 check="rootless",
                 severity=Severity.NOTE,
-                found=f"{engine.name} runs as an ordinary user",
-                running=f"what a run writes belongs to you; GPUs go in {gpus}",
+                found=f"{engine.name} runs rootless",
+                running=f"files that a run writes belong to you; GPUs are passed {gpus}",
                 measuring="memory and CPU limits and counters need cgroup version 2"
-                + (", which is there" if engine.cgroup_version == "2" else f", {engine.cgroup_version} is there"),
+                + (", as here" if engine.cgroup_version == "2" else f"; this is version {engine.cgroup_version}"),
             )
         )
     if engine.remaps_users:
@@ -179,8 +179,8 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
             Finding(
                 check="user namespaces",
                 severity=Severity.NOTE,
-                found="the engine maps users to others (userns-remap)",
-                running="runners leave that mapping, because they write the run's folder as you",
+                found="the engine remaps users (userns-remap)",
+                running="runners opt out of the mapping, because they write the run's folder as you",
             )
         )
     if engine.selinux:
@@ -189,7 +189,7 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
                 check="SELinux",
                 severity=Severity.WARNING,
                 found="the engine confines containers with SELinux",
-                running="containers may read and write only files labelled for them: runs may be denied their folder",
+                running="containers may only use files labelled for them: a run may be denied its folder",
                 remedy="chcon -Rt container_file_t on the --out folder and on faceorch's cache",
             )
         )
@@ -199,9 +199,9 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
                 check="inside a container",
                 severity=Severity.WARNING,
                 found="faceorch itself runs in a container",
-                needed="the same paths inside and on the engine's host",
-                running="the engine looks for the run's folder under the host's paths: mount it under the same one",
-                measuring="processes of other containers are not seen by name",
+                needed="the same paths in this container and on the engine's host",
+                running="the engine looks for the run's folder on the host: mount it here under the same path",
+                measuring="processes of other containers are not identified",
                 remedy="install faceorch on the host (pip install faceorch)",
             )
         )
@@ -209,7 +209,7 @@ def judge_kind(engine: EngineFacts, machine: Machine) -> list[Finding]:
 
 
 def judge_cgroup(engine: EngineFacts, machine: Machine) -> Finding:
-    """Judge how containers are limited and counted."""
+    """Check how containers are limited and accounted."""
     found = f"version {engine.cgroup_version}"
     if not engine.memory_limit:
         return Finding(
@@ -217,8 +217,8 @@ def judge_cgroup(engine: EngineFacts, machine: Machine) -> Finding:
             severity=Severity.WARNING,
             found=f"{found}, and the engine cannot limit memory",
             needed="memory limits",
-            running="a network that takes all memory takes this host with it",
-            measuring="the memory of containers is not available",
+            running="a network that uses up all memory takes this host down",
+            measuring="the memory use of containers is not available",
             remedy="rootless: delegate the memory controller to your user; else boot with cgroup_enable=memory",
         )
     if engine.cgroup_version == "1":
@@ -227,7 +227,7 @@ def judge_cgroup(engine: EngineFacts, machine: Machine) -> Finding:
             severity=Severity.NOTE,
             found=found,
             needed="2 from May 2029 on, when Docker drops version 1",
-            measuring="all that faceorch tells of a container is there",
+            measuring="everything that faceorch reports about a container is available",
         )
     if version_key(machine.kernel) < _PEAK_SINCE:
         return Finding(
@@ -235,6 +235,6 @@ def judge_cgroup(engine: EngineFacts, machine: Machine) -> Finding:
             severity=Severity.NOTE,
             found=f"{found}, Linux {machine.kernel}",
             needed="Linux 5.19 or newer for exact peaks",
-            measuring="the kernel keeps no peak of a container's memory: it is the highest sample",
+            measuring="the kernel does not record a container's peak memory: the highest sample is used",
         )
     return Finding(check="cgroup", severity=Severity.OK, found=found)

@@ -1,4 +1,4 @@
-"""Driver and GPUs, judged against what the bases and the networks need."""
+"""Checks of the driver and the GPUs against what the bases and the networks need."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import structs
 
 from faceorch.doctor.findings import Finding, Severity
-from faceorch.doctor.probes import GpuUse
+from faceorch.doctor.probes import GpuActivity
 from faceorch.engine.versions import version_key
 from faceorch.needs import GB, driver_problem, held, kernel_problem, vram_problem
 from faceorch.networks.bases import Base, choose_base
@@ -18,25 +18,25 @@ from faceorch.telemetry.nvml import Gpus, GpuUser
 from faceorch.words import size
 
 _INSTALL = "install the NVIDIA driver ({version} or newer), then restart the host"
-# What NVML says when it does not start, and what to do; first row first.
+# NVML's error when it does not start -> remedy. The first row that matches counts.
 _NVML_REMEDIES = (
-    ("Driver/library version mismatch", "restart the host: the driver was updated while the old one is still loaded"),
+    ("Driver/library version mismatch", "restart the host: the driver was updated, but the old one is still loaded"),
     ("Driver Not Loaded", "sudo modprobe nvidia; if that fails, install the driver again (Secure Boot must trust it)"),
     ("Insufficient Permissions", "let this user read and write /dev/nvidia* (groups video or render)"),
-    ("GPU is lost", "restart the host: a GPU does not answer any more"),
-    ("sees no GPU", "see that the GPU shows in lspci and is not bound to another driver (vfio-pci, nouveau)"),
+    ("GPU is lost", "restart the host: a GPU no longer responds"),
+    ("sees no GPU", "check that lspci lists the GPU and that it is not bound to another driver (vfio-pci, nouveau)"),
 )
 
 
 def bases_used(needs: Mapping[str, Needs], gpus: Gpus, bases: Mapping[str, Base]) -> list[Base]:
-    """Return the bases that the networks will run on here; what they would prefer where none covers the GPUs."""
+    """Return the bases that the networks will run on here; if none supports the GPUs, the ones they prefer."""
     names = dict.fromkeys((need.bases, need.gpu) for need in needs.values())
     chosen = (choose_base(wanted, gpus.gpus if gpu else (), bases) or bases[wanted[0]] for wanted, gpu in names)
     return list({base.name: base for base in chosen}.values())
 
 
 def judge_driver(gpus: Gpus, used: list[Base], spared: list[str]) -> Finding:
-    """Judge the driver for the bases that are `used`; `spared` are the networks that need no GPU."""
+    """Check the driver for the bases that are `used`; `spared` are the networks that need no GPU."""
     used = [base for base in used if base.driver_min is not None]
     oldest = max((base.driver_min or "" for base in used), default="", key=version_key)
     needed = f"{oldest} or newer for {', '.join(base.name for base in used)}" if oldest else "any"
@@ -47,8 +47,8 @@ def judge_driver(gpus: Gpus, used: list[Base], spared: list[str]) -> Finding:
             severity=Severity.ERROR,
             found=gpus.reason,
             needed=f"an NVIDIA GPU, and its driver {needed}" if gpus.driver is None else "an NVIDIA GPU",
-            running=f"only networks that need no GPU run here: {', '.join(spared) or 'none'}",
-            remedy=remedy or f"on a host with an NVIDIA GPU: {_INSTALL.format(version=oldest)}",
+            running=f"only networks that need no GPU can run here: {', '.join(spared) or 'none'}",
+            remedy=remedy or f"if this host has an NVIDIA GPU, {_INSTALL.format(version=oldest)}",
         )
     for base in used:
         problem = driver_problem(gpus.driver, base)
@@ -58,21 +58,21 @@ def judge_driver(gpus: Gpus, used: list[Base], spared: list[str]) -> Finding:
 
 
 def judge_kernels(gpus: Gpus, needs: Mapping[str, Needs], bases: Mapping[str, Base]) -> list[Finding]:
-    """Judge the GPUs' architectures against the kernels of the bases' torch."""
+    """Check the GPUs' architectures against the kernels in the bases' torch."""
     findings = []
     for names in dict.fromkeys(need.bases for need in needs.values() if need.gpu):
         who = ", ".join(name for name, need in needs.items() if need.gpu and need.bases == names)
         problem = kernel_problem(names, gpus.gpus, bases=bases)
         if problem is not None:
             needed = f"kernels in {' or '.join(held(bases[name]) for name in names)}"
-            running = f"{who} cannot run on these GPUs together"
+            running = f"{who} cannot run on this set of GPUs"
             findings.append(structs.replace(_error("kernels", problem, running), needed=needed))
             continue
         chosen = choose_base(names, gpus.gpus, bases)
         assert chosen is not None  # or there would be a problem
         passed = [bases[name] for name in names[: names.index(chosen.name)]]
         lacking = [gpu for gpu in gpus.gpus if passed and not passed[0].covers(gpu.compute_capability)]
-        found = f"{', '.join(sorted({architecture(gpu) for gpu in gpus.gpus}))}; {who} stand on {held(chosen)}"
+        found = f"{', '.join(sorted({architecture(gpu) for gpu in gpus.gpus}))}; {who} run on {held(chosen)}"
         if lacking:
             which = ", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in lacking)
             found += f", because {held(passed[0])} has none for {which}"
@@ -80,8 +80,8 @@ def judge_kernels(gpus: Gpus, needs: Mapping[str, Needs], bases: Mapping[str, Ba
     return findings
 
 
-def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[Finding]:
-    """Judge one GPU: its memory, who uses it, and whether it is divided."""
+def judge_gpu(gpu: Gpu, use: GpuActivity | None, needs: Mapping[str, Needs]) -> list[Finding]:
+    """Check one GPU: its memory, which processes use it, and whether it is partitioned (MIG)."""
     check = f"GPU {gpu.index}"
     wanted = {name: need.vram_gb for name, need in needs.items() if need.gpu and need.vram_gb is not None}
     state = None if use is None else use.state
@@ -113,14 +113,14 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
                 found=f"{found}; in use by {users}",
                 needed=most,
                 running=_tight(state.free_bytes if state else None, wanted),
-                measuring="energy and memory of the whole GPU are only told when nobody else uses it"
+                measuring="energy and memory of the whole GPU are only reported if no other process uses it"
                 if computing
-                else "energy and memory of the whole GPU include what the screen needs",
+                else "energy and memory of the whole GPU include what the display uses",
                 remedy="wait for those processes, or choose another GPU with --gpus" if computing else "",
             )
         )
     else:
-        idle = "; nobody uses it" if known is not None else "; the driver does not tell who uses it"
+        idle = "; not in use" if known is not None else "; the driver does not report who uses it"
         findings.append(Finding(check=check, severity=Severity.OK, found=f"{found}{idle}", needed=most))
     if state is not None and state.mig:
         findings.append(_judge_mig(gpu.index, state.mig_bytes, wanted))
@@ -128,23 +128,23 @@ def judge_gpu(gpu: Gpu, use: GpuUse | None, needs: Mapping[str, Needs]) -> list[
 
 
 def _judge_mig(index: int, instances: tuple[int, ...], wanted: Mapping[str, float]) -> Finding:
-    told = f"instances of {', '.join(size(count) for count in instances)}" if instances else "no instance is made"
+    told = f"instances of {', '.join(size(count) for count in instances)}" if instances else "it has no instances"
     largest = max(instances, default=0)
     small = [name for name, gb in wanted.items() if largest < gb * GB]
     return Finding(
         check=f"GPU {index} MIG",
         severity=Severity.WARNING,
-        found=f"the GPU is divided (MIG): {told}",
+        found=f"the GPU is partitioned (MIG): {told}",
         needed="a whole GPU, which faceorch is tested with",
         running="not tested with faceorch; a network sees one instance, not the GPU"
         + (f"; too small for {', '.join(small)}" if small else ""),
-        measuring="NVML tells no utilisation of a divided GPU; power and energy are the whole GPU's",
+        measuring="NVML does not report utilisation of a partitioned GPU; power and energy are the whole GPU's",
         remedy=f"sudo nvidia-smi -i {index} -mig 0, or choose another GPU with --gpus",
     )
 
 
 def _tight(free_bytes: int | None, wanted: Mapping[str, float]) -> str:
-    """Say which networks do not fit beside those who use the GPU now."""
+    """Return which networks do not fit into the memory that is free now."""
     if free_bytes is None:
         return ""
     late = [name for name, gb in wanted.items() if free_bytes < gb * GB]

@@ -1,4 +1,4 @@
-"""The machine, judged: its kind, memory and disks."""
+"""Checks of the machine: its system, memory and disks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faceorch.words import size
 
 
 def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
-    """Judge operating system and processor: the locks hold wheels for one architecture."""
+    """Check the operating system and the processor: the locks contain wheels for one architecture."""
     where = engine_architecture or machine.architecture
     found = f"{machine.system} {machine.kernel}, {machine.architecture}"
     if where != machine.architecture:
@@ -25,7 +25,7 @@ def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
             severity=Severity.ERROR,
             found=found,
             needed=needed,
-            running=f"the torch that is locked for GPU networks has GPU code only in its {ARCHITECTURE} wheels",
+            running=f"the locked torch of GPU networks supports GPUs only in its {ARCHITECTURE} wheels",
             remedy=problem.remedy,
         )
     if machine.system != "Linux":
@@ -44,14 +44,14 @@ def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
             found=f"{found} (WSL2)",
             needed=needed,
             running="containers get every GPU or none: one of several cannot be chosen",
-            measuring="Windows does not tell the GPU memory of a process: peaks come from torch's allocator",
-            remedy="measure on Linux itself where numbers must be compared",
+            measuring="Windows does not report the GPU memory of a process: peaks come from torch's allocator",
+            remedy="for measurements that are compared, use native Linux",
         )
     return Finding(check="system", severity=Severity.OK, found=found, needed=needed)
 
 
 def judge_memory(machine: Machine, engine_bytes: int, needs: Mapping[str, Needs]) -> Finding:
-    """Judge the memory of the machine that the containers run on."""
+    """Check the memory of the machine that the containers run on."""
     total = min(machine.memory_bytes, engine_bytes or machine.memory_bytes)
     found = f"{size(total)}, {size(machine.available_bytes)} available"
     if total < machine.memory_bytes * 0.9:
@@ -77,23 +77,23 @@ def judge_memory(machine: Machine, engine_bytes: int, needs: Mapping[str, Needs]
             severity=Severity.WARNING,
             found=found,
             needed=needed,
-            running=f"too little is available now for {', '.join(late)}: it may be killed",
-            measuring="swapping makes times worthless",
-            remedy="end other programs first",
+            running=f"too little is available now for {', '.join(late)}: the kernel may kill it",
+            measuring="swapping makes times meaningless",
+            remedy="close other programs first",
         )
     return Finding(check="memory", severity=Severity.OK, found=found, needed=needed)
 
 
 def judge_space(check: str, space: Space, needed_bytes: int, what: str, remedy: str) -> Finding:
-    """Judge the free space of a disk; `what` says what it is needed for."""
+    """Check the free space of a disk; `what` names what the space is needed for."""
     needed = f"{size(needed_bytes)} for {what}" if needed_bytes else f"nothing, {what}"
     if space.free_bytes is None:
         return Finding(
             check=check,
             severity=Severity.WARNING,
-            found=f"{space.path} cannot be looked at: {space.reason}",
+            found=f"the free space at {space.path} cannot be read: {space.reason}",
             needed=needed,
-            remedy="see how much is free there: df -h",
+            remedy="check how much is free there: df -h",
         )
     found = f"{size(space.free_bytes)} free at {space.path}"
     if space.free_bytes < needed_bytes:
@@ -102,7 +102,7 @@ def judge_space(check: str, space: Space, needed_bytes: int, what: str, remedy: 
             severity=Severity.ERROR,
             found=found,
             needed=needed,
-            running="not everything fits: downloads and builds stop with a full disk",
+            running="not everything fits: downloads and builds will stop when the disk is full",
             remedy=remedy,
         )
     return Finding(check=check, severity=Severity.OK, found=found, needed=needed)

@@ -1,4 +1,4 @@
-"""Looks at this machine and keeps what it sees; nothing is judged here."""
+"""Reads the state of this machine; drawing conclusions is left to the checks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from faceorch.errors import UserError
 from faceorch.images.built import Image, ours
 from faceorch.telemetry.nvml import Gpus, GpuState, read_gpus, read_states
 
-# The first one tells the toolkit's version; the second is older than it and comes from the same release.
+# Both are of the same release and print its version; older toolkits only have the second.
 _TOOLKIT = (("nvidia-ctk", "--version"), ("nvidia-container-cli", "--version"))
 _CONTAINERD_ROOT = "/var/lib/containerd"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoEngine:
-    """No engine could be used: why, and what to do."""
+    """Why no engine can be used, and the remedy."""
 
     reason: str
     remedy: str
@@ -33,7 +33,7 @@ class NoEngine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """This machine. `container` says that faceorch itself runs in one."""
+    """This machine. `container` is true if faceorch itself runs in one."""
 
     system: str
     kernel: str
@@ -44,13 +44,13 @@ class Machine:
 
     @property
     def wsl(self) -> bool:
-        """Say whether it is a Linux under Windows (WSL2)."""
+        """Whether this is Linux under Windows (WSL2)."""
         return is_wsl(self.kernel)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Space:
-    """Free space of the disk that holds a folder; None where it could not be asked, and why. `device` is the disk."""
+    """Free space on the disk of a folder; None, with the `reason`, if it cannot be read. `device` is the disk."""
 
     path: str
     free_bytes: int | None
@@ -60,27 +60,27 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Toolkit:
-    """The NVIDIA container toolkit; without a version there is none, or it does not say."""
+    """The NVIDIA container toolkit. `version` is None if it is not installed or does not report one."""
 
     version: str | None
     program: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GpuUse:
-    """What a GPU is doing now, its users by name; `state` is None where NVML does not tell."""
+class GpuActivity:
+    """What a GPU is doing now, and its users by name; `state` is None if NVML does not report it."""
 
     state: GpuState | None
     names: dict[int, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """Everything that was looked at."""
+class HostFacts:
+    """Everything that was probed."""
 
     machine: Machine
     gpus: Gpus
-    uses: dict[str, GpuUse]
+    uses: dict[str, GpuActivity]
     engine: EngineFacts | NoEngine
     images: tuple[Image, ...]
     toolkit: Toolkit
@@ -88,14 +88,14 @@ class Facts:
     weight_space: Space
 
 
-def probe(weights: Path) -> Facts:
-    """Look at everything; `weights` is the folder that they go to."""
+def probe(weights: Path) -> HostFacts:
+    """Probe everything; `weights` is the folder that weights are downloaded to."""
     engine, images = probe_engine()
     gpus = read_gpus()
-    return Facts(
+    return HostFacts(
         machine=probe_machine(),
         gpus=gpus,
-        uses={state.uuid: GpuUse(state=state, names=_names(state)) for state in read_states()},
+        uses={state.uuid: GpuActivity(state=state, names=_names(state)) for state in read_states()},
         engine=engine,
         images=images,
         toolkit=probe_toolkit(),
@@ -105,7 +105,7 @@ def probe(weights: Path) -> Facts:
 
 
 def probe_engine() -> tuple[EngineFacts | NoEngine, tuple[Image, ...]]:
-    """Ask the engine what it is, and which images of ours it has."""
+    """Return the engine's facts, and the images of faceorch that it has."""
     import docker.errors
     import requests
 
@@ -116,14 +116,14 @@ def probe_engine() -> tuple[EngineFacts | NoEngine, tuple[Image, ...]]:
         return NoEngine(reason=error.message, remedy=error.remedy), ()
     except (docker.errors.APIError, requests.RequestException) as error:
         gone = NoEngine(
-            reason=f"the container engine at {endpoint()} answers, but not what was asked: {error}",
-            remedy="see the engine's log (journalctl -u docker), restart it",
+            reason=f"the container engine at {endpoint()} answered with an error: {error}",
+            remedy="check the engine's log (journalctl -u docker), then restart it",
         )
         return gone, ()
 
 
 def probe_machine() -> Machine:
-    """Look at this machine."""
+    """Return the facts of this machine."""
     memory = psutil.virtual_memory()
     return Machine(
         system=platform.system(),
@@ -136,14 +136,14 @@ def probe_machine() -> Machine:
 
 
 def probe_image_space(engine: EngineFacts | NoEngine) -> Space | None:
-    """Ask how much room there is for images; None where they are on another machine's disk, or in its own."""
+    """Return the free space for images; None if they are stored on another machine or in a virtual one."""
     if isinstance(engine, NoEngine) or engine.elsewhere or not engine.root_here:
         return None
     return probe_space(_image_folder(engine))
 
 
 def probe_space(folder: Path) -> Space:
-    """Ask how much room there is for `folder`, which may not exist yet."""
+    """Return the free space for `folder`, which may not exist yet."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
     try:
         free_bytes = psutil.disk_usage(str(existing)).free
@@ -153,13 +153,13 @@ def probe_space(folder: Path) -> Space:
 
 
 def probe_toolkit() -> Toolkit:
-    """Ask the NVIDIA container toolkit for its version."""
+    """Return the version of the NVIDIA container toolkit."""
     for program, *arguments in _TOOLKIT:
         if shutil.which(program) is None:
             continue
         try:
             done = proc.run([program, *arguments])
-        except OSError:  # there, but not to be started by this user
+        except OSError:  # installed, but this user may not run it
             continue
         found = re.search(r"version:?\s+v?(\d+\.\d+\.\d+)", "\n".join(done.tail))
         return Toolkit(version=found[1] if found else None, program=program)
@@ -167,7 +167,7 @@ def probe_toolkit() -> Toolkit:
 
 
 def _image_folder(engine: EngineFacts) -> Path:
-    """Return where the engine keeps images; Engine 29's containerd store is beside the engine's own folder."""
+    """Return where the engine stores images; Engine 29's containerd store is not in the engine's own folder."""
     if engine.containerd_store and Path(_CONTAINERD_ROOT).is_dir():
         return Path(_CONTAINERD_ROOT)
     return Path(engine.root or "/var/lib/docker")
@@ -178,6 +178,6 @@ def _names(state: GpuState) -> dict[int, str]:
     for user in state.users or ():
         try:
             names[user.pid] = psutil.Process(user.pid).name()
-        except psutil.Error:  # in another container, or just gone
+        except psutil.Error:  # in another container, or it has just ended
             names[user.pid] = "unknown"
     return names

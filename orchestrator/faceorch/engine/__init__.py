@@ -1,1 +1,1 @@
-"""The container engine: where it is, what it says of itself, how GPUs reach its containers."""
+"""The container engine: its address, its facts, and how GPUs reach its containers."""

@@ -1,4 +1,4 @@
-"""The container engine: where it is, and a client of it. One client per process: each costs a round trip."""
+"""The container engine's address, and a client for it. One client per process, because each costs a round trip."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceorch import bugs
@@ -66,20 +67,21 @@ def endpoint() -> str:
     from docker.context import ContextAPI
 
     try:
-        found = ContextAPI.kwargs_from_context().get("base_url")
-    except Exception as error:  # a file of the user's, read by a library that expects it whole
-        message = f"Docker's configuration cannot be read ({bugs.describe(error)})"
-        raise EngineError(message, "fix ~/.docker/config.json, or set DOCKER_HOST") from error
-    return str(found or "unix:///var/run/docker.sock")
+        return str(ContextAPI.kwargs_from_context().get("base_url") or "unix:///var/run/docker.sock")
+    except Exception as error:  # a damaged config.json makes the SDK stumble in many ways
+        file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+        raise EngineError(
+            f"{file} cannot be read: {bugs.describe(error)}", "mend that file, or set DOCKER_HOST"
+        ) from error
 
 
 def connect() -> APIClient:
-    """Return the client of the engine at `endpoint()`; `EngineError` when none answers there."""
+    """Return the client of the engine at `endpoint()`; raise `EngineError` if it does not respond."""
     return _connect(endpoint())
 
 
 def new_client() -> APIClient:
-    """Return another client of the engine, for a thread of its own; the caller closes it (or uses `with`)."""
+    """Return a new client of the engine, for use in another thread; the caller closes it (or uses `with`)."""
     return _open(endpoint())
 
 
@@ -97,7 +99,7 @@ def _open(where: str) -> APIClient:
         _knock(where)
     if where.startswith("ssh://"):
         remedy = f"run faceorch on {where.removeprefix('ssh://').rpartition('@')[2]} itself, or unset DOCKER_HOST"
-        raise EngineError(f"the container engine at {where} is on another machine, which runs cannot use", remedy)
+        raise EngineError(f"the container engine at {where} is on another machine, which is not supported", remedy)
     with asked():
         try:
             api = docker.from_env(timeout=_TIMEOUT_S).api
@@ -111,7 +113,7 @@ def _open(where: str) -> APIClient:
 
 
 def _knock(where: str) -> None:
-    """Open and close the socket: the system's own error says more than the client's, and leaks nothing."""
+    """Open and close the socket. The system's error is more specific than the client's, and no connection leaks."""
     with socket.socket(socket.AF_UNIX) as door:
         door.settimeout(_TIMEOUT_S)
         try:
@@ -125,15 +127,15 @@ def _knock(where: str) -> None:
 
 def _nobody(where: str) -> EngineError:
     return EngineError(
-        f"no container engine answers at {where}",
+        f"no container engine responds at {where}",
         "install or start Docker (systemctl start docker), or set DOCKER_HOST",
     )
 
 
 def remove_container(api: APIClient, name: str) -> None:
-    """Remove a container, running or not; one that is gone, or that somebody else is removing, is no error.
+    """Remove a container, running or not; it is not an error if it is gone or being removed.
 
-    When the engine itself has gone, the container stays: the next start removes what a dead owner left.
+    If the engine itself is gone, the container stays: the next start removes containers of ended owners.
     """
     import docker.errors
 

@@ -1,4 +1,4 @@
-"""What the container engine says of itself, and what it would give GPUs with: probing only, nothing is judged here."""
+"""Reads the engine's description of itself and this machine's GPU support for containers; draws no conclusions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CDI_KIND = "nvidia.com/gpu"
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")
-# Where a system service finds programs, and where NixOS keeps them: the engine's own PATH is not ours to read.
+# The PATH of system services, and NixOS's. The engine's own PATH cannot be read.
 _SERVICE_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/run/current-system/sw/bin")
 _HOOK = "nvidia-container-runtime-hook"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,7 +28,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CdiSpecs:
-    """The CDI specifications of NVIDIA GPUs that this machine has."""
+    """This machine's CDI specifications of NVIDIA GPUs."""
 
     folders: tuple[str, ...] = CDI_FOLDERS
     devices: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class CdiSpecs:
 class EngineFacts:
     """One engine, as it describes itself.
 
-    `elsewhere` says where it runs when that is not this machine's own kernel, `root_here` whether its files are ours.
+    `elsewhere` is where it runs if not on this machine's kernel; `root_here`: its files are on this machine.
     """
 
     endpoint: str
@@ -68,13 +68,13 @@ class EngineFacts:
 
     @property
     def podman(self) -> bool:
-        """Say whether it is Podman behind its Docker-compatible socket."""
+        """Whether it is Podman behind a Docker-compatible socket."""
         return "podman" in self.name.lower()
 
 
 @asked()
 def read_facts(api: APIClient, endpoint: str) -> EngineFacts:
-    """Ask the engine what it is, and look on this machine for what it gives GPUs with."""
+    """Return the engine's facts, and this machine's GPU support for containers."""
     info: dict[str, Any] = api.info()
     version: dict[str, Any] = api.version()
     components = version.get("Components") or [{}]
@@ -83,7 +83,7 @@ def read_facts(api: APIClient, endpoint: str) -> EngineFacts:
     discovered = info.get("DiscoveredDevices") or []
     folders = tuple(info.get("CDISpecDirs") or ()) or CDI_FOLDERS
     specs = read_cdi(folders) if not elsewhere else CdiSpecs(folders=folders)
-    if discovered:  # Engine 28.2 and newer tell it themselves
+    if discovered:  # reported by Engine 28.2 and newer
         specs = CdiSpecs(
             folders=specs.folders,
             devices=_own_names(str(device.get("ID", "")) for device in discovered),
@@ -117,19 +117,19 @@ def read_facts(api: APIClient, endpoint: str) -> EngineFacts:
 
 
 def is_wsl(kernel: str) -> bool:
-    """Say whether a kernel is that of Linux under Windows (WSL2)."""
+    """Return whether a kernel is that of Linux under Windows (WSL2)."""
     return "microsoft" in kernel.lower()
 
 
 def read_cdi(folders: Iterable[str] = CDI_FOLDERS) -> CdiSpecs:
-    """Read the CDI specifications in `folders`: names of NVIDIA GPUs, and files that they mount and that are gone."""
+    """Read the CDI specifications in `folders`: names of NVIDIA GPUs, and mounted files that do not exist."""
     folders = tuple(folders)
     devices: list[str] = []
     missing: list[str] = []
     broken: list[str] = []
     for path in _spec_files(folders):
         try:
-            spec = yaml.load(path.read_text("utf-8"), _LOADER)  # JSON is YAML too
+            spec = yaml.load(path.read_text("utf-8"), _LOADER)  # JSON is a subset of YAML
             if spec["kind"] != CDI_KIND:
                 continue
             edits = [spec.get("containerEdits") or {}]
@@ -154,7 +154,7 @@ def _spec_files(folders: Iterable[str]) -> list[Path]:
     for folder in folders:
         try:
             names = sorted(Path(folder).iterdir())
-        except OSError:  # no such folder: no specifications there
+        except OSError:  # no folder, so no specifications
             continue
         found += [path for path in names if path.suffix in (".json", ".yaml", ".yml")]
     return found
@@ -166,7 +166,7 @@ def _own_names(identities: Iterable[str]) -> tuple[str, ...]:
 
 
 def _elsewhere(endpoint: str, info: dict[str, Any]) -> str:
-    """Say where the engine runs, when it is not this machine's kernel; a socket may lead into a virtual machine."""
+    """Return where the engine runs if not on this machine's kernel: a socket may belong to a virtual machine."""
     where = urlsplit(endpoint)
     if where.scheme in ("tcp", "http", "https", "ssh") and where.hostname not in ("localhost", "127.0.0.1", "::1"):
         return f"on {where.hostname}"

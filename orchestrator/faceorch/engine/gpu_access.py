@@ -1,4 +1,4 @@
-"""How an engine gives GPUs to a container: one pure decision, which `faceorch run` acts on and `doctor` reports."""
+"""How an engine passes GPUs to containers: one pure decision, used by `faceorch run` and reported by `doctor`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ INSTALL_TOOLKIT_ROOTLESS = (
 )
 GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 ENABLE_CDI = (
-    'put {"features": {"cdi": true}} into /etc/docker/daemon.json (Docker 25 or newer), then: '
+    'add {"features": {"cdi": true}} to /etc/docker/daemon.json (Docker 25 or newer), then: '
     "sudo systemctl restart docker"
 )
 _CAPABILITIES = ("gpu", "compute", "utility", "video")
 _CDI_SINCE = (25,)  # behind features.cdi
-_CDI_DEFAULT_SINCE = (28, 2)  # without asking
+_CDI_DEFAULT_SINCE = (28, 2)  # enabled by default
 
 
 class Route(str, Enum):
-    """A way for GPUs into a container."""
+    """A way to pass GPUs to a container."""
 
     REQUEST = "request"
     CDI = "cdi"
@@ -38,7 +38,7 @@ class Route(str, Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuRequest:
-    """One device request, in the engine's own words."""
+    """One device request, in the engine's terms."""
 
     driver: str
     device_ids: tuple[str, ...]
@@ -47,9 +47,9 @@ class GpuRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """The route that will be taken and why; without a route, why there is none and what to do.
+    """The route that is used, and why; without a route, the reason and the remedy.
 
-    `devices` are the names that CDI has, `together` says that only all GPUs at once can be asked for.
+    `devices` are CDI's names. `together`: GPUs can only be requested all at once.
     """
 
     route: Route | None
@@ -59,7 +59,7 @@ class Access:
     together: bool = False
 
     def request(self, uuids: Sequence[str], indices: Mapping[str, int]) -> GpuRequest:
-        """Ask for the GPUs `uuids`. `indices` has every GPU of this host; `EngineError` when they cannot be named."""
+        """Return the request for `uuids`; `indices` has this host's GPUs. Raise `EngineError` if one has no name."""
         match self.route:
             case Route.REQUEST:
                 if self.together and set(uuids) != set(indices):
@@ -73,7 +73,7 @@ class Access:
                 raise EngineError(self.reason, self.remedy)
 
     def _names(self, uuids: Sequence[str], indices: Mapping[str, int]) -> list[str]:
-        """Name the GPUs as the CDI specifications do: by UUID, by index, or all of them together."""
+        """Return the CDI names of the GPUs: by UUID, by index, or the one for all of them."""
         names = [next((n for n in (uuid, str(indices.get(uuid))) if n in self.devices), None) for uuid in uuids]
         found = [name for name in names if name is not None]
         if len(found) == len(uuids):
@@ -82,11 +82,11 @@ class Access:
             return ["all"]
         known = ", ".join(self.devices)
         lacking = ", ".join(uuid for uuid, name in zip(uuids, names, strict=True) if name is None)
-        raise EngineError(f"the CDI specifications name {known}, and not {lacking}", f"{GENERATE_CDI}, or --gpus all")
+        raise EngineError(f"the CDI specifications name {known}, but not {lacking}", f"{GENERATE_CDI}, or --gpus all")
 
 
 def decide(facts: EngineFacts) -> Access:
-    """Choose between a `--gpus` request and CDI devices by name, by what the engine and this machine have."""
+    """Choose between a `--gpus` request and CDI devices by name, from the facts of the engine and this machine."""
     if facts.elsewhere:
         return Access(
             route=None,
@@ -95,12 +95,12 @@ def decide(facts: EngineFacts) -> Access:
         )
     stale = stale_cdi(facts)
     cdi = facts.cdi.devices if _reads_cdi(facts) and not stale else ()
-    # A user's engine may not touch the devices' cgroup, which the hook does; Podman knows no NVIDIA hook at all.
+    # A rootless engine may not change the devices cgroup, as the hook does. Podman does not support the NVIDIA hook.
     if cdi and (facts.rootless or facts.podman):
         kind = "Podman" if facts.podman else "a rootless engine"
         return Access(route=Route.CDI, reason=f"{kind} takes GPUs as CDI devices", devices=cdi)
     if facts.podman and not stale:
-        return Access(route=None, reason="Podman takes GPUs as CDI devices only, and has none", remedy=GENERATE_CDI)
+        return Access(route=None, reason="Podman takes GPUs only as CDI devices, and has none", remedy=GENERATE_CDI)
     if facts.hook and not facts.podman:
         return Access(
             route=Route.REQUEST, reason="the NVIDIA container toolkit's hook is installed", together=facts.wsl
@@ -113,10 +113,10 @@ def decide(facts: EngineFacts) -> Access:
 
 
 def stale_cdi(facts: EngineFacts) -> str:
-    """Say which file the CDI specifications mount although it is gone, as after an update of the driver; else ""."""
+    """Return which missing file the CDI specifications mount, as after a driver update; "" if none."""
     missing = facts.cdi.missing_files
     more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-    return f"the CDI specifications mount {missing[0]}{more}, which is not there" if missing else ""
+    return f"the CDI specifications mount {missing[0]}{more}, which does not exist" if missing else ""
 
 
 def _none(facts: EngineFacts) -> Access:
@@ -131,7 +131,7 @@ def _none(facts: EngineFacts) -> Access:
     if version_key(facts.version) < _CDI_SINCE:
         return Access(
             route=None,
-            reason=f"there are CDI specifications, but Docker {facts.version} reads none (25 or newer needed)",
+            reason=f"there are CDI specifications, but Docker {facts.version} does not read them (25 or newer needed)",
             remedy=f"update Docker, or {INSTALL_TOOLKIT}",
         )
     return Access(
@@ -142,5 +142,5 @@ def _none(facts: EngineFacts) -> Access:
 
 
 def _reads_cdi(facts: EngineFacts) -> bool:
-    """Say whether the engine reads CDI specifications; some that do list no folders (NVIDIA/NemoClaw#3675)."""
+    """Return whether the engine reads CDI specifications; some that do list no folders (NVIDIA/NemoClaw#3675)."""
     return facts.cdi_on or facts.podman or version_key(facts.version) >= _CDI_DEFAULT_SINCE

@@ -1,6 +1,6 @@
-"""The container engine's error texts, as one line and one remedy each.
+"""The container engine's error messages, each as one line and one remedy.
 
-Wording changes between engine versions: this is the only place that matches it, by substring, first row first.
+The wording differs between engine versions. Only this module matches it: by substring, the first row that fits.
 """
 
 from __future__ import annotations
@@ -36,31 +36,35 @@ ROWS = (
     _Row("unknown or invalid runtime name", _NO_RUNTIME, INSTALL_TOOLKIT),
     _Row(
         "unsatisfied condition: cuda",
-        "the NVIDIA driver is older than the image demands",
+        "the NVIDIA driver is older than the image requires",
         "update the NVIDIA driver to 530.30.02 or newer, then restart the host",
     ),
     _Row("nvidia-container-cli: initialization error", _DRIVER_OFF, "restart the host, or install the driver again"),
-    _Row("bpf_prog_query(BPF_CGROUP_DEVICE)", "a rootless engine may not touch the devices' cgroup", _NO_CGROUPS),
-    _Row("nvidia-container-cli: device error", "the toolkit does not know that GPU", "nvidia-smi -L lists the GPUs"),
-    _Row("o such image", "the image is not there", "faceorch build"),
-    _Row("bind source path does not exist", "the engine does not see a file of the run", "use an --out that it sees"),
-    _Row("no space left on device", "the engine's disk is full", "docker system prune, or give it a larger disk"),
+    _Row("bpf_prog_query(BPF_CGROUP_DEVICE)", "a rootless engine may not change the devices cgroup", _NO_CGROUPS),
+    _Row("nvidia-container-cli: device error", "the toolkit does not find that GPU", "nvidia-smi -L lists the GPUs"),
+    _Row("o such image", "the image does not exist", "faceorch build"),
+    _Row(
+        "bind source path does not exist",
+        "the engine cannot see a file of the run",
+        "use an --out that it can see",
+    ),
+    _Row("no space left on device", "the engine's disk is full", "docker system prune, or move it to a larger disk"),
     _Row("ermission denied", "the engine was denied a file or a device", _DENIED),
-    # With a run's own files bound (checked above), only a CDI specification can name what is not there.
-    _Row("error mounting", "the CDI specifications name files that are gone: the driver was updated", GENERATE_CDI),
+    # The run's own files are checked above, so only a CDI specification can name a missing file.
+    _Row("error mounting", "the CDI specifications name missing files: the driver was updated", GENERATE_CDI),
 )
 
 
 def explain(text: str) -> EngineError:
-    """Return the error that an engine's `text` means; the text itself when it is not in the table."""
+    """Return the error for an engine's `text`; the text itself if it is not in the table."""
     for row in ROWS:
         if row.sign in text:
             return EngineError(f"{row.message} ({_short(text)})", row.remedy)
-    return EngineError(f"the container engine refused: {_short(text)}", "see the engine's log")
+    return EngineError(f"the container engine refused: {_short(text)}", "check the engine's log")
 
 
 def _short(text: str) -> str:
-    """Return the essence of an engine's message: without the URL that the client puts before it."""
+    """Return an engine's message without the URL that the client puts before it."""
     _, separator, rest = text.partition('("')
     essence = rest.rstrip('")') if separator else text
     return " ".join(essence.split())[:300]

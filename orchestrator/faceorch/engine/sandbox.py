@@ -1,4 +1,4 @@
-"""The sandbox: what every container of ours runs in (docs/guide/images.md says what it protects from)."""
+"""The sandbox that every container of faceorch runs in (docs/guide/images.md lists what it protects from)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TMP = "rw,exec,nosuid,nodev,size=4g,mode=1777"
 SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 64 MiB
-# Engine 29 lowered the default to 1024; an engine cannot grant more than it may open itself, often 20000.
+# Engine 29 lowered the default to 1024. An engine cannot grant more than its own limit, often 20000.
 FILES = 16384
 PROCESSES = 4096
 
@@ -29,14 +29,14 @@ def sandbox(
     gpus: Sequence[DeviceRequest],
     log_bytes: int = 0,
 ) -> dict[str, Any]:
-    """Return the engine's settings of the sandbox: what every container of ours runs in.
+    """Return the sandbox as the engine's host configuration.
 
-    The engine keeps the last `log_bytes` of what it prints; none of it for who is attached and limits it himself.
+    The engine keeps the last `log_bytes` of the output. 0 keeps nothing, for callers that attach to it.
     """
     from docker.types import LogConfig, Ulimit
 
     return api.create_host_config(
-        # Without a limit, a container that prints fills the engine's disk.
+        # Without a limit, a container's output can fill the engine's disk.
         log_config=LogConfig(type="json-file", config={"max-size": str(log_bytes), "max-file": "1"})
         if log_bytes
         else LogConfig(type="none"),
@@ -53,13 +53,13 @@ def sandbox(
         ulimits=[Ulimit(name="nofile", soft=FILES, hard=FILES), Ulimit(name="core", soft=0, hard=0)],
         init=True,
         device_requests=list(gpus) or None,
-        # A daemon with userns-remap would make another user of us, who may not write the run's folder.
+        # With userns-remap, the container would run as another user, who may not write to the run's folder.
         userns_mode="host" if facts.remaps_users else None,
     )
 
 
 def gpu_requests(access: Access, uuids: Sequence[str]) -> list[DeviceRequest]:
-    """Return the device requests for the GPUs `uuids`; none for none."""
+    """Return the device requests for the GPUs `uuids`; empty if there are none."""
     from docker.types import DeviceRequest
 
     if not uuids:

@@ -1,4 +1,4 @@
-"""Builds what is missing: the bases first, then the networks side by side; pushes what was asked for."""
+"""Builds missing images, bases first, then the networks in parallel; pushes them on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Item:
-    """One image of an assembly, and how far it is. `step` is what is being done now, `error` why it failed."""
+    """One image of an assembly and its progress. `step` is the current step, `error` why it failed."""
 
     recipe: Recipe
     log: Path
@@ -47,7 +47,7 @@ class Item:
 
     @property
     def ended(self) -> bool:
-        """Say whether nothing more will happen to it."""
+        """Whether work on it has ended."""
         return self.state in ("current", "built", "failed")
 
 
@@ -60,7 +60,7 @@ class Assembly:
     jobs: int
     push: str | None = None
     on_change: Callable[[Item], None] = lambda _: None
-    # What the threads have to say. Items are changed in the thread of `run` alone, one change at a time.
+    # Messages of the threads. Only the thread of `run` changes items, one change at a time.
     _changes: queue.SimpleQueue[tuple[Item, dict[str, Any]]] = field(default_factory=queue.SimpleQueue)
     _processes: set[subprocess.Popen[str]] = field(default_factory=set)
     _stopped: bool = False
@@ -75,7 +75,7 @@ class Assembly:
         jobs: int,
         push: str | None = None,
     ) -> Assembly:
-        """Return the assembly of `recipes` and of the bases that they need; `present` is what the engine has."""
+        """Return the assembly of `recipes` and the bases that they need; `present` are the engine's images."""
         wanted = list(recipes)
         there = {image.inputs: image for image in present if image.tags}
         items: dict[str, Item] = {}
@@ -97,7 +97,7 @@ class Assembly:
         return Item(recipe, home() / "build" / f"{recipe.name}-{recipe.inputs[:12]}.log")
 
     def run(self) -> None:
-        """Build and push; afterwards every item has ended. Ctrl-C ends what is being built."""
+        """Build and push until every item has ended. Ctrl-C ends the current builds."""
         bases = [item for item in self.items if item.recipe.parent is None]
         networks = [item for item in self.items if item.recipe.parent is not None]
         try:
@@ -117,8 +117,8 @@ class Assembly:
             raise
 
     def _run(self, items: list[Item]) -> None:
-        """Work on `items`, `jobs` at a time. The threads are daemons: an interrupted faceorch does not wait for them,
-        and an engine ends the builds of a client that has gone.
+        """Build `items`, `jobs` at a time. The threads are daemons: an interrupted faceorch does not wait for them,
+        and the engine ends the builds of a client that disconnects.
         """
         waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
         for item in items:
@@ -146,7 +146,7 @@ class Assembly:
                 result = self._one(item)
             except UserError as error:
                 result = {"state": "failed", "error": error}
-            except Exception as error:  # ours: it must reach the main thread, which else waits for ever
+            except Exception as error:  # a bug: it must reach the main thread, which would otherwise wait forever
                 message = f"{item.name}: {type(error).__name__}: {error}"
                 result = {"state": "failed", "error": BuildError(message, f"please report it; log: {item.log}")}
             self._say(item, elapsed_s=time.monotonic() - begun_s, **result)
@@ -155,7 +155,7 @@ class Assembly:
         self._changes.put((item, changes))
 
     def _one(self, item: Item) -> dict[str, Any]:
-        """Build and push one image; return what is to be said of it at the end."""
+        """Build and push one image; return its final changes."""
         state, image, digest = "current", item.image, ""
         if not image:
             self._say(item, state="building")
@@ -187,7 +187,7 @@ class Assembly:
 def _pushed(
     api: APIClient, repository: str, tag: str, write: Callable[[str], Any], on_step: Callable[[str], None]
 ) -> str:
-    """Push an image and return the digest that the registry knows it by."""
+    """Push an image and return its digest in the registry."""
     import docker.errors
 
     digest, said = "", ""

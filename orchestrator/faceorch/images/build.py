@@ -1,4 +1,4 @@
-"""Recipe -> image, through BuildKit where the Docker CLI has buildx, else with the engine's classic builder."""
+"""Recipe -> image: with BuildKit if the Docker CLI has buildx, else with the engine's classic builder."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def build(
     on_step: Callable[[str], None] = lambda _: None,
     on_process: Callable[[subprocess.Popen[str]], None] = lambda _: None,
 ) -> str:
-    """Build the image and return its id; `Failed` carries the last lines and a remedy, `log` has everything.
+    """Build the image and return its id. `Failed` has the last lines and a remedy; `log` has the whole output.
 
-    A network's parent must be there. `on_process` gets the process to end when the build is no longer wanted.
+    A network's parent must exist. `on_process` gets the process that must be ended to cancel the build.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    # Each build has a client of its own: they run side by side, and a client is not made for that.
+    # Builds run in parallel, and a client is not thread-safe: each build has its own.
     with _staged(recipe, options) as context, new_client() as api:
         arguments, sources = _arguments(recipe, options)
         if options.builder == "buildx":
@@ -49,7 +49,7 @@ def build(
 
 @contextmanager
 def _staged(recipe: Recipe, options: BuildOptions) -> Iterator[Path]:
-    """Copy the context to a folder of its own, so that both builders see the same bytes, modes and times."""
+    """Copy the build context to a temporary folder, so that both builders see the same bytes, modes and times."""
     with tempfile.TemporaryDirectory(prefix="faceorch-build-") as name:
         folder = Path(name)
         for relative, path in recipe.files:
@@ -70,9 +70,9 @@ def _is_program(path: Path) -> bool:
 
 
 def _arguments(recipe: Recipe, options: BuildOptions) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the build arguments that decide what the image is, and those that say from where its parts come."""
+    """Return the build arguments that determine the image, and those that only set where its parts come from."""
     text = dict(recipe.files)[recipe.dockerfile].read_text("utf-8")
     declared = set(re.findall(r"^ARG (\w+)", text, flags=re.MULTILINE))
-    # Every builder knows the proxy variables without an ARG, and keeps them out of the image's history.
+    # Builders accept the proxy variables without an ARG and keep them out of the image's history.
     sources = {k: v for k, v in options.sources.items() if k in declared or k.upper() in PROXIES}
     return {k: v for k, v in recipe.arguments.items() if k in declared}, sources

@@ -1,4 +1,4 @@
-"""Building through BuildKit, where the Docker CLI has buildx."""
+"""Builds with BuildKit, through the Docker CLI's buildx plugin."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def build(
 ) -> list[str] | None:
     """Build `context`; return None, or the last lines of a failed build.
 
-    `arguments` decide what the image is, `sources` say from where its parts come.
+    `arguments` determine the image; `sources` only set where its parts come from.
     """
-    # The builder `default` is the engine's own: it alone sees the engine's images, and so the network's base.
+    # Only the builder `default`, the engine's own, sees the engine's images and so the network's base.
     words = ["docker", "--host", endpoint(), "buildx", "build", "--builder", "default"]
     words += ["--progress", "plain", "--load", "--file", str(context / recipe.dockerfile), "--tag", recipe.tag]
     for key, value in arguments.items():
         words += ["--build-arg", f"{key}={value}"]
-    for key in sources:  # by name alone: a mirror's address may hold a password, and the command is logged
+    for key in sources:  # by name only: a mirror's address may contain a password, and the command is logged
         words += ["--build-arg", key]
     for key, value in labels_of(recipe, "buildx").items():
         words += ["--label", f"{key}={value}"]

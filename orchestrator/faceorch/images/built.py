@@ -1,4 +1,4 @@
-"""The images that the engine has: which are ours, and which of them are still what would be built."""
+"""The engine's images that faceorch built, and whether they are current."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of ours that the engine has: of a network, or of a base (then `network` is empty)."""
+    """An image that faceorch built: of a network, or of a base (then `network` is empty)."""
 
     id: str
     tags: tuple[str, ...]
@@ -55,7 +55,7 @@ def ours(api: APIClient) -> list[Image]:
 
 
 def is_current(image: Image, networks: dict[str, Network]) -> bool | None:
-    """Return whether an image is what would be built now on the same userland; None when its network is not here."""
+    """Return whether building the image now on the same userland would yield the same; None for an unknown network."""
     if image.base not in load_bases():
         return None
     if not image.network:

@@ -1,4 +1,4 @@
-"""Building with the engine's classic builder, which every engine has."""
+"""Builds with the engine's classic builder, which every engine has."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def build(
 ) -> list[str] | None:
     """Build `context`; return None, or the last lines of a failed build.
 
-    `arguments` decide what the image is, `sources` say from where its parts come.
+    `arguments` determine the image; `sources` only set where its parts come from.
     """
     import docker.errors
 
     tail: list[str] = []
-    pending = ""  # the engine sends what a step prints in pieces, not in lines
+    pending = ""  # the engine sends a step's output in pieces, not in lines
     with log.open("a", encoding="utf-8") as file:
         try:
             stream: Iterator[dict[str, Any]] = api.build(
@@ -57,14 +57,14 @@ def build(
                         on_step(part)
                 if "error" in entry:
                     return tail
-        except docker.errors.APIError as error:  # refused before the first step: a base image that cannot be had
+        except docker.errors.APIError as error:  # refused before the first step: the base image is not available
             file.write(f"{error.explanation}\n")
             return [*tail, str(error.explanation)]
     return None
 
 
 def _status(entry: dict[str, Any]) -> str:
-    """Return the line of an entry that is no output of a step: an error, or how far a pull is."""
+    """Return the line of an entry that is not a step's output: an error, or the progress of a pull."""
     text = str(entry.get("error") or entry.get("status") or "")
     return f"{text}\n" if text else ""
 

@@ -1,6 +1,6 @@
-"""compose.yaml and its Dockerfile, from the manifests: the same images and the same sandbox, for who lives in Compose.
+"""Generates compose.yaml and its Dockerfile from the manifests: the same images and sandbox, for users of Compose.
 
-Compose builds its services in no particular order, so the base is a stage of one common Dockerfile and not an image.
+Compose builds its services in any order, so the base is a stage of one common Dockerfile instead of an image.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from faceorch.images.recipe import upstream_arguments
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network, load_networks
 from faceorch.networks.kit import PACKAGE, kit_paths
+from faceorch.networks.manifest import PRESET
 from faceorch.paths import docker_folder, kit_folder
 from faceorch_runner import Feed, Job, JobFile
 
@@ -73,7 +74,7 @@ def compose_file() -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """No anchors: each service can be read, and copied, by itself."""
+    """Writes no anchors, so that each service can be read and copied on its own."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -132,19 +133,22 @@ def _service(network: Network) -> dict[str, Any]:
 
 
 def _bind(source: str, target: str, *, read_only: bool = True) -> dict[str, Any]:
-    # A missing source must fail: the engine would else make an empty folder, owned by root.
+    # A missing source must fail. Otherwise the engine would create an empty folder owned by root.
     mount = {"type": "bind", "source": source, "target": target, "read_only": read_only}
     return {**mount, "bind": {"create_host_path": False}}
 
 
 class _Variable(str):
-    """JSON with a variable of Compose in it: written as it is."""
+    """JSON that contains a Compose variable; written verbatim."""
 
 
 def _job(network: Network, weights: bool) -> str:
     """Return the job file, with a variable for the seed and for every setting."""
     settings: dict[str, object] = {}
     for key, setting in network.manifest.settings.items():
+        if key == PRESET:  # resolved by faceorch: as a variable it would change nothing
+            settings[key] = setting.default
+            continue
         name, default = f"{network.name}_{key}".upper(), json.dumps(setting.default)
         text = isinstance(setting.default, str)
         settings[key] = _Variable(f'"${{{name}:-{setting.default}}}"' if text else f"${{{name}:-{default}}}")
@@ -170,7 +174,7 @@ def _job(network: Network, weights: bool) -> str:
 
 
 def _json(value: object) -> str:
-    """Return `value` as JSON whose variables Compose fills in."""
+    """Return `value` as JSON with the Compose variables unquoted."""
     if isinstance(value, _Variable):
         return str(value)
     if isinstance(value, dict):

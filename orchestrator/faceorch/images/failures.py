@@ -1,4 +1,4 @@
-"""What the output of a failed build means, and what to do: one table."""
+"""Explains the output of a failed build: one table of patterns and remedies."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Failed(BuildError):
         self.tail = tail
 
 
-# What a failed build's output says, and what to do. Matched as regular expressions, first row first.
-_FREE = "free some disk: faceorch clean, docker system prune"
-_GONE = "the base image is gone from its registry: give a mirror of it with --base-image"
-_REFUSED = "the registry refused the base image: docker login, or give a mirror of it with --base-image"
-_CHANGED = "a package is not the one that was locked: a mirror or a proxy changes packages"
+# Regular expression in a failed build's output -> remedy. The first row that matches counts.
+_FREE = "free some disk space: faceorch clean, docker system prune"
+_GONE = "the base image is no longer in its registry: name a mirror of it with --base-image"
+_REFUSED = "the registry refused the base image: docker login, or name a mirror of it with --base-image"
+_CHANGED = "a package differs from the locked one: a mirror or a proxy modifies packages"
 _OFFLINE = f"containers have no network while building: try {BUILD_NETWORK}=host, or set HTTPS_PROXY"
-_UNREACHABLE = "the registry cannot be reached: check the network, or give a mirror of the base with --base-image"
-_UNTRUSTED = "a proxy signs what is downloaded: give its certificate authority with --ca-bundle"
+_UNREACHABLE = "the registry cannot be reached: check the network, or name a mirror of the base with --base-image"
+_UNTRUSTED = "a proxy signs downloads: pass its certificate authority with --ca-bundle"
 _NO_PACKAGES = "packages cannot be downloaded: check the network, UV_DEFAULT_INDEX, FACEORCH_APT_MIRROR, HTTPS_PROXY"
 REMEDIES = (
     ("no space left on device", _FREE),
@@ -36,7 +36,7 @@ REMEDIES = (
     ("sha256:[0-9a-f]+: not found", _GONE),
     ("pull access denied", _REFUSED),
     ("[Uu]nauthorized|no basic auth credentials", _REFUSED),
-    ("toomanyrequests", "the registry limits downloads: docker login, wait, or give a mirror with --base-image"),
+    ("toomanyrequests", "the registry limits downloads: docker login, wait, or name a mirror with --base-image"),
     ("DO NOT MATCH THE HASHES", _CHANGED),
     ("Hash mismatch", _CHANGED),
     ("CERTIFICATE_VERIFY_FAILED", _UNTRUSTED),
@@ -56,21 +56,21 @@ REMEDIES = (
 )
 
 
-# What builders add around the output of a step that failed.
+# Lines that builders add around the output of a failed step.
 _NOISE = re.compile(
     r"The command '.*' returned a non-zero code|Removing intermediate container|\s*--->"
     r"|(#\d+ )?ERROR: (failed to solve: )?(process|executor failed running)|executor failed running"
     r"|-{6,}$|\s*>\s*\[|\S*Dockerfile:\d+$|\s*\d+ \||View build details:"
     r"|#\d+ (\[internal\]|building with|transferring|resolve|sha256:|extracting|CACHED|DONE)"
 )
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the classic builder ends the colour of stderr at the next thing it says
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the classic builder resets the colour of stderr in its next message
 _PREFIX = re.compile(r"^(#\d+ (ERROR: )?)?(\d+\.\d+ )?")
-_SUMMARY = "ERROR: failed to solve: "  # BuildKit's, around what it has said before
+_SUMMARY = "ERROR: failed to solve: "  # BuildKit repeats its error after this
 
 
 def explain(name: str, tail: list[str], log: Path) -> Failed:
-    """Return the error that the last lines of a failed build mean."""
-    # BuildKit says the output of the failed step once more, below a line.
+    """Return the error for the last lines of a failed build."""
+    # BuildKit repeats the output of the failed step below a separator.
     tail = [_COLOUR.sub("", line) for line in tail]
     once = tail[: tail.index("------")] if "------" in tail else tail
     lines = [_PREFIX.sub("", line.rstrip()) for line in once if line.strip() and not _NOISE.match(line)]

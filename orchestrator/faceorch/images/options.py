@@ -1,4 +1,4 @@
-"""How images are built: what the command line and the environment say; nothing of it changes what an image is."""
+"""Build options from the command line and the environment; none of them changes the resulting image."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from faceorch.errors import InputError
 Builder = Literal["buildx", "classic"]
 
 BUILD_NETWORK = "FACEORCH_BUILD_NETWORK"
-# Build arguments that say from where things come and not what they are, and the variables that set them, first one
-# first. They are no part of an image's identity: packages and code are checked against hashes, whoever serves them.
+# Build arguments that set where downloads come from, and the environment variables that set them, in order. They are
+# not part of an image's identity, because packages and code are checked against hashes.
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
     "APT_MIRROR": ("FACEORCH_APT_MIRROR",),
@@ -27,7 +27,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How images are built; nothing of it changes what they are."""
+    """How images are built; does not change the resulting images."""
 
     builder: Builder
     no_cache: bool = False
@@ -63,14 +63,14 @@ def _read_bundle(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"--ca-bundle {path}: {error.strerror}", "give a file of PEM certificates") from error
+        raise InputError(f"--ca-bundle {path}: {error.strerror}", "name a file with PEM certificates") from error
     if b"-----BEGIN CERTIFICATE-----" not in content:
-        raise InputError(f"--ca-bundle {path} holds no PEM certificate", "give a file of PEM certificates")
+        raise InputError(f"--ca-bundle {path} contains no PEM certificate", "name a file with PEM certificates")
     return content
 
 
 def find_builder() -> Builder:
-    """Return `buildx` when the Docker CLI has that plugin, else `classic` (the engine's own, through the SDK)."""
+    """Return `buildx` if the Docker CLI has that plugin, else `classic` (the engine's own, through the SDK)."""
     if shutil.which("docker") is None:
         return "classic"
     try:

@@ -1,4 +1,4 @@
-"""Dockerfile and context -> an image whose tag and label are the hash of everything that went in."""
+"""Dockerfile and build context -> an image whose tag and label are the hash of all inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE = "https://github.com/faceorch/faceorch"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All that decides what an image will be. `parent` is the base that a network's image stands on."""
+    """Everything that determines an image. `parent` is the base of a network's image."""
 
     name: str
     base: Base
@@ -37,23 +37,23 @@ class Recipe:
 
     @property
     def tag(self) -> str:
-        """Name and tag: the tag is the beginning of the hash of the inputs."""
+        """Name and tag; the tag is a prefix of the hash of the inputs."""
         return f"{self.repository}:{self.inputs[:12]}"
 
     @property
     def dockerfile(self) -> str:
-        """Path of the Dockerfile in the context."""
+        """Path of the Dockerfile in the build context."""
         return f"{self.network.name if self.network else 'base'}/Dockerfile"
 
     @property
     def arguments(self) -> dict[str, str]:
-        """The build arguments that decide what the image is."""
+        """The build arguments that determine the image."""
         base = {"BASE_IMAGE": self.parent.tag if self.parent else self.base_image, "BASE": self.base.name}
         return {**base, **upstream_arguments(self.network)} if self.network else base
 
 
 def make_base_recipe(base: str, image: str | None = None) -> Recipe:
-    """Return the recipe of the image of `base`; `image` replaces the userland that the base names."""
+    """Return the recipe of the image of `base`; `image` replaces the base's userland."""
     chosen = pick_base(load_bases(), base)
     folder = docker_folder() / "base"
     files = [
@@ -64,7 +64,7 @@ def make_base_recipe(base: str, image: str | None = None) -> Recipe:
 
 
 def make_recipe(network: Network, base: str, image: str | None = None) -> Recipe:
-    """Return the recipe of `network` on `base`; `image` replaces the userland that the base names."""
+    """Return the recipe of `network` on `base`; `image` replaces the base's userland."""
     parent = make_base_recipe(base, image)
     docker = docker_folder()
     files = [(f"{network.name}/{path.name}", path) for path in (network.folder / "Dockerfile", network.lock(base))]
@@ -81,7 +81,7 @@ def make_recipe(network: Network, base: str, image: str | None = None) -> Recipe
 
 
 def upstream_arguments(network: Network) -> dict[str, str]:
-    """Return the build arguments that say which upstream code goes in: UPSTREAM, and UPSTREAM_2 and so on after it."""
+    """Return the build arguments for the upstream code: UPSTREAM, UPSTREAM_2 and so on."""
     pinned = [code.pinned for code in network.manifest.upstream]
     return {f"UPSTREAM_{number}" if number > 1 else "UPSTREAM": code for number, code in enumerate(pinned, 1)}
 
@@ -104,7 +104,7 @@ def _recipe(
 
 
 def _below(prefix: str, root: Path) -> list[tuple[str, Path]]:
-    """Return the files of a folder as (name in the context, file)."""
+    """Return the files of a folder as (name in the build context, file)."""
     return [
         (f"{prefix}/{path.relative_to(root).as_posix()}", path)
         for path in root.rglob("*")
@@ -113,7 +113,7 @@ def _below(prefix: str, root: Path) -> list[tuple[str, Path]]:
 
 
 def labels_of(recipe: Recipe, builder: str) -> dict[str, str]:
-    """Return the labels of the image: ours, and those of the OCI image specification's annotations."""
+    """Return the labels of the image: faceorch's own, and the annotations of the OCI image specification."""
     name, _, digest = recipe.base_image.partition("@")
     manifest = recipe.network.manifest if recipe.network else None
     labels = {
@@ -137,14 +137,14 @@ def labels_of(recipe: Recipe, builder: str) -> dict[str, str]:
 
 
 def revision() -> str:
-    """Return the commit of the checkout that faceorch runs from, with `-dirty` when docker/ differs; else nothing."""
+    """Return the commit of faceorch's checkout, with `-dirty` if docker/ differs; "" outside a checkout."""
     folder = docker_folder()
     if not (folder.parent / ".git").exists():
         return ""
     try:
         head = proc.run(["git", "-C", str(folder), "rev-parse", "HEAD"])
         changed = proc.run(["git", "-C", str(folder), "status", "--porcelain", "--", "."])
-    except OSError:  # no git here
+    except OSError:  # git is not installed
         return ""
     if head.code != 0 or changed.code != 0:
         return ""

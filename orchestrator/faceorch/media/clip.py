@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import array
 import hashlib
 import io
 import math
-import sys
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceorch import bugs
 from faceorch.errors import InputError
 from faceorch.files import write_atomically
 from faceorch.media.files import read_input
+from faceorch.media.sound import SILENCE_DBFS, NoSound, NotAudio, read_sound
 
-HIGHEST_RATE_HZ = 48_000
-LOWEST_RATE_HZ = 4_000
 LONGEST_S = 600.0
-# Below this peak a clip holds nothing that a voice could be: 16-bit noise floors lie near -90 dBFS.
-SILENCE_DBFS = -60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,28 +51,36 @@ class Clip:
 def read_clip(path: Path) -> LoadedClip:
     """Read and normalise a clip in memory; `InputError` says in one line why it cannot be used."""
     data = read_input(path, "audio")
-    _check_riff(path, data)
-    pcm, rate_hz, notes = _decode(path, data)
-    duration_s = len(pcm) / 2 / rate_hz
+    try:
+        sound = read_sound(data, longest_s=LONGEST_S)
+    except NotAudio as error:
+        raise InputError(f"{path} {error}: {_looks_like(data)}", _remedy(data)) from error
+    except NoSound as error:
+        raise InputError(f"{path} {error}", "save it anew as WAV, or use another clip") from error
+    except Exception as error:  # of libraries that are not ours, about a file that is not either
+        bugs.write_log(error)
+        raise InputError(f"{path} cannot be decoded: {bugs.describe(error)}", "save it anew as WAV") from error
+    duration_s = sound.samples / sound.rate_hz
     if duration_s > LONGEST_S:
         raise InputError(
             f"{path} lasts {duration_s / 60:.1f} min, at most {LONGEST_S / 60:g} min allowed", "cut it into pieces"
         )
-    peak = _peak(pcm)
+    peak = sound.peak
     if peak == 0:
         raise InputError(f"{path} holds nothing but silence", "use a clip in which somebody speaks")
-    level_dbfs = 20 * math.log10(peak / 32768)
+    level_dbfs = 20 * math.log10(peak)
     if level_dbfs < SILENCE_DBFS:
         raise InputError(
             f"{path} is silent: its peak is {level_dbfs:.0f} dBFS, above {SILENCE_DBFS:g} needed",
             "use a clip in which somebody speaks, or raise its level",
         )
+    pcm = sound.to_pcm()
     return LoadedClip(
         source=path,
         source_sha256=hashlib.sha256(data).hexdigest(),
         pcm=pcm,
-        sample_rate_hz=rate_hz,
-        notes=tuple(notes),
+        sample_rate_hz=sound.rate_hz,
+        notes=tuple(sound.notes),
     )
 
 
@@ -112,84 +116,6 @@ def samples_sha256(path: Path) -> str:
     """Return the SHA-256 of the samples of a normalised WAV."""
     with wave.open(str(path), "rb") as file:
         return hashlib.sha256(file.readframes(file.getnframes())).hexdigest()
-
-
-def _check_riff(path: Path, data: bytes) -> None:
-    """Refuse a WAV that is cut off: FFmpeg takes what is there for all there is."""
-    stated = int.from_bytes(data[4:8], "little") + 8
-    streamed = data[4:8] in (b"\0\0\0\0", b"\xff\xff\xff\xff")  # written to a pipe: the length was not known
-    if data[:4] == b"RIFF" and not streamed and stated > len(data) + 1:
-        raise InputError(
-            f"{path} is damaged: {len(data)} of {stated} bytes are there", "copy it again, or save it anew as WAV"
-        )
-
-
-def _decode(path: Path, data: bytes) -> tuple[bytes, int, list[str]]:
-    """Return mono PCM, its rate, and notes."""
-    import av
-    import av.logging
-    from av.audio.frame import AudioFrame
-
-    notes: list[str] = []
-    pieces: list[bytes] = []
-    try:
-        container = av.open(io.BytesIO(data), "r")
-    except (av.FFmpegError, ValueError) as error:
-        raise InputError(f"{path} is no audio file: {_looks_like(data)}", _remedy(data)) from error
-    with container:
-        if not container.streams.audio:
-            raise InputError(f"{path} holds no audio: {_looks_like(data)}", _remedy(data))
-        stream = container.streams.audio[0]
-        if len(container.streams.audio) > 1:
-            notes.append(f"{len(container.streams.audio)} audio tracks; the first is used")
-        if any(v.disposition & 0x400 == 0 for v in container.streams.video):  # 0x400: a cover picture
-            notes.append("a video file; its audio is used")
-        source_rate_hz = stream.rate
-        if not source_rate_hz or source_rate_hz < LOWEST_RATE_HZ:
-            raise InputError(
-                f"{path} has {source_rate_hz} samples a second, {LOWEST_RATE_HZ} or more needed", "use another clip"
-            )
-        rate_hz = min(source_rate_hz, HIGHEST_RATE_HZ)
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
-        limit = int((LONGEST_S + 1) * rate_hz) * 2
-        size = 0
-
-        def keep(frames: list[AudioFrame]) -> int:
-            for frame in frames:
-                pieces.append(bytes(frame.planes[0])[: frame.samples * 2])
-            return sum(frame.samples * 2 for frame in frames)
-
-        damaged = ""
-        try:
-            for frame in container.decode(stream):
-                size += keep(resampler.resample(frame))
-                if size > limit:
-                    break  # longer than allowed: the caller says so
-            size += keep(resampler.resample(None))
-        except av.FFmpegError as error:
-            damaged = error.strerror or type(error).__name__
-        if source_rate_hz > HIGHEST_RATE_HZ:
-            notes.append(f"resampled from {source_rate_hz} Hz to {rate_hz} Hz")
-        if stream.channels > 1:
-            notes.append(f"{stream.channels} channels mixed to one")
-        # container.duration is in microseconds (FFmpeg's AV_TIME_BASE) and may be unknown.
-        stated_s = (container.duration or 0) / 1_000_000
-    found_s = size / 2 / rate_hz
-    if not pieces:
-        raise InputError(f"{path} holds no sound that can be decoded: {damaged or 'no samples'}", "save it anew as WAV")
-    if damaged or (stated_s - found_s > max(0.5, 0.1 * stated_s) and size <= limit):
-        what = f"{found_s:.1f} s of {stated_s:.1f} s can be decoded" if stated_s > found_s else damaged
-        raise InputError(f"{path} is damaged: {what}", "copy it again, or save it anew as WAV")
-    return b"".join(pieces), rate_hz, notes
-
-
-def _peak(pcm: bytes) -> int:
-    """Return the largest absolute sample."""
-    samples = array.array("h")
-    samples.frombytes(pcm)
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return max(max(samples), -min(samples))
 
 
 def _looks_like(data: bytes) -> str:

@@ -8,11 +8,12 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from faceorch.errors import InputError
 from faceorch.files import write_atomically
 from faceorch.media.files import read_input
+from faceorch.untrusted import SENTENCE, text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,6 +25,9 @@ LARGEST_PIXELS = 64_000_000
 KEPT_SIDE = 4096
 # Where a portrait is cut out, networks expect a plain backdrop: mid-grey pulls neither hair nor skin to white or black.
 BACKDROP = (128, 128, 128)
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION = 0x0112  # EXIF
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # other formats with several pictures are no animations
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,20 +65,27 @@ def read_portrait(path: Path) -> LoadedPortrait:
         warnings.simplefilter("ignore")
         try:
             image = _open(path, data)
-            if getattr(image, "n_frames", 1) > 1:
-                notes.append(f"animated with {image.n_frames} frames; the first is used")  # type: ignore[attr-defined]
+            count = getattr(image, "n_frames", 1)
+            if count > 1:
+                holds = f"animated with {count} frames" if image.format in _ANIMATED else f"it holds {count} pictures"
+                notes.append(f"{holds}; the first is used")
                 image.seek(0)
             image.load()
             profile = image.info.get("icc_profile")
+            turned = image.getexif().get(_ORIENTATION) in range(2, 9)
             upright = ImageOps.exif_transpose(image)
+            if turned:
+                notes.append("turned upright as its EXIF orientation says")
+            rgb = _to_rgb(upright, profile, notes)
         except UnidentifiedImageError as error:
             raise InputError(f"{path} is no image: {_looks_like(data)}", _remedy(data)) from error
-        except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
             reason = str(error).strip() or type(error).__name__
-            raise InputError(f"{path} is damaged: {reason}", "copy it again, or save it anew as PNG") from error
-        if upright is not image and upright.size != image.size:
-            notes.append("turned upright as its EXIF orientation says")
-        rgb = _to_rgb(upright, profile, notes)
+            raise InputError(
+                f"{path} cannot be decoded: {text(reason, SENTENCE)}", "copy it again, or save it anew as PNG"
+            ) from error
     if max(rgb.size) > KEPT_SIDE:
         before = f"{rgb.width}x{rgb.height}"
         rgb.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
@@ -92,11 +103,41 @@ def _open(path: Path, data: bytes) -> Image:
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(_without_text(data)))
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     _check_size(path, image.size)
     return image
+
+
+def _without_text(data: bytes) -> bytes:
+    """Return a PNG without the texts in it: image generators write megabytes there, at which Pillow gives up."""
+    if not data.startswith(_PNG):
+        return data
+    kept, at = [_PNG], len(_PNG)
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
+            kept.append(data[at:end])
+        at = end
+    return b"".join([*kept, data[at:]])
+
+
+def thumbnail(file: BinaryIO, *, side: int) -> bytes | None:
+    """Return a normalised portrait as JPEG with no side above `side` pixels; None when it cannot be decoded."""
+    from PIL import Image
+
+    try:
+        picture = Image.open(file, formats=["PNG"])
+        if picture.width * picture.height > LARGEST_PIXELS:
+            return None
+        rgb = picture.convert("RGB")
+    except Exception:  # a file of a run folder that may be anybody's
+        return None
+    rgb.thumbnail((side, side))
+    buffer = io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
 
 
 def write_portrait(loaded: LoadedPortrait, path: Path) -> Portrait:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from faceorch.files import sha256_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 # Hours of video at any quality that networks make; more is not one.
 VIDEO_BYTES = 4 * 2**30
 # Named, not guessed from the content: other formats (playlists, lists of files) name further files, which are opened.
 VIDEO_FORMAT = "mp4"
+_PICTURE, _SOUND = ("h264",), ("aac",)
+MOST_PIXELS = 4096 * 4096  # a portrait has no more
 
 
 class BrokenVideo(Exception):
@@ -40,28 +45,27 @@ def probe_video(path: Path) -> VideoInfo:
 
     The first frame and the last group of frames are decoded, all packets are read: a cut file does not pass.
     """
-    import av
-
     if not path.is_file():
         raise BrokenVideo(f"{path.name} does not exist")
     size = path.stat().st_size
     if size == 0:
         raise BrokenVideo(f"{path.name} is empty")
     try:
-        with av.open(str(path), "r", format=VIDEO_FORMAT) as container:
+        with path.open("rb") as file, _opened(file) as container:
             if not container.streams.video:
-                raise BrokenVideo(f"{path.name} holds no picture")
+                raise BrokenVideo("holds no picture")
             stream = container.streams.video[0]
             rate = stream.average_rate
             if next(container.decode(stream), None) is None or not rate:
-                raise BrokenVideo(f"{path.name} holds no frames")
+                raise BrokenVideo("holds no frames")
             container.seek(0)
             frames = sum(1 for packet in container.demux(stream) if packet.size)
             if frames < stream.frames:
-                raise BrokenVideo(f"{path.name} is cut off: {frames} of {stream.frames} frames are there")
+                raise BrokenVideo(f"is cut off: {frames} of {stream.frames} frames are there")
             container.seek(stream.duration or 0, stream=stream)
             if not any(True for _ in container.decode(stream)):
-                raise BrokenVideo(f"{path.name} cannot be decoded to its end")
+                raise BrokenVideo("cannot be decoded to its end")
+            sound = container.streams.audio[0].codec_context if container.streams.audio else None
             return VideoInfo(
                 path=path,
                 width=stream.width,
@@ -71,25 +75,49 @@ def probe_video(path: Path) -> VideoInfo:
                 duration_s=frames / float(rate),
                 codec=stream.codec_context.name,
                 pixel_format=stream.codec_context.pix_fmt or "unknown",
-                audio_codec=container.streams.audio[0].codec_context.name if container.streams.audio else None,
+                audio_codec=None if sound is None else sound.name,
                 bytes=size,
                 sha256=sha256_of(path),
             )
-    except (av.FFmpegError, ValueError) as error:
+    except BrokenVideo as error:
+        raise BrokenVideo(f"{path.name} {error}") from error
+    except Exception as error:  # PyAV raises more than FFmpeg's errors about files that are odd
         raise BrokenVideo(f"{path.name} cannot be decoded: {str(error) or type(error).__name__}") from error
+
+
+def _opened(file: BinaryIO) -> InputContainer:
+    """Open a video that is not ours; `BrokenVideo` when it is not what networks make, before a frame is decoded.
+
+    FFmpeg decodes a little when it opens a file: it is told which decoders it may use, and for how many pixels.
+    """
+    import av
+
+    limits = {"codec_whitelist": ",".join((*_PICTURE, *_SOUND)), "max_pixels": str(MOST_PIXELS)}
+    container = av.open(file, "r", format=VIDEO_FORMAT, options=limits)
+    try:
+        for stream in container.streams:
+            codec, kind = getattr(stream, "codec_context", None), stream.type
+            name = "nothing that can be decoded" if codec is None else codec.name
+            if kind not in ("video", "audio") or name not in (_PICTURE if kind == "video" else _SOUND):
+                raise BrokenVideo(f"holds {kind or 'a track'} of {name}, h264 and aac needed")
+            if codec is not None and kind == "video" and not 0 < codec.width * codec.height <= MOST_PIXELS:
+                most = f"{MOST_PIXELS / 1e6:.0f} megapixels at most"
+                raise BrokenVideo(f"has frames of {codec.width}x{codec.height}, {most} needed")
+    except BaseException:
+        container.close()
+        raise
+    return container
 
 
 def first_frame(file: BinaryIO, *, side: int = 640) -> bytes | None:
     """Return the first frame of a video as JPEG with no side above `side` pixels; None when it cannot be decoded."""
     import io
 
-    import av
-
     try:
-        with av.open(file, "r", format=VIDEO_FORMAT) as container:
+        with _opened(file) as container:
             frame = next(container.decode(video=0), None)
             picture = None if frame is None else frame.to_image()
-    except (av.FFmpegError, ValueError, IndexError):
+    except Exception:  # what cannot be decoded, and what is refused: there is no picture to show
         return None
     if picture is None:
         return None

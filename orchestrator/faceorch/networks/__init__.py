@@ -1,1 +1,1 @@
-"""What the folders below `docker/` say of networks: needs, settings, bases, patches."""
+"""Reads the networks' folders below `docker/`: needs, settings, bases, patches."""

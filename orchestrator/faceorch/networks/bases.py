@@ -1,4 +1,4 @@
-"""docker/base/<base>.yaml -> `Base`: what the images stand on, and which GPUs their torch has kernels for."""
+"""docker/base/<base>.yaml -> `Base`: what images are built on, and for which GPUs its torch has kernels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Version = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)*$")]
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One base: a userland, and the torch that goes on it (none for networks that need no GPU)."""
+    """One base: a userland, and the torch installed on it (none for networks that need no GPU)."""
 
     schema: Literal[1]
     name: str = ""
@@ -35,18 +35,18 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     image_tag: Annotated[str, Meta(description="the tag that had this digest when it was pinned")]
     torch: Version | None = None
     cuda: Version | None = None
-    kernels: Annotated[tuple[Kernel, ...], Meta(description="GPU code that torch's wheels hold")] = ()
+    kernels: Annotated[tuple[Kernel, ...], Meta(description="GPU architectures that torch has kernels for")] = ()
     driver_min: Annotated[Version | None, Meta(description="oldest NVIDIA driver that runs it")] = None
-    disk_gb: Annotated[float, Meta(gt=0, description="disk that it takes, before a network's own packages")] = 1.0
+    disk_gb: Annotated[float, Meta(gt=0, description="disk space it needs, without a network's packages")] = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a base with half of what belongs to torch."""
+        """Check that the fields about torch are given all or not at all."""
         given = [self.torch is not None, self.cuda is not None, bool(self.kernels), self.driver_min is not None]
         if any(given) and not all(given):
             raise ValueError("torch, cuda, kernels and driver_min go together")
 
     def covers(self, compute_capability: str) -> bool:
-        """Say whether torch has kernels for a GPU: GPU code runs within one major version, on its minor and above."""
+        """Return whether torch has kernels for a GPU. A kernel runs on its major version, from its minor version up."""
         major, _, minor = compute_capability.partition(".")
         for kernel in self.kernels:
             found = _KERNEL.fullmatch(kernel)
@@ -57,7 +57,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def load_bases(folder: Path | None = None) -> dict[str, Base]:
-    """Return every base by name; `ManifestError` names the first file that is wrong."""
+    """Return every base by name; raise `ManifestError` for the first invalid file."""
     return dict(_load(folder or docker_folder() / "base"))
 
 
@@ -78,14 +78,14 @@ def _read(path: Path) -> Base:
 
 
 def pick_base(bases: Mapping[str, Base], name: str) -> Base:
-    """Return the base called `name`; `CannotRun` with the nearest name when there is none."""
+    """Return the base called `name`; raise `CannotRun`, with the nearest name, if there is none."""
     if name not in bases:
         raise CannotRun(f"no base is called {name!r}{near(name, bases)}", f"choose from: {', '.join(bases)}")
     return bases[name]
 
 
 def choose_base(names: Sequence[str], gpus: Iterable[Gpu], bases: Mapping[str, Base] | None = None) -> Base | None:
-    """Return the first base of `names` that has kernels for every GPU of `gpus`; None when none has."""
+    """Return the first base of `names` with kernels for every GPU of `gpus`; None if there is none."""
     known = load_bases() if bases is None else bases
     wanted = [gpu.compute_capability for gpu in gpus]
     return next((base for base in (pick_base(known, name) for name in names) if all(map(base.covers, wanted))), None)

@@ -1,6 +1,6 @@
-"""Which networks exist: folders that hold a network.yaml.
+"""Finds the networks: folders that contain a network.yaml.
 
-A network is a folder under `docker/` (or under a folder of `FACEORCH_NETWORKS`); nothing else in the tree knows its
+A network is a folder under `docker/` (or under a folder of `FACEORCH_NETWORKS`); no other file contains its
 name.
 """
 
@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from faceorch.errors import CannotRun, InputError, ManifestError
-from faceorch.networks.manifest import MANIFEST, Manifest, read_manifest
+from faceorch.networks.manifest import MANIFEST, PRESET, Manifest, read_manifest
 from faceorch.paths import docker_folder
 from faceorch.record.request import SettingValue
 from faceorch.words import near
@@ -30,17 +30,17 @@ class Network:
 
     @property
     def name(self) -> str:
-        """Name of the network: that of its folder."""
+        """Name of the network, which is that of its folder."""
         return self.folder.name
 
     @property
     def code(self) -> Path:
-        """Its own package: what the runner loads, and what goes into its image as /opt/faceorch/network."""
+        """Its own package, which the runner loads and the image contains as /opt/faceorch/network."""
         return self.folder / "code"
 
     @cached_property
     def missing_files(self) -> tuple[str, ...]:
-        """Files without which it cannot run in any runtime; empty for a finished network."""
+        """Missing files that every runtime needs; empty for a complete network."""
         needed = [
             "code/__init__.py",
             "code/runner.py",
@@ -51,7 +51,7 @@ class Network:
 
     @property
     def stand_in(self) -> Path:
-        """Path of the module that makes its stand-in weights, which a network without weights lacks."""
+        """Path of the module that makes its stand-in weights; a network without weights has none."""
         return self.code / "synthetic.py"
 
     def lock(self, base: str) -> Path:
@@ -59,15 +59,17 @@ class Network:
         return self.folder / f"requirements.{base}.lock"
 
     def settings(self, given: Mapping[str, SettingValue]) -> dict[str, SettingValue]:
-        """Return every setting with its value: the defaults, overridden by `given`."""
-        return {key: given.get(key, setting.default) for key, setting in self.manifest.settings.items()}
+        """Return every setting with its value: the defaults, overridden by the preset and that by `given`."""
+        values = {key: setting.default for key, setting in self.manifest.settings.items()}
+        preset = self.manifest.presets.get(str(given.get(PRESET, values.get(PRESET))), {})
+        return values | preset | {key: value for key, value in given.items() if key in values}
 
     def caveats(self, settings: Mapping[str, SettingValue]) -> list[str]:
-        """Return what is to be said of a job with these settings."""
+        """Return the caveats of a job with these settings."""
         return [said.text for said in self.manifest.caveats if settings[said.setting] == said.equals]
 
     def parse_setting(self, key: str, text: str) -> SettingValue:
-        """Return the value of the setting `key` that `text` describes; `InputError` when there is none such."""
+        """Return the value of the setting `key` given as `text`; raise `InputError` if key or value is invalid."""
         setting = self.manifest.settings.get(key)
         if setting is None:
             known = ", ".join(self.manifest.settings) or "it has none"
@@ -84,17 +86,17 @@ class Network:
 
 
 def network_folders() -> list[Path]:
-    """Return the folders that hold networks: faceorch's own first, then those of FACEORCH_NETWORKS."""
+    """Return the folders that contain networks: faceorch's own first, then those of FACEORCH_NETWORKS."""
     extra = os.environ.get(ENV_FOLDERS, "")
     return [docker_folder(), *(Path(part).expanduser().resolve() for part in extra.split(os.pathsep) if part)]
 
 
 def load_networks(folders: list[Path] | None = None) -> dict[str, Network]:
-    """Return every network by name, in alphabetical order; `ManifestError` names the first wrong manifest."""
+    """Return every network by name, in alphabetical order; raise `ManifestError` for the first invalid manifest."""
     found: dict[str, Network] = {}
     for parent in network_folders() if folders is None else folders:
         if not parent.is_dir():
-            raise ManifestError(f"{parent} is no folder", f"mend {ENV_FOLDERS}")
+            raise ManifestError(f"{parent} is not a folder", f"correct {ENV_FOLDERS}")
         for path in sorted(parent.glob(f"*/{MANIFEST}")):
             name = path.parent.name
             if name in found:
@@ -106,18 +108,18 @@ def load_networks(folders: list[Path] | None = None) -> dict[str, Network]:
 
 
 def open_network(folder: Path) -> Network:
-    """Return the network that a folder holds, wherever it is; `ManifestError` when it holds none."""
+    """Return the network in a folder, wherever the folder is; raise `ManifestError` if it contains none."""
     folder = folder.expanduser().absolute()
-    folder = folder.resolve() if folder.name in ("", "..") else folder  # its name is that of the network
+    folder = folder.resolve() if folder.name in ("", "..") else folder  # the folder's name is the network's name
     if not (folder / MANIFEST).is_file():
         raise ManifestError(
-            f"{folder} holds no {MANIFEST}", "name a network's folder, such as one that `faceorch new NAME` made"
+            f"{folder} contains no {MANIFEST}", "name a network's folder, such as one that `faceorch new NAME` made"
         )
     return Network(folder, read_manifest(folder / MANIFEST))
 
 
 def pick(networks: Mapping[str, Network], name: str) -> Network:
-    """Return the network called `name`; `CannotRun` with the nearest name when there is none."""
+    """Return the network called `name`; raise `CannotRun`, with the nearest name, if there is none."""
     if name not in networks:
         raise CannotRun(f"no network is called {name!r}{near(name, networks)}", f"choose from: {', '.join(networks)}")
     return networks[name]

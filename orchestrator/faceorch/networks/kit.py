@@ -1,4 +1,4 @@
-"""faceorch_kit: what networks share, in parts. A network's image holds the parts that its network.yaml declares."""
+"""The parts of faceorch_kit, the code that networks share. An image contains the parts that network.yaml declares."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ PACKAGE = "faceorch_kit"
 
 
 def kit_parts(kit: Path) -> dict[str, Path]:
-    """Return every part of the kit by name: a module, or a folder that is a package."""
+    """Return every part of the kit by name; a part is a module or a package."""
     found = [path for path in kit.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
     return {path.stem: path for path in sorted(found) if path.stem != "__init__"}
 
 
 def kit_paths(kit: Path, uses: Iterable[str]) -> list[Path]:
-    """Return what `uses` stands for: its parts, the parts that these import, and the package's own `__init__.py`."""
+    """Return the files of the parts in `uses`, of the parts that these import, and the package's `__init__.py`."""
     parts = kit_parts(kit)
     needed: set[str] = set()
     waiting = list(uses)
@@ -29,17 +29,17 @@ def kit_paths(kit: Path, uses: Iterable[str]) -> list[Path]:
 
 
 def imported_parts(root: Path, *, inside: bool = False) -> set[str]:
-    """Return the parts that a file, or the files below a folder, import; `inside` the kit they do it relatively too."""
+    """Return the parts that a file or a folder's files import; `inside` the kit, relative imports count too."""
     found: set[str] = set()
     for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-        dots = len(path.relative_to(root).parts) + 1 if root.is_dir() else 1  # that lead from the file up to the kit
+        dots = len(path.relative_to(root).parts) + 1 if root.is_dir() else 1  # from the file up to the kit
         for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
             found |= _parts(node, dots if inside else None)
     return found
 
 
 def _parts(node: ast.AST, dots: int | None) -> set[str]:
-    """Return the parts that one statement imports; `dots` before a name stand for the kit."""
+    """Return the parts that one statement imports; a relative import with `dots` dots is from the kit."""
     if isinstance(node, ast.Import):
         names = [alias.name.split(".") for alias in node.names]
         return {name[1] for name in names if name[0] == PACKAGE and len(name) > 1}

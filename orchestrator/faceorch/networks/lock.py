@@ -1,4 +1,4 @@
-"""requirements.in -> requirements.<base>.lock: exact versions with hashes, on top of what the base has."""
+"""requirements.in -> requirements.<base>.lock: exact versions with hashes, on top of the base's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faceorch.paths import docker_folder
 from faceorch.uv import cause, find_uv, remedy, uv_environment
 
 WANTED = "requirements.in"
-# What its packages ask for and it does not use.
+# Dependencies of its packages that it does not use.
 OVERRIDES = "overrides.txt"
 _OPTIONS = (
     *("--quiet", "--universal", "--python-version", "3.10", "--generate-hashes", "--only-binary", ":all:"),
@@ -25,21 +25,21 @@ _OPTIONS = (
 
 
 def lock(network: Network, base: str, *, upgrade: bool = False) -> Path:
-    """Write the lock of `network` for `base` and return its path; a failure leaves the old one as it was.
+    """Write the lock of `network` for `base` and return its path; a failure leaves the old one unchanged.
 
-    The lock holds the base's own, so that an image adds to the base's layers and replaces nothing in them. Versions
-    stay where the old lock allows it, unless `upgrade`.
+    The lock includes the base's, so that an image adds to the base's layers and replaces nothing in them. Without
+    `upgrade`, versions of the old lock are kept where possible.
     """
     wanted, target = network.folder / WANTED, network.lock(pick_base(load_bases(), base).name)
     if not wanted.is_file():
-        raise InputError(f"{wanted} does not exist", "write one package a line into it, with the reason after a #")
+        raise InputError(f"{wanted} does not exist", "create it with one package per line, and the reason after a #")
     shared = docker_folder() / "base" / f"requirements.{base}"
     overrides = network.folder / OVERRIDES
     try:
         with tempfile.TemporaryDirectory(prefix="faceorch-lock-") as name:
             made = Path(name) / target.name
             if target.is_file() and not upgrade:
-                shutil.copyfile(target, made)  # uv keeps the versions that it finds in its output
+                shutil.copyfile(target, made)  # uv keeps the versions of an existing output file
             done = proc.run(
                 [
                     *(find_uv(), "pip", "compile", *_OPTIONS, *(["--upgrade"] if upgrade else [])),

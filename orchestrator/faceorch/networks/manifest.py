@@ -1,4 +1,4 @@
-"""network.yaml -> `Manifest`: what a network is and needs, and which settings it takes."""
+"""network.yaml -> `Manifest`: what a network is, what it needs, and its settings."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ MANIFEST = "network.yaml"
 
 
 class UpstreamCode(Model, frozen=True):
-    """A repository of others that the network runs."""
+    """An upstream repository whose code the network runs."""
 
     url: Annotated[str, Meta(description="address that git clones from")]
-    commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$", description="full commit: its name is a hash of its content")]
-    licence: Annotated[str, Meta(description="licence of that code")]
+    commit: Annotated[str, Meta(pattern="^[0-9a-f]{40}$", description="full commit hash")]
+    licence: Annotated[str, Meta(description="licence of the code")]
 
     @property
     def pinned(self) -> str:
-        """Address and commit, as `clone-upstream` takes them and as they stand on an image's label."""
+        """Address and commit, as `clone-upstream` and the image's label have them."""
         return f"{self.url}@{self.commit}"
 
 
 class Expected(Model, frozen=True):
-    """What published figures let one expect, for people who choose before they run; null is unknown."""
+    """Published figures, for choosing networks before a run; null is unknown."""
 
-    source: Annotated[str, Meta(description="whose figures these are")]
+    source: Annotated[str, Meta(description="where the figures were published")]
     head_motion: Annotated[str | None, Meta(description="how far the head moves, in a few words")] = None
     eye_blinks: Annotated[str | None, Meta(description='whether the eyes blink: "yes" or "no", in quotes')] = None
     steps: Annotated[int | None, Meta(description="diffusion steps; null when there are none")] = None
@@ -63,18 +63,21 @@ class Needs(Model, frozen=True, kw_only=True):
     face: Annotated[bool, Meta(description="whether it refuses a portrait in which it finds no face")] = True
 
 
+PRESET = "preset"  # the setting that chooses one
+
+
 class Caveat(Model, frozen=True):
-    """What the record and the report say of a job while a setting has one value."""
+    """A remark in the record and the report on jobs in which a setting has a certain value."""
 
     setting: Annotated[str, Meta(description="name of the setting")]
-    equals: Annotated[SettingValue, Meta(description="its value, of which something is to be said")]
-    text: Annotated[str, Meta(min_length=1, description="what is said")]
+    equals: Annotated[SettingValue, Meta(description="its value that needs a caveat")]
+    text: Annotated[str, Meta(min_length=1, description="the remark")]
 
 
 class Smoke(Model, frozen=True):
-    """How `faceorch smoke` runs it on stand-in weights; not with --full, which keeps the defaults."""
+    """How `faceorch smoke` runs it on stand-in weights; --full uses the defaults instead."""
 
-    settings: Annotated[dict[str, SettingValue], Meta(description="the cheapest that still pass every stage")] = field(
+    settings: Annotated[dict[str, SettingValue], Meta(description="the cheapest ones that run every stage")] = field(
         default_factory=dict
     )
 
@@ -90,7 +93,7 @@ class Manifest(Model, frozen=True, kw_only=True):
     homepage: Annotated[str | None, Meta(description="address of its page")] = None
     paper: Annotated[str | None, Meta(description="address of its paper")] = None
     upstream: Annotated[
-        tuple[UpstreamCode, ...], Meta(description="code of others that goes into the image, in the Dockerfile's order")
+        tuple[UpstreamCode, ...], Meta(description="upstream code that goes into the image, in the Dockerfile's order")
     ] = ()
     uses: Annotated[tuple[str, ...], Meta(description="parts of faceorch_kit that its code imports")] = ()
     expected: Expected | None = None
@@ -99,14 +102,23 @@ class Manifest(Model, frozen=True, kw_only=True):
         dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")], Setting],
         Meta(description="what `--set NETWORK.KEY=VALUE` may change, by name"),
     ] = field(default_factory=dict)
-    caveats: Annotated[tuple[Caveat, ...], Meta(description="what is said of a job with certain settings")] = ()
+    presets: Annotated[
+        dict[str, dict[str, SettingValue]],
+        Meta(description="values of other settings, by each value of the setting `preset`; those that are given win"),
+    ] = field(default_factory=dict)
+    caveats: Annotated[tuple[Caveat, ...], Meta(description="remarks on jobs with certain settings")] = ()
     smoke: Smoke = Smoke()
 
     def __post_init__(self) -> None:
-        """Refuse values that their own setting would not allow."""
+        """Check that every value is allowed by its setting."""
         values = [(f"settings.{key}.default", key, setting.default) for key, setting in self.settings.items()]
         values += [(f"smoke.settings.{key}", key, value) for key, value in self.smoke.settings.items()]
         values += [(f"caveats: {said.setting}", said.setting, said.equals) for said in self.caveats]
+        for name, preset in self.presets.items():
+            values.append((f"presets.{name}", PRESET, name))
+            values += [(f"presets.{name}.{key}", key, value) for key, value in preset.items()]
+            if PRESET in preset:
+                raise ValueError(f"presets.{name}: a preset sets no preset")
         for place, key, value in values:
             if key not in self.settings:
                 raise ValueError(f"{place}: there is no such setting")
@@ -117,7 +129,7 @@ class Manifest(Model, frozen=True, kw_only=True):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read one network.yaml strictly."""
+    """Read one network.yaml; unknown keys are errors."""
     manifest = read_yaml(path, Manifest, {"settings": Setting})
     parts = kit_parts(kit_folder())
     for name in manifest.uses:

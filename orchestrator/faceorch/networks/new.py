@@ -1,4 +1,4 @@
-"""A new network's folder: a copy of the template, which is a network that works, under another name."""
+"""Creates a network's folder: a copy of the template, which is a working network, under a new name."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _TITLE = "MyNetwork"
 
 
 def make_network(name: str, parent: Path) -> Network:
-    """Make the folder `name` below `parent` and return its network; `InputError` when the name cannot be used."""
+    """Create the folder `name` below `parent` and return its network; raise `InputError` for an invalid name."""
     if not NAME.fullmatch(name):
         near = re.sub("[^a-z0-9]", "", name.lower()).lstrip("0123456789")
         raise InputError(
-            f"{name!r} cannot be a network's name: lower-case letters and digits needed, a letter first",
+            f"{name!r} cannot be a network's name: it must consist of lower-case letters and digits, a letter first",
             f"try {near}" if near else "choose another name",
         )
     known = load_networks()
     if name in known:
-        raise InputError(f"there is a network called {name} already: {known[name].folder}", "choose another name")
+        raise InputError(f"a network called {name} already exists: {known[name].folder}", "choose another name")
     if (docker_folder() / name).exists():
-        raise InputError(f"{name} is the name of a part of every image", "choose another name")
+        raise InputError(f"the name {name} is reserved for a part of every image", "choose another name")
     target = parent.expanduser().absolute() / name
     if os.path.lexists(target):
-        raise InputError(f"{target} exists already", "choose another name, or another folder with --in")
+        raise InputError(f"{target} already exists", "choose another name, or another folder with --in")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=target.parent) as half_made:

@@ -1,4 +1,4 @@
-"""What a network changes in upstream's code: the `PATCHES` of its patches.py."""
+"""Reads a network's changes to upstream's code: the `PATCHES` of its patches.py."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from faceorch_patch import Patch, load_patches
 
 
 def patches_of(network: Network) -> tuple[Patch, ...]:
-    """Return the patches of `network`, none for one that changes nothing; `ManifestError` when they cannot be read."""
+    """Return the patches of `network`, empty if it has none; raise `ManifestError` if they cannot be read."""
     path = network.folder / "patches.py"
     if not path.is_file():
         return ()
     try:
         return load_patches(path)
-    except Exception as error:  # whatever somebody's patches.py raises while it is loaded
+    except Exception as error:  # a patches.py may raise anything while it is loaded
         text = str(error) if isinstance(error, ValueError) else f"{path}: {type(error).__name__}: {error}"
-        raise ManifestError(text, "mend its patches.py") from error
+        raise ManifestError(text, "fix its patches.py") from error

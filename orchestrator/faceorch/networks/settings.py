@@ -1,4 +1,4 @@
-"""The settings of a network: what each takes, and how what a user types becomes a value."""
+"""The settings of a network: their types, and how to parse a user's text into a value."""
 
 from __future__ import annotations
 
@@ -10,65 +10,64 @@ from faceorch.networks.yaml import Model
 
 
 class _Setting(Model, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What all settings have."""
+    """The fields that all settings have."""
 
     help: Annotated[str, Meta(description="what it does, on one line")]
-    load: Annotated[bool, Meta(description="true: a change needs the models to be loaded again")] = False
 
 
 class IntSetting(_Setting, frozen=True, tag="int"):
     """A whole number."""
 
-    default: Annotated[int, Meta(description="value where none is given")]
+    default: Annotated[int, Meta(description="default value")]
     min: Annotated[int, Meta(description="smallest value")]
     max: Annotated[int, Meta(description="largest value")]
 
     def parse(self, text: str) -> int:
-        """Return the value of `text`; `ValueError` says what is allowed."""
+        """Return the value of `text`; raise `ValueError` if it is not allowed."""
         return self.validate_value(int(text))
 
     def validate_value(self, value: int) -> int:
-        """Return `value` when it lies in the range."""
+        """Return `value`; raise `ValueError` if it is outside the range."""
         if not self.min <= value <= self.max:
             raise ValueError(f"{value} is outside {self.min} to {self.max}")
         return value
 
     @property
     def allowed(self) -> str:
-        """What the setting takes, in words."""
+        """The allowed values, in words."""
         return f"a whole number from {self.min} to {self.max}"
 
 
 class FloatSetting(_Setting, frozen=True, tag="float"):
     """A number."""
 
-    default: Annotated[float, Meta(description="value where none is given")]
+    default: Annotated[float, Meta(description="default value")]
     min: Annotated[float, Meta(description="smallest value")]
     max: Annotated[float, Meta(description="largest value")]
 
     def parse(self, text: str) -> float:
-        """Return the value of `text`; `ValueError` says what is allowed."""
+        """Return the value of `text`; raise `ValueError` if it is not allowed."""
         return self.validate_value(float(text))
 
     def validate_value(self, value: float) -> float:
-        """Return `value` when it lies in the range (which also refuses NaN)."""
+        """Return `value`; raise `ValueError` if it is outside the range or NaN."""
         if not self.min <= value <= self.max:
             raise ValueError(f"{value:g} is outside {self.min:g} to {self.max:g}")
         return value
 
     @property
     def allowed(self) -> str:
-        """What the setting takes, in words."""
+        """The allowed values, in words."""
         return f"a number from {self.min:g} to {self.max:g}"
 
 
 class BoolSetting(_Setting, frozen=True, tag="bool"):
     """On or off."""
 
-    default: Annotated[bool, Meta(description="value where none is given")]
+    default: Annotated[bool, Meta(description="default value")]
 
     def parse(self, text: str) -> bool:
-        """Return the value of `text`; `ValueError` says what is allowed."""
+        """Return the value of `text`; raise `ValueError` if it is not allowed."""
         words = {
             "true": True,
             "on": True,
@@ -89,29 +88,29 @@ class BoolSetting(_Setting, frozen=True, tag="bool"):
 
     @property
     def allowed(self) -> str:
-        """What the setting takes, in words."""
+        """The allowed values, in words."""
         return "on or off"
 
 
 class ChoiceSetting(_Setting, frozen=True, tag="choice"):
-    """One of a few words."""
+    """One of a list of words."""
 
-    default: Annotated[str, Meta(description="value where none is given")]
-    choices: Annotated[tuple[str, ...], Meta(description="every value that there is")]
+    default: Annotated[str, Meta(description="default value")]
+    choices: Annotated[tuple[str, ...], Meta(description="all allowed values")]
 
     def parse(self, text: str) -> str:
-        """Return the value of `text`; `ValueError` says what is allowed."""
+        """Return the value of `text`; raise `ValueError` if it is not allowed."""
         return self.validate_value(text)
 
     def validate_value(self, value: str) -> str:
-        """Return `value` when it is one of the choices."""
+        """Return `value`; raise `ValueError` if it is not one of the choices."""
         if value not in self.choices:
             raise ValueError(f"{value!r} is not one of {', '.join(self.choices)}")
         return value
 
     @property
     def allowed(self) -> str:
-        """What the setting takes, in words."""
+        """The allowed values, in words."""
         return "one of " + ", ".join(self.choices)
 
 

@@ -1,4 +1,4 @@
-"""YAML files of ours, read strictly: unknown keys are errors, told in the words of somebody who edits YAML."""
+"""Strict reading of faceorch's YAML files: unknown keys are errors, reported in the terms of the YAML file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from faceorch.errors import ManifestError
 from faceorch.words import near
 
-# libyaml's loader reads the same language ten times as fast; a PyYAML without it has only its own.
+# libyaml's loader is ten times as fast; PyYAML may be installed without it.
 YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _Content = TypeVar("_Content", bound=msgspec.Struct)
@@ -24,9 +24,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def read_yaml(path: Path, kind: type[_Content], members: Mapping[str, Any] | None = None) -> _Content:
-    """Read a YAML file of ours strictly: unknown keys are errors, with the nearest key that there is.
+    """Read a YAML file strictly: unknown keys are errors, with the nearest known key.
 
-    `members` has the type of the values below each key that holds an object with free names.
+    `members` has, for each key that holds an object with free names, the type of its values.
     """
     try:
         raw = yaml.load(path.read_text("utf-8"), YAML)
@@ -43,11 +43,11 @@ def read_yaml(path: Path, kind: type[_Content], members: Mapping[str, Any] | Non
 
 
 def _describe(text: str, raw: Any, kind: type[msgspec.Struct], members: Mapping[str, Any]) -> str:
-    """Return what msgspec found wrong in the words of somebody who edits YAML."""
+    """Return msgspec's error in the terms of the YAML file."""
     what, _, place = text.partition(" - at `$")
     where = place.rstrip("`").lstrip(".")
     for key, member in members.items():
-        if where.startswith(f"{key}[...]"):  # msgspec does not tell which
+        if where.startswith(f"{key}[...]"):  # msgspec does not name the member
             where = where.replace("[...]", f".{_wrong_member(raw[key], member)}", 1)
     if found := re.fullmatch(r"Object contains unknown field `(.+)`", what):
         key = found.group(1)
@@ -67,6 +67,6 @@ def _wrong_member(values: Mapping[str, Any], kind: Any) -> str:
 
 
 def _keys(kind: type[msgspec.Struct]) -> set[str]:
-    """Return every key that a file of this kind may hold, at any depth."""
+    """Return every key that a file of this kind may contain, at any depth."""
     schema = msgspec.json.schema(kind)
     return {name for part in schema.get("$defs", {}).values() for name in part.get("properties", {})}

@@ -54,7 +54,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     price_per_gpu_hour: Price | None = None
     currency: Annotated[str, Meta(description="of the prices, as given")] = ""
     timeline: TimelineFormat = "parquet"
-    sampling_hz: Annotated[float, Meta(gt=0, description="looks per second at GPUs")] = DEFAULT_SAMPLING_HZ
+    sampling_hz: Annotated[float, Meta(ge=0, description="looks per second at GPUs; 0: nothing is measured")] = (
+        DEFAULT_SAMPLING_HZ
+    )
     stand_in: Annotated[StandIn | None, Meta(description="stand-in weights; null: the real ones")] = None
 
     @property

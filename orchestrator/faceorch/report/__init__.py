@@ -30,7 +30,7 @@ def templates() -> tuple[Template, Template]:
         lstrip_blocks=True,
     )
     environment.filters.update(view.FILTERS)
-    # Markdown has an escaping of its own (the `md` filter); HTML's would show as text.
+    # Markdown has its own escaping (the `md` filter); HTML escapes would be visible.
     plain = environment.overlay(autoescape=False)
     return environment.get_template("report.html.j2"), plain.get_template("report.md.j2")
 

@@ -1,4 +1,4 @@
-"""What each network cost and how sure that is: tables of figures whose footnotes say how each was measured."""
+"""Tables of each network's costs, with footnotes on how each figure was measured."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from faceorch.record.request import Request
 from faceorch.record.run import Job, Measured, Run, Sampled, Spread
 from faceorch.record.spread import rank
 
-# How a figure came about, in the reader's words (docs/reference/measurements.md has them in full).
+# Measuring methods in the reader's words (docs/reference/measurements.md describes them in full).
 _METHODS = {
     "per_process": "memory of the network's own processes, as the driver lists it",
-    "device_delta": "memory of the whole GPU, less what was used before",
+    "device_delta": "memory of the whole GPU, minus what was used before",
     "allocator": "as torch's own allocator counts it",
     "device": "of the whole GPU",
     "energy_counter": "the GPU's energy counter",
@@ -28,7 +28,7 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One figure as text, and the number of the footnote that says how it was measured or why there is none."""
+    """One figure as text, with the number of the footnote on how it was measured or why it is missing."""
 
     text: str
     note: int | None = None
@@ -36,14 +36,14 @@ class Cell:
 
 @dataclass(slots=True)
 class Table:
-    """Headings, rows of (title, cells), and the footnotes in their order."""
+    """Headings, rows of (title, cells), and the footnotes in order."""
 
     headings: list[str]
     rows: list[tuple[str, list[Cell]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def number(self, text: str) -> int | None:
-        """Return the number of a footnote; the same text has one number."""
+        """Return the number of a footnote; equal texts share one."""
         if not text:
             return None
         if text not in self.notes:
@@ -62,7 +62,7 @@ class _Column:
 
 
 def costs(run: Run, *, seconds: Show, size: Show, number: Show) -> Table:
-    """Return what every network that ran has cost."""
+    """Return the costs of every network that ran."""
     jobs = [job for job in run.jobs if job.metrics and job.status in (JobStatus.DONE, JobStatus.FAILED)]
     columns = [
         _Column("peak VRAM", lambda job: job.metrics.get("vram_peak_bytes"), size),
@@ -111,11 +111,16 @@ def _gpu_busy(job: Job) -> Measured | None:
         reason = next((s.note for s in found if s is not None), note)
         return Measured(value=None, unit="%", method="unavailable", note=reason)
     value = sum(_mean(s) or 0.0 for s in known) / len(known)
-    return Measured(value=value, unit="%", method="device", note="mean while it animated: some kernel was running")
+    return Measured(
+        value=value,
+        unit="%",
+        method="device",
+        note="mean while it animated: share of time in which a kernel was running",
+    )
 
 
 def energy_cost(job: Job, request: Request) -> Measured | None:
-    """Return what the GPUs' energy cost; None when no price is known."""
+    """Return what the GPUs' energy cost; None if no price is given."""
     used, price = job.metrics.get("energy_wh"), request.price_per_kwh
     if price is None or used is None:
         return None
@@ -125,7 +130,7 @@ def energy_cost(job: Job, request: Request) -> Measured | None:
 
 
 def gpu_time_cost(job: Job, request: Request) -> Measured | None:
-    """Return what renting the job's GPUs from its start to its stop would cost; None when no price is known."""
+    """Return what renting the job's GPUs from its start to its stop would cost; None if no price is given."""
     price, used = request.price_per_gpu_hour, job.metrics.get("vram_peak_bytes")
     if price is None:
         return None
@@ -139,7 +144,7 @@ def gpu_time_cost(job: Job, request: Request) -> Measured | None:
 
 
 def running_s(job: Job) -> float | None:
-    """Return how long a job's runner was there, without what was done once before; None when it never started."""
+    """Return how long a job's runner ran, without one-time preparation; None if it never started."""
     times = job.times
     if times.total_s is None:
         return None
@@ -151,7 +156,7 @@ def _mean(sampled: Sampled) -> float | None:
     return sampled.mean if sampled.animate_mean is None else sampled.animate_mean
 
 
-# Figures that are shown over the repetitions: key of the spread, heading, kind of number.
+# Figures shown for repetitions: key of the spread, heading, kind of number.
 _SPREADS = (
     ("total_s", "end to end", "seconds"),
     ("setup_s", "load models", "seconds"),
@@ -178,7 +183,7 @@ class Range:
 
 
 def ranges(run: Run, *, seconds: Show, size: Show, number: Show) -> list[Range]:
-    """Return the ranges of every network that was repeated."""
+    """Return the ranges of every repeated network."""
     show = {"seconds": seconds, "size": size, "number": number}
     found = []
     for job in run.jobs:
@@ -196,7 +201,7 @@ def _range(title: str, figure: str, spread: Spread, show: Show) -> Range:
 
 
 def ranking(run: Run) -> list[str]:
-    """Return what the repetitions say about who is faster, in sentences; nothing for a run without repetitions."""
+    """Return sentences on which network is faster by its repetitions; empty for a run without repetitions."""
     if not run.request.several:
         return []
     lines = []
@@ -214,12 +219,12 @@ def ranking(run: Run) -> list[str]:
 
 def _places(groups: Sequence[Sequence[str]]) -> str:
     shown = [
-        group[0] if len(group) == 1 else f"{' and '.join(group)} (not told apart: their ranges overlap)"
+        group[0] if len(group) == 1 else f"{' and '.join(group)} (not distinguishable: their ranges overlap)"
         for group in groups
     ]
     return "; ".join(f"{place}. {text}" for place, text in enumerate(shown, start=1))
 
 
 def remarks(run: Run) -> list[tuple[str, str]]:
-    """Return (title, remark) for everything that whoever reads the figures should know."""
+    """Return (title, remark) for everything that a reader of the figures should know."""
     return [(job.title, note) for job in run.jobs for note in job.notes]

@@ -1,4 +1,4 @@
-"""What the pages show, computed from the record: no number is made up, unknown is `n/a`."""
+"""Computes the content of the pages from the record; unknown figures are `n/a`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from faceorch.record.run import Job
 from faceorch.report import costs
 from faceorch.words import NOT_AVAILABLE, duration, size
 
-# Past this the page would be slow to open everywhere: videos are then linked, not embedded (base64 adds a third).
+# A larger page would be slow to open. Above this, videos are linked instead of embedded (base64 adds a third).
 EMBED_BYTES = 50 * 2**20
+_PORTRAIT_SIDE = 1024
 
-# The order in which time passes, and how the parts are called on the page.
+# The parts of a job's time in order, with their names on the page.
 _PARTS = (
     ("prepare_s", "build environment"),
     ("synthetic_s", "make stand-in weights"),
@@ -34,7 +35,7 @@ _PARTS = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a time bar: `share` is its percentage of the longest job."""
+    """One segment of a time bar; `share` is its percentage of the longest job."""
 
     name: str
     key: str
@@ -44,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A finished video: where it is, or why it cannot be shown."""
+    """A finished video: its place, or why it cannot be shown."""
 
     job: Job
     source: str | None
@@ -60,7 +61,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
     skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
     unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
     embed = sum(job.video.bytes for job in done if job.video) <= EMBED_BYTES
-    # The kept inputs are those that every network saw; a smoke run has its own.
+    # The kept inputs are what every network got; a smoke run has its own.
     again = run.request.to_command(portrait=run.inputs.portrait.file, clip=run.inputs.clip.file)
     longest_s = max((job.times.total_s or 0 for job in done + failed), default=0)
     return {
@@ -72,7 +73,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "videos": [_shown(folder.path, job, embed) for job in done],
         "embedded": embed,
-        "portrait": _file_url(folder.path, run.inputs.portrait.file, "image/png"),
+        "portrait": _portrait_url(folder.path, run.inputs.portrait.file),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
@@ -98,7 +99,7 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
     rest = [
         f"{len(failed)} failed" if failed else "",
         f"{len(cannot)} could not run here" if cannot else "",
-        f"{len(unfinished) + len(skipped) - len(cannot)} did not get its turn"
+        f"{len(unfinished) + len(skipped) - len(cannot)} did not start"
         if len(unfinished) + len(skipped) - len(cannot)
         else "",
     ]
@@ -119,12 +120,14 @@ def _shown(folder: Path, job: Job, embed: bool) -> Shown:
     return Shown(job, source, poster, None)
 
 
-def _file_url(folder: Path, name: str, kind: str) -> str | None:
+def _portrait_url(folder: Path, name: str) -> str | None:
+    """Return the portrait at the size in which the page shows it: the run folder holds the whole one."""
     try:
         with open_below(folder, name, limit=EMBED_BYTES) as file:
-            return _data_url(file.read(EMBED_BYTES), kind)
+            picture = media.thumbnail(file, side=_PORTRAIT_SIDE)
     except (Refused, OSError):
         return None
+    return None if picture is None else _data_url(picture, "image/jpeg")
 
 
 def _data_url(data: bytes, kind: str) -> str:
@@ -137,12 +140,12 @@ def _parts(job: Job, longest_s: float) -> list[Part]:
 
 
 def number(value: float | None) -> str:
-    """Return a number as text, `n/a` when unknown."""
+    """Return a number as text, `n/a` if unknown."""
     return NOT_AVAILABLE if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def md(value: object) -> str:
-    """Return text that Markdown shows as it is, on one line."""
+    """Return text escaped for Markdown, on one line."""
     text = " ".join(str(value).split())
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in text)
 

@@ -217,11 +217,20 @@ class _Following:
 
     def notes(self, failure: Reason | None) -> tuple[str, ...]:
         """Return what is remarkable about an end that is not a failure."""
-        if failure is None and self._stayed:
-            return (f"the runner had not left {LEAVING_S:g} s after its work was done, and was ended",)
-        if failure is not None or self._timed_out or self.exit is None or not self.exit.code:
+        if failure is not None or self._timed_out or self.exit is None:
             return ()
-        return (f"the runner ended with exit code {self.exit.code} after its work was done",)
+        faces = self.transcript.metrics.get("faces")
+        notes: tuple[str, ...] = ()
+        if faces is not None and (faces.value or 0) > 1:
+            notes = (f"{faces.value:.0f} faces found in the portrait; the largest is used",)
+        if self._stayed:
+            return (*notes, f"the runner had not left {LEAVING_S:g} s after its work was done, and was ended")
+        if not self.exit.code:
+            return notes
+        return (
+            *notes,
+            f"the runner ended with exit code {self.exit.code} after its work was done",
+        )
 
 
 def named(made: Attempt, name: str) -> Attempt:

@@ -69,7 +69,7 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
     assert made.video is not None
     video_s = made.video.duration_s
     times = made.transcript.times(made.ended_s, made.total_s)
-    notes = list(made.notes)
+    notes = [*made.transcript.notes, *made.notes]
     metrics, sampled, used = made.transcript.metrics, {}, []
     if made.seen is not None:
         found = summarise(made.seen, made.shares, gpus, reported=metrics, video_s=video_s)
@@ -140,7 +140,9 @@ def _with_repetitions(job: Job, counted: Sequence[Repetition], history: History)
 
 def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]) -> Job:
     metrics = last.transcript.metrics
-    job = structs.replace(job, times=last.transcript.times(last.ended_s, last.total_s), metrics=metrics)
+    job = structs.replace(
+        job, times=last.transcript.times(last.ended_s, last.total_s), metrics=metrics, notes=list(last.transcript.notes)
+    )
     if last.seen is None:
         return job
     found = summarise(last.seen, last.shares, gpus, reported=metrics, video_s=None)
@@ -150,7 +152,7 @@ def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]
         metrics=found.metrics,
         sampled=found.sampled,
         gpus=found.gpus,
-        notes=[*last.notes, *found.notes, *gpu_remarks(found.gpus, prefix=prefix)],
+        notes=[*job.notes, *last.notes, *found.notes, *gpu_remarks(found.gpus, prefix=prefix)],
     )
 
 

@@ -257,12 +257,17 @@ class JobRun:
         return f"{self.name}/{timeline.write(self.work, rows, self.folder.run.request.timeline).name}"
 
     def _refuse_inputs(self, made: Attempt, history: History) -> None:
-        """Raise when the first network of all refuses the inputs before it has started, and has never taken them."""
+        """Raise when the first network of all finds no usable face before it has started.
+
+        What a network refuses for limits of its own is its outcome, and says nothing about the others.
+        """
         said = made.transcript
-        refused = said.error is not None and said.error.kind in (ErrorKind.NO_FACE, ErrorKind.BAD_INPUT)
+        refused = said.error is not None and said.error.kind is ErrorKind.NO_FACE
         if self.gate and not history.repetitions and refused and said.stage == "check" and said.error is not None:
             remedy = "use a portrait with one clear face; --no-face-check tries all the same"
-            raise InputError(said.error.message, remedy)
+            inputs = self.folder.run.inputs.portrait
+            message = said.error.message.replace(Path(inputs.file).name, Path(inputs.source).name)
+            raise InputError(message, remedy)
 
     def _stop_if_interrupted(self, made: Attempt, history: History) -> None:
         if made.interrupted:

@@ -19,6 +19,7 @@ from faceorch_runner import Event, EventKind, EventParser
 
 LIMIT_BYTES = 64 * 2**20  # of each of the two files
 LIMIT_NAMES = 64  # stages, and metrics, of one runner
+LIMIT_NOTES = 16  # of one runner
 LIMIT_STAGES = 2000  # how often a stage of one runner may begin
 _TAIL_LINES = 20
 
@@ -36,7 +37,7 @@ class JobLog:
         """Get ready for the output of another runner."""
         self._parsers = {stream: EventParser() for stream in Stream}
         self._names: dict[EventKind, set[str]] = {EventKind.STAGE: set(), EventKind.METRIC: set()}
-        self._stages = 0
+        self._stages = self._notes = 0
         self._said: set[str] = set()
 
     def __enter__(self) -> JobLog:
@@ -66,6 +67,11 @@ class JobLog:
 
     def _accepts(self, event: Event) -> bool:
         """Return whether the event stays within what one runner may tell; the log says once why it does not."""
+        if event.kind is EventKind.NOTE:
+            self._notes += 1
+            if self._notes > LIMIT_NOTES:
+                self._say_once(f"the runner makes more than {LIMIT_NOTES} notes; the others are left out")
+                return False
         names = self._names.get(event.kind)
         if names is None:
             return True

@@ -132,7 +132,7 @@ def _keep(network: str, store: Store, file: File, out: Path) -> Repacked:
         _check(read_tensors(made), file, original)
     except (Refused, Invalid) as error:
         raise WeightsError(
-            f"{network} cannot be converted: what its environment made of {file.path} is not taken: {error}",
+            f"{network} cannot be converted: what its environment made of {file.path} is not used: {error}",
             "go on with the original, which is as it was",
         ) from error
     sha256 = sha256_of(made)

@@ -92,7 +92,7 @@ def _has_video(record: RunFolder, job: Job) -> bool:
 
 
 def _check_inputs(record: RunFolder) -> None:
-    """Refuse to go on with inputs that are not those of the run."""
+    """Check that the inputs are still those of the run."""
     for file, wanted in (
         (record.run.inputs.portrait.file, record.run.inputs.portrait.sha256),
         (record.run.inputs.clip.file, record.run.inputs.clip.sha256),

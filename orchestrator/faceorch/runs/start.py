@@ -111,7 +111,7 @@ def weights_for(request: Request) -> Store | StandIn:
 
 
 def _check_names(request: Request, chosen: Sequence[Network]) -> None:
-    """Refuse options that speak of a network that does not take part."""
+    """Check that every option names a network that takes part."""
     names = {network.name for network in chosen}
     for option, given in (
         ("--set", request.settings),

@@ -35,6 +35,7 @@ class Transcript:
     _animate_s: float | None = None
     _stages: list[tuple[str, float]] = field(default_factory=list)
     _metrics: dict[str, Measured] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, event: Event, heard_s: float) -> None:
         """Take one event, heard at `heard_s` (`time.monotonic()`)."""
@@ -49,6 +50,9 @@ class Transcript:
                 self._setup_s = number(event.data.get("elapsed_s"))
             case EventKind.METRIC:
                 self._metric(event)
+            case EventKind.NOTE:
+                if (said := str(event.data.get("message", ""))) and said not in self.notes:
+                    self.notes.append(said)
             case EventKind.DONE:
                 self.done = True
                 self._animate_s = number(event.data.get("elapsed_s"))

@@ -1,1 +1,1 @@
-"""What watches a job: GPUs, its container or its processes; and what the samples mean."""
+"""Samples a job's GPUs and its container or processes, and computes figures from the samples."""

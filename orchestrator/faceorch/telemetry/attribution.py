@@ -1,7 +1,7 @@
-"""Whose memory and energy it was: a pure function over samples of one GPU.
+"""Attribution of memory and energy to a job: a pure function over samples of one GPU.
 
-The ladder of methods is DESIGN's: what the driver lists per process, else what the whole GPU used more than before
-(when nobody else was on it), else the runner's own allocator, else nothing. The reason why not travels along.
+The methods, best first: the driver's memory per process; the increase of the whole GPU's memory (if no other process
+used it); the runner's own allocator; none. The reason why a better method was not used is kept.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from enum import Enum
 
 from faceorch.telemetry.samples import GpuProcess, GpuSample, Target
 
-# Linux gives out no process id above this (PID_MAX_LIMIT); drivers of the 535 series return 4294967295 to bindings that
-# expect another layout of their process list.
+# Linux assigns no process id above this (PID_MAX_LIMIT). Drivers of the 535 series return 4294967295 to bindings that
+# expect a different layout of the process list.
 _LARGEST_PID = 2**22
-# One miss is a process that ended between the driver's list and our look; more of the same id is an id that means
-# nothing on this side.
+# One miss is a process that ended before it could be looked up. Repeated misses mean that the id belongs to another
+# PID namespace.
 _MISSES = 3
 
 
 class Whose(Enum):
-    """What a process on the GPU is to the job."""
+    """Whether a process on the GPU belongs to the job."""
 
     OURS = "ours"
     FOREIGN = "foreign"
@@ -31,7 +31,7 @@ class Whose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A process of somebody else on the GPU; `before` when it was there before the job began."""
+    """A process on the GPU that is not the job's; `before`: it was there before the job began."""
 
     pid: int
     memory_bytes: int | None
@@ -40,10 +40,10 @@ class Foreign:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attribution:
-    """What of one GPU was the job's.
+    """The job's share of one GPU.
 
-    `own_bytes` has one entry for each sample. `exclusive` is None when nobody can tell; `doubt` says in one line why
-    the GPU was shared, or why nobody can tell.
+    `own_bytes` has one entry for each sample. `exclusive` is None if it is unknown. `doubt` is one line on why the GPU
+    was not exclusive, or why that is unknown.
     """
 
     own_bytes: tuple[int | None, ...]
@@ -55,7 +55,7 @@ class Attribution:
 
     @property
     def peak_bytes(self) -> int | None:
-        """Most memory that the job held on this GPU at once."""
+        """Peak memory of the job on this GPU."""
         return max((value for value in self.own_bytes if value is not None), default=None)
 
 
@@ -68,9 +68,9 @@ def attribute(
     wsl2: bool = False,
     refusal: str = "",
 ) -> Attribution:
-    """Decide what of one GPU was `target`'s: `before` are samples from before it started, `samples` those since.
+    """Return `target`'s share of one GPU. `before` are samples from before it started, `samples` those since.
 
-    `refusal` is what the driver said when it was asked for processes and listed none.
+    `refusal` is the driver's error when it was asked for its process list.
     """
     if not samples:
         return Attribution(
@@ -117,7 +117,7 @@ Seen = dict[int, tuple[GpuProcess, Whose]]
 
 
 class _Sight:
-    """Looks at one sample after the other and remembers whose each process was."""
+    """Classifies the processes of successive samples and remembers the owner of each process."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -126,7 +126,7 @@ class _Sight:
         self._misses: dict[int, int] = {}
 
     def look(self, sample: GpuSample) -> Seen | None:
-        """Return whose each process of a sample is; None for a sample without processes."""
+        """Return the owner of each process of a sample; None for a sample without a process list."""
         if sample.processes is None:
             return None
         seen: Seen = {}
@@ -135,7 +135,7 @@ class _Sight:
             if not 0 < process.pid <= _LARGEST_PID or too_much:
                 self.impossible.add(process.pid)
             seen[process.pid] = (process, self._whose(process))
-        # An id that is gone from the list and comes back is another process: nothing is remembered across the gap.
+        # An id that disappears from the list and returns is a new process: nothing is remembered across the gap.
         self._last = {pid: whose for pid, (_, whose) in seen.items()}
         return seen
 
@@ -157,14 +157,14 @@ class _Sight:
 
 
 def _foreign(before: Sequence[Seen], samples: Sequence[Seen]) -> tuple[Foreign, ...]:
-    """Return everybody else, each once, with the most memory that was seen."""
+    """Return the processes that are not the job's, each once, with its peak memory."""
     found: dict[tuple[int, int | None], Foreign] = {}
     for early, seen in [*((True, s) for s in before), *((False, s) for s in samples)]:
         for pid, (process, whose) in seen.items():
             if whose is not Whose.FOREIGN:
                 continue
             key = (pid, process.started)
-            if process.started is None:  # in its last moment: it is the one that we know under this id
+            if process.started is None:  # it is exiting: it is the process already known under this id
                 key = next((k for k in reversed(list(found)) if k[0] == pid), key)
             known = found.get(key, Foreign(pid, None, early))
             memory = max((m for m in (known.memory_bytes, process.memory_bytes) if m is not None), default=None)
@@ -173,7 +173,7 @@ def _foreign(before: Sequence[Seen], samples: Sequence[Seen]) -> tuple[Foreign, 
 
 
 def _blindness(seen: Sequence[Seen], sight: _Sight, *, wsl2: bool, refusal: str) -> str:
-    """Say why the driver's list of processes is of no use; empty when it is."""
+    """Return why the driver's process list cannot be used, or "" if it can."""
     if sight.impossible:
         ids = ", ".join(str(pid) for pid in sorted(sight.impossible))
         return f"the driver's process list is scrambled (process id {ids}): update the driver or nvidia-ml-py"
@@ -188,18 +188,18 @@ def _blindness(seen: Sequence[Seen], sight: _Sight, *, wsl2: bool, refusal: str)
 
 
 def _exclusive(seen: Sequence[Seen], foreign: Sequence[Foreign], blind: str, *, mig: bool) -> tuple[bool | None, str]:
-    """Say whether the job had the GPU to itself, and what speaks against it."""
+    """Return whether the job had the GPU to itself, and if not, the reason."""
     if foreign:
         early, late = (sorted(p.pid for p in foreign if p.before is flag) for flag in (True, False))
         when = [_ids(early, "before it began") if early else "", _ids(late, "while it ran") if late else ""]
         return False, "the GPU was shared: " + " and ".join(part for part in when if part)
     if mig:
-        return None, "the GPU is split (MIG): its other instances are not seen"
+        return None, "the GPU is partitioned (MIG): its other instances are not visible"
     if blind:
-        return None, f"nobody can tell whether the GPU was shared: {blind}"
+        return None, f"it is unknown whether the GPU was shared: {blind}"
     unknown = sorted({pid for one in seen for pid, (_, whose) in one.items() if whose is Whose.UNKNOWN})
     if unknown:
-        return None, f"{_ids(unknown, 'for a moment')}, and ended before anybody could tell whose"
+        return None, f"{_ids(unknown, 'for a moment')}, and ended before its owner could be determined"
     return True, ""
 
 
@@ -209,7 +209,7 @@ def _ids(pids: Sequence[int], when: str) -> str:
 
 
 def _own_memory(looked: Sequence[Seen | None]) -> tuple[tuple[int | None, ...] | None, int]:
-    """Return the job's memory in each sample and in how many there was somebody unknown; None when it is not told."""
+    """Return the job's memory in each sample (None if not reported), and how many samples have an unknown process."""
     own: list[int | None] = []
     unknown, told = 0, False
     for one in looked:
@@ -224,17 +224,17 @@ def _own_memory(looked: Sequence[Seen | None]) -> tuple[tuple[int | None, ...] |
 
 
 def _silent(*, mig: bool, wsl2: bool) -> str:
-    where = " under WSL2" if wsl2 else " on a split GPU (MIG)" if mig else ""
-    return f"the driver does not tell memory per process{where}"
+    where = " under WSL2" if wsl2 else " on a partitioned GPU (MIG)" if mig else ""
+    return f"the driver does not report memory per process{where}"
 
 
 def _remark(unknown: int, foreign: Sequence[Foreign]) -> str:
     parts = []
     if foreign:
-        parts.append("others used the GPU too; theirs is not counted")
+        parts.append("other processes used the GPU too; their memory is not counted")
     if unknown:
         moments = "one sample" if unknown == 1 else f"{unknown} samples"
-        parts.append(f"{moments} held a process that ended before anybody could tell whose; it is not counted")
+        parts.append(f"{moments} had a process that ended before its owner could be determined; it is not counted")
     return "; ".join(parts)
 
 
@@ -248,7 +248,7 @@ class Energy:
 
 
 def energy(samples: Sequence[GpuSample], exclusive: bool | None, doubt: str) -> Energy:
-    """Return what one GPU used from the first sample to the last; only when the job had it to itself."""
+    """Return the energy of one GPU from the first sample to the last, if the job had it to itself."""
     if not exclusive:
         return Energy(None, "unavailable", doubt)
     counter = [(s.t_s, s.energy_j) for s in samples if s.energy_j is not None]
@@ -263,7 +263,7 @@ def energy(samples: Sequence[GpuSample], exclusive: bool | None, doubt: str) -> 
 
 
 def growth(values: Iterable[float | None]) -> float | None:
-    """Return how much a counter grew; one that falls has wrapped or begun anew, and counts from zero again."""
+    """Return how much a counter grew. A counter that falls was reset: it counts from zero again."""
     known = [value for value in values if value is not None]
     if not known:
         return None

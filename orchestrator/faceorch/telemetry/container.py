@@ -1,4 +1,4 @@
-"""What a container has used of its host: from its control group where that can be read, else from the engine."""
+"""Resource usage of a container: from its control group if that can be read, else from the engine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _ONE_SHOT_API = (1, 41)
-# Of cgroup v1, whose writeback belongs to nobody (kernel: Documentation/admin-guide/cgroup-v1/blkio-controller.rst).
+# cgroup v1 attributes writeback to no group (kernel: Documentation/admin-guide/cgroup-v1/blkio-controller.rst).
 _V1_WRITES = "control groups of version 1 do not count buffered writes"
 
 
 class CgroupProbe:
     """Reads the control group of a container of this host: the numbers that `docker stats` shows, without the engine.
 
-    `pid` is any process in it. `reasons` says for fields that stay unknown why they do.
+    `pid` is any process in it. `reasons` has, for each field that stays unknown, the reason.
     """
 
     method = "cgroup"
@@ -34,11 +34,11 @@ class CgroupProbe:
 
     @property
     def readable(self) -> bool:
-        """Whether there is a control group of memory to read."""
+        """Whether there is a memory control group to read."""
         return self._v2 or "memory" in self._folders
 
     def read(self) -> UsageSample | None:
-        """Return the container's usage now; None when it is gone."""
+        """Return the container's current usage; None if it has ended."""
         try:
             return self._read_v2() if self._v2 else self._read_v1()
         except (OSError, ValueError):
@@ -83,26 +83,26 @@ class CgroupProbe:
         return None if folder is None else _optional(folder / name)
 
     def _network(self) -> tuple[int, int]:
-        """Return the bytes received and sent over every interface but the loopback."""
+        """Return the bytes received and sent over all interfaces except the loopback."""
         lines = [line.partition(":") for line in _text(self._net).splitlines()[2:]]
         counts = [rest.split() for name, _, rest in lines if name.strip() != "lo"]
         return sum(int(c[0]) for c in counts), sum(int(c[8]) for c in counts)
 
 
 class ContainerProbe:
-    """Asks the engine for a container's usage: for containers whose control group is not in reach."""
+    """Asks the engine for a container's usage. Used if the control group cannot be read from here."""
 
     method = "docker_stats"
 
     def __init__(self, api: APIClient, container: str) -> None:
         self._api, self._container = api, container
-        # Older engines take two seconds for an answer without a stream; the newer ones can be asked for one reading.
+        # Older engines take two seconds for a reading without a stream; newer ones have `one-shot`.
         version = tuple(int(part) for part in str(api.api_version).split("."))
         self._one_shot = True if version >= _ONE_SHOT_API else None
         self.reasons: Mapping[str, str] = {"write_bytes": f"{_V1_WRITES}, or the engine counts none"}
 
     def read(self) -> UsageSample | None:
-        """Return the container's usage now; None when it does not run (any more)."""
+        """Return the container's current usage; None if it is not running."""
         try:
             raw = self._api.stats(self._container, stream=False, one_shot=self._one_shot)
             return usage(raw, time.monotonic())
@@ -111,7 +111,7 @@ class ContainerProbe:
 
 
 def usage(raw: Mapping[str, Any], t_s: float) -> UsageSample | None:
-    """Return the sample that an engine's answer holds; None for a container that does not run."""
+    """Return the sample in an engine's response; None for a container that is not running."""
     if str(raw.get("read", "")).startswith("0001-"):
         return None
     memory = raw.get("memory_stats") or {}
@@ -120,7 +120,7 @@ def usage(raw: Mapping[str, Any], t_s: float) -> UsageSample | None:
     inactive = details.get("total_inactive_file" if v1 else "inactive_file", 0)
     used = memory.get("usage")
     cpu_ns = (raw.get("cpu_stats") or {}).get("cpu_usage", {}).get("total_usage")
-    networks = raw.get("networks") or {}  # left out for a container without a network: then nothing can be sent
+    networks = raw.get("networks") or {}  # absent for a container without a network, which cannot send anything
     return UsageSample(
         t_s=t_s,
         cpu_s=None if cpu_ns is None else cpu_ns / 1e9,
@@ -135,7 +135,7 @@ def usage(raw: Mapping[str, Any], t_s: float) -> UsageSample | None:
 
 
 def _without(used: int, inactive: int) -> int:
-    """Return memory as `docker stats` counts it: what is used less the page cache that can go at once."""
+    """Return memory as `docker stats` counts it: usage minus inactive page cache."""
     return used - inactive if inactive < used else used
 
 
@@ -146,7 +146,7 @@ def _io(raw: Mapping[str, Any], direction: str) -> int | None:
 
 
 def _folders(file: Path, root: Path) -> dict[str, Path]:
-    """Return the control group's folder for each controller; version 2 has one folder, under the empty name."""
+    """Return the control group's folder for each controller; version 2 has one, under the empty name."""
     folders: dict[str, Path] = {}
     text = _optional(file) or ""
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""The one door to NVML: which GPUs this host has, and what they do from moment to moment."""
+"""The only module that uses NVML: which GPUs this host has, and what they are doing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faceorch.telemetry.samples import GpuProcess, GpuSample
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """The GPUs that NVML sees; when there are none, `reason` says why in one line."""
+    """The GPUs that NVML sees; if there are none, `reason` is one line on why."""
 
     gpus: tuple[Gpu, ...]
     driver: str | None
@@ -23,7 +23,7 @@ class Gpus:
 
 
 def read_gpus() -> Gpus:
-    """Ask NVML which GPUs this host has."""
+    """Return the GPUs that NVML finds on this host."""
     import pynvml
 
     try:
@@ -58,7 +58,7 @@ def _read(index: int) -> Gpu:
 
 @dataclass(frozen=True, slots=True)
 class GpuUser:
-    """A process that uses a GPU. Its memory is None where the driver does not tell; graphics alone never computes."""
+    """A process that uses a GPU. Memory is None if not reported; a pure graphics process does not compute."""
 
     pid: int
     memory_bytes: int | None
@@ -69,7 +69,7 @@ class GpuUser:
 class GpuState:
     """What one GPU is doing now.
 
-    `mig_bytes` has the memory of its MIG instances, largest first; `users` is None where the driver tells of nobody.
+    `mig_bytes` has the memory of its MIG instances, largest first. `users` is None if the driver lists no processes.
     """
 
     uuid: str
@@ -80,7 +80,7 @@ class GpuState:
 
 
 def read_states() -> tuple[GpuState, ...]:
-    """Ask NVML what each GPU is doing now; nothing where NVML does not answer (`read_gpus` says why)."""
+    """Return what each GPU is doing now; empty if NVML does not respond (`read_gpus` has the reason)."""
     import pynvml
 
     try:
@@ -111,24 +111,24 @@ def _state(index: int) -> GpuState:
 
 
 def _mig(handle: Any) -> list[Any] | None:
-    """Return the handles of the MIG instances; None when the GPU is not divided."""
+    """Return the handles of the MIG instances; None if the GPU is not partitioned."""
     import pynvml as nvml
 
     try:
         current, _ = nvml.nvmlDeviceGetMigMode(handle)
-    except nvml.NVMLError:  # GPUs that cannot be divided answer "not supported"
+    except nvml.NVMLError:  # GPUs that do not support MIG answer "not supported"
         return None
     if current != nvml.NVML_DEVICE_MIG_ENABLE:
         return None
     instances = []
     for number in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-        with contextlib.suppress(nvml.NVMLError):  # a place that no instance takes
+        with contextlib.suppress(nvml.NVMLError):  # a slot without an instance
             instances.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number))
     return instances
 
 
 def _users(handles: list[Any]) -> tuple[GpuUser, ...] | None:
-    """Return who uses a GPU; of a divided one its instances tell, not the GPU itself."""
+    """Return the processes on a GPU; for a partitioned GPU, they are listed by its instances."""
     import pynvml as nvml
 
     users: dict[int, GpuUser] = {}
@@ -140,7 +140,7 @@ def _users(handles: list[Any]) -> tuple[GpuUser, ...] | None:
         ):
             try:
                 found = ask(handle)
-            except nvml.NVMLError:  # not told under WSL2, nor to ordinary users of a divided GPU
+            except nvml.NVMLError:  # not reported under WSL2, nor to ordinary users of a partitioned GPU
                 continue
             answered = answered or computes
             for process in found:
@@ -149,8 +149,8 @@ def _users(handles: list[Any]) -> tuple[GpuUser, ...] | None:
     return tuple(sorted(users.values(), key=lambda user: user.pid)) if answered else None
 
 
-# Every how many looks a question is asked. Most answers take a tenth of a millisecond of a core; the energy counter
-# takes five on an H100 (docs/reference/measurements.md), and of a total only its first and last value matter.
+# Each query is made every so many samples. Most take a tenth of a millisecond of a core; the energy counter takes five
+# on an H100 (docs/reference/measurements.md), and only the first and last value of a total matter.
 EVERY = {
     "memory": 1,
     "utilisation": 1,
@@ -166,13 +166,13 @@ _OFFSET = {field: number for number, field in enumerate(EVERY)}
 
 
 class Unavailable(Exception):
-    """NVML cannot be used; the message says why in one line."""
+    """NVML cannot be used; the message is one line on why."""
 
 
 class Nvml:
     """NVML held open on some GPUs, to be read many times a second; a context manager that raises `Unavailable`.
 
-    `errors` keeps the first refusal for each GPU and field, `mig` the GPUs that are split into instances.
+    `errors` keeps the first error for each GPU and field, `mig` the GPUs that are partitioned into instances.
     """
 
     def __init__(self, uuids: Sequence[str], look_up: LookUp) -> None:
@@ -216,7 +216,7 @@ class Nvml:
         nvml.nvmlShutdown()
 
     def read(self, t_s: float, *, whole: bool = False) -> list[GpuSample]:
-        """Return one sample of each GPU, all under the same time: what is due, or everything."""
+        """Return one sample of each GPU, all with the same time: the fields that are due, or all with `whole`."""
         self._looks += 1
         return [self._read(uuid, handle, t_s, whole) for uuid, handle in self._handles.items()]
 
@@ -252,7 +252,7 @@ class Nvml:
         )
 
     def _processes(self, uuid: str, handle: Any, whole: bool) -> tuple[GpuProcess, ...] | None:
-        """Return every process on a GPU, once: one that both computes and draws is in both of the driver's lists."""
+        """Return each process on a GPU once; one that computes and draws is in both of the driver's lists."""
         import pynvml as nvml
 
         found: dict[int, int | None] = {}
@@ -267,7 +267,7 @@ class Nvml:
             for entry in [*(computing or ()), *self._drawing.get((uuid, number), ())]:
                 used, before = entry.usedGpuMemory, seen.get(int(entry.pid))
                 seen[int(entry.pid)] = before if used is None else max(int(used), before or 0)
-            for pid, bytes_ in seen.items():  # instances of one GPU are apart: there a process's shares add up
+            for pid, bytes_ in seen.items():  # a process's memory on several instances adds up
                 found[pid] = bytes_ if found.get(pid) is None else (bytes_ or 0) + (found[pid] or 0)
         if not answered:
             return None

@@ -1,4 +1,4 @@
-"""Processes of this host: whose is a process id, and what a tree of processes has used."""
+"""Processes of this host: who owns a process id, and what a process tree has used."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
-# How often the engine is asked, at most and at least, and how long an answer tells about processes that it lacks:
-# a process needs longer than that from its start to its first memory on a GPU.
+# How often the engine is asked, at most and at least, and how long an answer is trusted about processes that it lacks:
+# a new process takes longer than that to allocate its first memory on a GPU.
 _REFRESH_S, _SOONEST_S, _FRESH_S = 1.0, 0.2, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What tells one process from another: its start in clock ticks since boot, its container's id, its session."""
+    """The identity of a process: its start in clock ticks since boot, its container's id, its session."""
 
     started: int
     container: str = ""
@@ -36,16 +36,16 @@ LookUp = Callable[[int], "Facts | None"]
 
 
 class ProcLookUp:
-    """Looks process ids up in this host's /proc; remembers the control group of a process, which does not change."""
+    """Looks up process ids in this host's /proc; caches the control group of a process, which does not change."""
 
     def __init__(self, root: Path = Path("/proc")) -> None:
         self._root = root
         self._containers: dict[tuple[int, int], str] = {}
 
     def __call__(self, pid: int) -> Facts | None:
-        """Return the facts of a process; None when there is none of this id, or when it may not be looked at."""
+        """Return the facts of a process; None if there is no process of this id or it may not be read."""
         try:
-            # The name in parentheses may hold anything; what follows it are numbers. man 5 proc: fields 3 to 52.
+            # The name in parentheses may contain anything; numbers follow it. man 5 proc: fields 3 to 52.
             fields = (self._root / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
             session, started = int(fields[3]), int(fields[19])
             key = (pid, started)
@@ -59,7 +59,7 @@ class ProcLookUp:
 
 
 class EngineLookUp:
-    """Asks the engine, for a faceorch whose own /proc is not the host's (it runs in a container itself)."""
+    """Asks the engine which processes a container has; used if faceorch itself runs in a container."""
 
     def __init__(self, api: APIClient, container: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._api, self._container, self._clock = api, container, clock
@@ -68,7 +68,7 @@ class EngineLookUp:
         self._asked_s = float("-inf")
 
     def __call__(self, pid: int) -> Facts | None:
-        """Return whether the process is one of the container's; None while the engine has not been asked about it."""
+        """Return the facts of a process, with its container if it is in it; None until the engine has been asked."""
         since_s = self._clock() - self._asked_s
         new = pid not in self._ours and pid not in self._others
         if since_s >= _REFRESH_S or (new and since_s >= _SOONEST_S):
@@ -76,7 +76,7 @@ class EngineLookUp:
             self._asked_s, since_s = self._clock(), 0.0
         if pid in self._ours:
             return Facts(0, self._container)
-        if since_s < _FRESH_S:  # the engine has just been asked, and did not name it
+        if since_s < _FRESH_S:  # the engine has just been asked and did not list it
             self._others.add(pid)
         return Facts(0) if pid in self._others else None
 
@@ -86,11 +86,11 @@ class EngineLookUp:
             column = [title.upper() for title in answer["Titles"]].index("PID")
             self._ours = frozenset(int(row[column]) for row in answer["Processes"])
         except Exception:
-            return  # it has just ended, or the engine talks nonsense: what was known stays
+            return  # it has just ended, or the engine talks nonsense: keep what is known
 
 
 class TreeProbe:
-    """Reads what a process and all its descendants have used."""
+    """Reads the resource usage of a process and all its descendants."""
 
     method = "process_tree"
     reasons: Mapping[str, str] = MappingProxyType(
@@ -103,8 +103,8 @@ class TreeProbe:
         self._found_s = float("-inf")
 
     def read(self) -> UsageSample | None:
-        """Return the tree's usage now; None when the process is gone."""
-        # To find children, every process of the host is looked at: milliseconds, and not worth it each time.
+        """Return the tree's current usage; None if the process has ended."""
+        # Finding children reads every process of the host. That takes milliseconds: too much for every sample.
         if time.monotonic() - self._found_s >= _REFRESH_S:
             try:
                 root = psutil.Process(self._pid)
@@ -120,11 +120,11 @@ class TreeProbe:
                 with process.oneshot():
                     times = process.cpu_times()
                     resident, running = process.memory_info().rss, process.num_threads()
-                    # A parent's `children_*` are those that have ended: with the living ones, nothing counts twice.
+                    # A parent's `children_*` only count those that have ended, so nothing is counted twice.
                     cpu_s += times.user + times.system
                     cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
             except psutil.Error:
-                continue  # ended while we looked
+                continue  # ended meanwhile
             memory, threads = memory + resident, threads + running
             try:
                 io = process.io_counters()

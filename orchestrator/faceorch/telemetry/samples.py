@@ -1,4 +1,4 @@
-"""What was seen, as it was seen: nothing is concluded here. Times are `time.monotonic()` of this host."""
+"""Raw samples, without any interpretation. Times are `time.monotonic()` of this host."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuProcess:
-    """One process that NVML listed on a GPU, and what this host knew about it at that moment.
+    """One process that NVML listed on a GPU, with this host's facts about it at that moment.
 
-    `memory_bytes` is None when the driver does not tell. `started` (clock ticks since boot) is None when the process
-    could not be looked up: it had just ended, or its id means nothing here.
+    `memory_bytes` is None if the driver does not report it. `started` (clock ticks since boot) is None if the process
+    could not be looked up: it had just ended, or its id belongs to another PID namespace.
     """
 
     pid: int
@@ -22,7 +22,7 @@ class GpuProcess:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GpuSample:
-    """One GPU at one moment; None for what was not asked then, and where the driver gave no answer."""
+    """One GPU at one moment; None for fields that were not queried or that the driver did not report."""
 
     t_s: float
     gpu: str
@@ -40,10 +40,10 @@ class GpuSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UsageSample:
-    """What a container, or a tree of processes, had used of the host at one moment; None where nobody tells.
+    """Resource usage of a container or a process tree at one moment; None for unknown fields.
 
-    `cpu_s` and the byte counts are totals since its start; `memory_bytes` is what it held then, `high_water_bytes` the
-    most that its control group ever held, page cache included.
+    `cpu_s` and the byte counts are totals since its start. `memory_bytes` is its memory at that moment, and
+    `high_water_bytes` its control group's peak so far, page cache included.
     """
 
     t_s: float
@@ -59,7 +59,7 @@ class UsageSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """Whose figures are wanted: a container by its full id, or the processes of one session."""
+    """What is measured: a container by its full id, or the processes of one session."""
 
     container: str = ""
     session: int = 0
@@ -67,13 +67,12 @@ class Target:
 
 @dataclass(kw_only=True, slots=True)
 class Watched:
-    """Everything that was seen of one job.
+    """All samples of one job.
 
-    `no_gpu` says why there is nothing about GPUs, when there is nothing. `errors` has the driver's first refusal for
-    each GPU and field. `usage_method` is how `usage` was taken, `usage_reasons`
-    why a field of it is unknown, `no_usage` why there is none. `marks` are the beginnings
-    of the job's stages; an empty name is the end of its work. `failures` are faults of the measuring itself, `cpu_s` is
-    what looking cost, `late` how many looks came late.
+    `no_gpu` is the reason if there are no GPU samples. `errors` has the driver's first error for each GPU and field.
+    `usage_method` is how `usage` was sampled, `usage_reasons` why a field of it is unknown, `no_usage` why there is
+    none. `marks` are the starts of the job's stages; an empty name is the end of its work. `failures` are faults of the
+    sampling itself, `cpu_s` is its processor time, `late` the number of late samples.
     """
 
     target: Target = field(default_factory=Target)

@@ -1,4 +1,4 @@
-"""What was seen of a job -> the figures of its record, each with its method, or with the reason why there is none."""
+"""Computes the figures of a job's record from its samples, each with its method or the reason why it is missing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _UNCOUNTED = "the system does not count it"
 _J_PER_WH = 3600.0
 _MARKED = "animate"
 
-# Bits of NVML's clocks event reasons (nvml.h) that slow a GPU down; idling and set clocks are no such reason.
+# Bits of NVML's clocks event reasons (nvml.h) that slow a GPU down. Idling and fixed clocks do not count.
 THERMAL, POWER = "thermal", "power"
 THROTTLE_BITS = {THERMAL: 0x20 | 0x40, POWER: 0x04 | 0x80, "hardware": 0x08}
 
-# Of the whole GPU: name -> (field of the sample, unit, NVML's question).
+# Figures of the whole GPU: name -> (field of the sample, unit, NVML's query).
 _DEVICE = {
     "gpu_utilisation_percent": ("utilisation_percent", "%", "utilisation"),
     "gpu_memory_utilisation_percent": ("memory_utilisation_percent", "%", "utilisation"),
@@ -35,7 +35,7 @@ _DEVICE = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figures:
-    """What a job used, for its record."""
+    """A job's resource usage, for its record."""
 
     metrics: dict[str, Measured]
     sampled: dict[str, Sampled]
@@ -44,7 +44,7 @@ class Figures:
 
 
 def attributions(seen: Watched) -> dict[str, Attribution]:
-    """Return whose was what on each GPU that was looked at."""
+    """Return the job's share of each GPU that was sampled."""
     return {
         uuid: attribute(
             [s for s in seen.before if s.gpu == uuid],
@@ -66,7 +66,7 @@ def summarise(
     reported: Mapping[str, Measured],
     video_s: float | None,
 ) -> Figures:
-    """Return the figures of a job: `reported` are the runner's own, `video_s` is the length of its video, if any."""
+    """Return the figures of a job. `reported` are the runner's own; `video_s` is the length of its video, if any."""
     window = animate_window(seen)
     known = {gpu.uuid: gpu for gpu in gpus}
     used = [_gpu_use(seen, uuid, share, known, window) for uuid, share in shares.items()]
@@ -89,7 +89,7 @@ def summarise(
 
 
 def animate_window(seen: Watched) -> tuple[float, float] | None:
-    """Return when the job's own work began and ended; None when it never began."""
+    """Return when the job's own work began and ended; None if it never began."""
     begun = [t_s for t_s, name in seen.marks if name == _MARKED]
     if not begun:
         return None
@@ -125,7 +125,7 @@ def _gpu_use(
 
 
 def throttled(samples: Iterable[GpuSample], window: tuple[float, float] | None) -> dict[str, float]:
-    """Return in which share of the samples a GPU was slowed down, by reason."""
+    """Return the share of the samples in which a GPU was throttled, by reason."""
     bits = [s.throttle for s in samples if s.throttle is not None and _within(s.t_s, window)]
     shares = {name: sum(bool(b & mask) for b in bits) / len(bits) for name, mask in THROTTLE_BITS.items() if bits}
     return {name: round(share, 4) for name, share in shares.items() if share}
@@ -137,7 +137,7 @@ def _energy_wh(used: Energy) -> Measured:
 
 
 def _vram_peak(seen: Watched, shares: Mapping[str, Attribution]) -> Measured:
-    """Return the most memory that the job held at one moment, over all its GPUs."""
+    """Return the job's peak memory, summed over all its GPUs."""
     if not shares:
         return _nothing("bytes", seen.no_gpu or "no sample was taken")
     for share in shares.values():
@@ -153,7 +153,7 @@ def _vram_peak(seen: Watched, shares: Mapping[str, Attribution]) -> Measured:
 
 
 def _or_allocator(peak: Measured, reported: Mapping[str, Measured]) -> Measured:
-    """Fall back on what the runner's own allocator says, which leaves out what CUDA itself takes."""
+    """Return the peak, or if unknown, the one of the runner's own allocator, which excludes CUDA's own memory."""
     inside = reported.get("torch_peak_reserved_bytes")
     if peak.value is not None or inside is None or not inside.value:
         return peak
@@ -185,9 +185,9 @@ def _usage_totals(seen: Watched) -> dict[str, Measured]:
     usage, method = seen.usage, seen.usage_method
     tree = method == "process_tree"
     memory = (
-        "sum of resident sets: pages that processes share count more than once"
+        "sum of resident sets: shared pages are counted more than once"
         if tree
-        else "as docker stats counts it: without inactive page cache"
+        else "as in docker stats: without inactive page cache"
     )
     last = "as last read before it ended"
     fields = {
@@ -214,7 +214,7 @@ def _usage_totals(seen: Watched) -> dict[str, Measured]:
 
 
 def _since_start(known: Sequence[float], tree: bool) -> float:
-    """Return a counter's last value; of a tree of processes the largest, for what orphans used is no longer counted."""
+    """Return a counter's last value; for a process tree the largest, because the usage of orphans drops out."""
     return max(known) if tree else known[0] + (growth(known) or 0.0)
 
 
@@ -230,7 +230,7 @@ def _usage_sampled(seen: Watched, window: tuple[float, float] | None) -> dict[st
 
 
 def cpu_cores(usage: Sequence[UsageSample]) -> list[tuple[float, float | None]]:
-    """Return how many cores were busy between each reading and the next."""
+    """Return the mean number of busy cores between each two readings."""
     busy: list[tuple[float, float | None]] = []
     for one, two in itertools.pairwise(usage):
         grown, passed_s = growth((one.cpu_s, two.cpu_s)), two.t_s - one.t_s
@@ -247,7 +247,7 @@ def spread(
     window: tuple[float, float] | None,
     reason: str = "",
 ) -> Sampled:
-    """Return the spread of (time, value) pairs; with no value at all, `reason` (or the note) says why."""
+    """Return the spread of (time, value) pairs; without any value, `reason` (or the note) is why."""
     known = sorted(value for _, value in values if value is not None)
     if not known or method == UNAVAILABLE:
         return Sampled(unit=unit, method=UNAVAILABLE, note=reason or note)
@@ -267,7 +267,7 @@ def spread(
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float:
-    """Return the smallest value that `percent` of the values do not exceed (nearest rank)."""
+    """Return the percentile of ordered values by the nearest-rank method."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 

@@ -1,4 +1,4 @@
-"""What was seen of a job as one table: a Parquet file, or CSV."""
+"""Writes and reads the samples of a job as one table, in Parquet or CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 Format = Literal["parquet", "csv"]
 _FRAME = b"PAR1"
 
-# Columns in their order, with their Arrow types. A row is one look at one GPU, or one look at the container.
+# Columns in their order, with their Arrow types. A row is one sample of one GPU, or one of the container.
 COLUMNS = {
     "repetition": "int32",
     "warmup": "bool",
@@ -52,7 +52,7 @@ def rows(
     repetition: int,
     warmup: bool,
 ) -> list[Row]:
-    """Return the rows of one repetition, by time; `t_s` counts from the request to start it."""
+    """Return the rows of one repetition by time; `t_s` is relative to the request to start it."""
     found = [*_gpu_rows(watched, attributions, indices), *_usage_rows(watched)]
     found.sort(key=lambda row: row["t_s"])
     for row in found:
@@ -116,7 +116,7 @@ def _stage(marks: Sequence[tuple[float, str]], t_s: float) -> str:
 
 
 def file_name(format_: Format) -> str:
-    """Return the name of a timeline within a network's folder."""
+    """Return the file name of a timeline in a network's folder."""
     return f"telemetry.{format_}"
 
 
@@ -128,11 +128,11 @@ def write(folder: Path, table: Sequence[Row], format_: Format) -> Path:
 
 
 class Damaged(Exception):
-    """A timeline cannot be read; the message says why in one line."""
+    """A timeline cannot be read; the message is one line on why."""
 
 
 def read(path: Path) -> list[Row]:
-    """Return the rows of a timeline that `write` wrote; `Damaged` when it is something else."""
+    """Return the rows of a timeline that `write` wrote; raise `Damaged` for any other file."""
     try:
         rows = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
     except Exception as error:  # the library raises plain exceptions
@@ -150,11 +150,11 @@ def _read_csv(path: Path) -> list[Row]:
 def _read_parquet(path: Path) -> list[Row]:
     from arro3.io import read_parquet
 
-    # The library panics on a file without its frame, past `Exception` and with a trace on stderr.
+    # Without its magic bytes, the library panics: not an `Exception`, and with a trace on stderr.
     data = path.read_bytes()
     footer = int.from_bytes(data[-8:-4], "little")
     if len(data) < 12 or data[:4] != _FRAME or data[-4:] != _FRAME or footer > len(data) - 12:
-        raise Damaged("it is no whole Parquet file")
+        raise Damaged("it is not a complete Parquet file")
     table = read_parquet(io.BytesIO(data)).read_all()
     columns = {name: table[name].to_pylist() for name in table.column_names}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -1,4 +1,4 @@
-"""Watches one job from outside: GPUs at 10 Hz in one thread, its container or processes at 5 Hz in another."""
+"""Samples one job from outside: GPUs at 10 Hz in one thread, its container or processes at 5 Hz in another."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from faceorch.telemetry.samples import Target, UsageSample, Watched
 
 GPU_HZ = 10.0
 USAGE_HZ = 5.0
-# Looking must not cost more than these shares of one core: what costs more is done less often.
+# Sampling budget as a share of one core. A probe over budget samples less often.
 GPU_SHARE, USAGE_SHARE = 0.015, 0.004  # together under 2 %; without a GPU, usage may take the GPU's
 _SAVED_S = 0.02
 _SLACK_S = 0.02
-# One look may take a driver very long (it makes way for the first process of all): that must not blind us afterwards.
+# One query may take a driver very long (it initialises the GPU for the first process). Sampling must resume soon.
 _LONGEST_REST_S = 1.0
 _JOIN_S = 5.0
 
 
 class Probe(Protocol):
-    """Reads what a job has used of the host."""
+    """Reads a job's resource usage."""
 
     @property
     def method(self) -> str:
-        """How: a word for `Measured.method`."""
+        """The method, as in `Measured.method`."""
 
     @property
     def reasons(self) -> Mapping[str, str]:
-        """Why fields of its samples stay unknown, for those that do."""
+        """For each field that stays unknown, the reason."""
 
     def read(self) -> UsageSample | None:
-        """Return the usage now; None when there is nothing to read (any more)."""
+        """Return the current usage; None if there is nothing to read, or no longer."""
 
 
 class Watchable(Protocol):
-    """A started runner, as far as watching it goes."""
+    """The part of a started runner that sampling needs."""
 
     @property
     def target(self) -> Target:
@@ -49,28 +49,28 @@ class Watchable(Protocol):
 
     @property
     def probe(self) -> Probe:
-        """What reads its usage."""
+        """The probe that reads its usage."""
 
     @property
     def look_up(self) -> LookUp:
-        """What tells whose a process of the host is."""
+        """The function that identifies a process of the host."""
 
 
 class Pace:
-    """When to look next: `hz` times a second from `now_s` on, without drift.
+    """Decides when to sample next: `hz` times a second from `now_s` on, without drift.
 
-    Looks take `share` of one core at most, over some seconds: those that cost more come less often, but once a second.
-    `late` is how many came late.
+    Sampling takes at most `share` of one core, averaged over some seconds. Expensive samples are taken less often, but
+    at least once a second. `late` counts the late ones.
     """
 
     def __init__(self, hz: float, share: float, now_s: float) -> None:
         self._interval_s, self._share = 1.0 / hz, share
         self._next_s = self._counted_s = now_s
-        self._saved_s = _SAVED_S  # processor time that may be spent now
+        self._saved_s = _SAVED_S  # processor time that may be used now
         self.late = 0
 
     def rest_s(self, now_s: float, spent_s: float) -> float:
-        """Return how long to rest after a look that ended at `now_s` and took `spent_s` of processor time."""
+        """Return how long to wait after a sample that ended at `now_s` and took `spent_s` of processor time."""
         saved_s = min(_SAVED_S, self._saved_s + (now_s - self._counted_s) * self._share) - spent_s
         self._saved_s = saved_s = max(saved_s, -_LONGEST_REST_S * self._share)
         self._counted_s = now_s
@@ -82,10 +82,9 @@ class Pace:
 
 
 class Ticker:
-    """Calls `read` again and again in a thread of its own until it returns False or the context ends.
+    """Calls `read` repeatedly in a thread of its own until it returns False or the context ends.
 
-    `cpu_s` is the processor time that the calls took, `late` how many came late, `failure` what ended them before their
-    time.
+    `cpu_s` is the processor time of the calls, `late` counts the late ones, `failure` is the error that ended them.
     """
 
     def __init__(self, name: str, read: Callable[[], bool], hz: float, share: float) -> None:
@@ -108,12 +107,12 @@ class Ticker:
         self._thread.join(_JOIN_S)
 
     def end(self) -> None:
-        """Let the reading that goes on be the last, without waiting for it."""
+        """Stop after the current reading, without waiting for it."""
         self._over = True
         self._wake.set()
 
     def now(self) -> None:
-        """Read at once, out of turn."""
+        """Read at once, without waiting for the next turn."""
         self._wake.set()
 
     def _loop(self) -> None:
@@ -126,7 +125,7 @@ class Ticker:
             try:
                 if not self._read():
                     return
-            except Exception as error:  # a measurement that breaks must not take the job's result with it
+            except Exception as error:  # a failed measurement must not cost the job's result
                 self.failure = f"{type(error).__name__}: {error}"
                 return
             spent_s = time.thread_time() - begun_s
@@ -137,10 +136,10 @@ class Ticker:
 
 
 class Watch:
-    """What is seen of one job; a context manager that is entered before the job starts.
+    """Samples one job; a context manager that is entered before the job starts.
 
-    `gpus` are the UUIDs of the job's GPUs, `no_gpu` says why there are none to look at. With `hz` 0 nothing is looked
-    at, for whoever wants to know what looking costs.
+    `gpus` are the UUIDs of the job's GPUs; `no_gpu` is the reason if there are none. With `hz` 0 nothing is
+    sampled: the reference for what sampling costs.
     """
 
     def __init__(self, gpus: Sequence[str], *, no_gpu: str = "", hz: float = GPU_HZ) -> None:
@@ -154,7 +153,7 @@ class Watch:
         self._stack = contextlib.ExitStack()
 
     def _whose(self, pid: int) -> Facts | None:
-        return self._look_up(pid)  # another one once the runner has started
+        return self._look_up(pid)  # replaced once the runner has started
 
     def __enter__(self) -> Watch:
         if self._nvml is not None:
@@ -174,14 +173,14 @@ class Watch:
         self._stack.close()
 
     def mark(self, name: str, t_s: float) -> None:
-        """Note that the stage `name` begins; an empty name says that the job's work is over."""
+        """Record that the stage `name` begins; an empty name marks the end of the job's work."""
         self.seen.marks.append((t_s, name))
         if not name and self._usage is not None:
-            self._usage.now()  # the runner leaves, and its counters with it
+            self._usage.now()  # the runner exits, and its counters disappear
 
     @contextlib.contextmanager
     def following(self, process: Watchable) -> Iterator[None]:
-        """Look at a started runner until the context ends; `seen` is complete when the watch itself has ended."""
+        """Sample a started runner until the context ends; `seen` is complete once the watch itself has ended."""
         if not self._hz:
             yield
             return
@@ -191,10 +190,10 @@ class Watch:
             with self._gpu_ticker():
                 yield
         finally:
-            if self._nvml is not None:  # the last word: what the counters say now that it is over
+            if self._nvml is not None:  # the final values of the counters
                 self.seen.gpus += self._nvml.read(time.monotonic(), whole=True)
             self.seen.ended_s = time.monotonic()
-            # An engine may take a second for its last answer: that is waited for when the container is gone.
+            # An engine may take a second for its last response. It is awaited once the container has been removed.
             self._usage.end()
 
     @contextlib.contextmanager
@@ -224,7 +223,7 @@ class Watch:
             sample = probe.read()
             if sample is not None:
                 seen.usage.append(sample)
-            return sample is not None or not seen.usage  # it may not have begun yet; once gone, it stays gone
+            return sample is not None or not seen.usage  # it may not have started yet; once ended, it stays ended
 
         ticker = Ticker("faceorch-usage", read, USAGE_HZ, GPU_SHARE if self._nvml is None else USAGE_SHARE)
         try:
@@ -233,7 +232,7 @@ class Watch:
         finally:
             self._account(ticker)
             if not seen.usage:
-                seen.no_usage = "it ended before it could be looked at"
+                seen.no_usage = "it ended before it could be sampled"
 
     def _account(self, ticker: Ticker) -> None:
         self.seen.cpu_s += ticker.cpu_s

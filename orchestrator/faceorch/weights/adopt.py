@@ -1,4 +1,4 @@
-"""`--from DIR`: weights that someone has already, copied into the store after verification."""
+"""`--from DIR`: copies weights that the user already has into the store, after verification."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _PIECE_BYTES = 1 << 20
 
 
 class Folder:
-    """The files below a folder of the user; links are followed, so a cache of huggingface_hub serves as well."""
+    """The files below a folder of the user. Links are followed, so that a huggingface_hub cache works too."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
-            raise WeightsError(f"--from {path} is no folder", "name the folder that holds the files")
+            raise WeightsError(f"--from {path} is not a folder", "name the folder that contains the files")
         self.path = path
         self._files = list(_files(path))
 
     def candidates(self, file: File) -> list[Path]:
-        """Return what may be `file`, the likeliest first: by its path, its name, its size."""
+        """Return the files that may be `file`, best match first: by path, by name, by size."""
         wanted = {PurePosixPath(file.path).parts, PurePosixPath(file.source.file or file.path).parts}
         names = {parts[-1] for parts in wanted} | {(file.source.url or "").rpartition("/")[2]}
 
@@ -48,9 +48,9 @@ class Folder:
         moved: Callable[[int], None],
         note: Callable[[str], None],
     ) -> str | None:
-        """Copy the first candidate that is `file` to `target` and return its hash; None when there is none.
+        """Copy the first candidate that is `file` to `target` and return its hash; None if there is none.
 
-        Without a `sha256` to hold it to, a file is taken by its name, unless it gives itself away as something else.
+        Without a `sha256` to compare with, a file is accepted by its name unless its content is clearly not that.
         """
         size = file.exact_size
         for path in self.candidates(file):
@@ -59,17 +59,17 @@ class Folder:
             with path.open("rb") as opened:
                 what = identify(opened.read(HEAD_BYTES), path.name) if found else "empty (0 bytes)"
             if what is None and size is not None and found != size:
-                what = f"cut off: {found} of {size} bytes" if found < size else f"{found} bytes, {size} needed"
+                what = f"truncated: {found} of {size} bytes" if found < size else f"{found} bytes, {size} needed"
             if what is not None or (sha256 is None and not named):
                 if named:
-                    note(f"{path} is not taken: {what}")
+                    note(f"{path} is not used: {what}")
                 continue
             got = _copy(path, target, moved)
             if sha256 is None or got == sha256:
                 return got
             moved(-found)
             if named:
-                note(f"{path} is not taken: {describe_wrong(path, size=size, sha256=sha256, found_sha256=got)}")
+                note(f"{path} is not used: {describe_wrong(path, size=size, sha256=sha256, found_sha256=got)}")
             target.unlink()
         return None
 
@@ -81,7 +81,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, int]]:
             try:
                 found = path.stat()
             except OSError:
-                continue  # a dangling link, or not ours to read
+                continue  # a dangling link, or not readable for this user
             if stat.S_ISREG(found.st_mode):
                 yield path, found.st_size
 

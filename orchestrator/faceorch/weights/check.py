@@ -1,4 +1,4 @@
-"""Are a network's weights there? Cheaply, before a container starts: nothing is read but notes and time stamps."""
+"""Checks that a network's weights are present, before its container starts: reads only notes and time stamps."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from faceorch.record.request import SettingValue, setting_word
 from faceorch.record.run import WeightFile
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.source import NO_WEIGHTS, Stored
-from faceorch.weights.store import Finding, State, Store
+from faceorch.weights.store import FileStatus, State, Store
 
 
 def check_weights(network: Network, settings: Mapping[str, SettingValue], store: Store) -> Stored | Reason:
-    """Return the weights that a job with these `settings` will use, or what is wrong with them."""
+    """Return the weights that a job with these `settings` will use, or why it cannot use them."""
     weights = load_weights(network)
     if weights is None:
         return NO_WEIGHTS
@@ -57,14 +57,14 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
 
 
 def _unusual(
-    network: Network, settings: Mapping[str, SettingValue], missing: list[Finding]
+    network: Network, settings: Mapping[str, SettingValue], missing: list[FileStatus]
 ) -> list[tuple[str, SettingValue]]:
-    """Return the settings that differ from their defaults and on which a missing file depends."""
+    """Return the non-default settings on which a missing file depends."""
     asked = {f.file.when.setting for f in missing if f.file.when is not None}
     defaults = network.settings({})
     return [(key, settings[key]) for key in sorted(asked) if settings[key] != defaults[key]]
 
 
-def _names(found: list[Finding], view: Path) -> str:
+def _names(found: list[FileStatus], view: Path) -> str:
     names = [f.path.relative_to(view).as_posix() for f in found]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

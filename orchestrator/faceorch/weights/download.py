@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed, retried, hashed on the way. What has arrived stays for the next try."""
+"""Downloads one file over HTTP: resumes, retries, and hashes while receiving. Partial downloads are kept."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     import requests
 
 # Hashing may lag behind receiving by 32 MiB. Smaller pieces or a shorter queue cost a third of the rate on loopback
-# (benchmarks/download.py); a slow connection returns what it has all the same.
+# (benchmarks/download.py). On a slow connection, a read still returns what has arrived.
 _PIECE_BYTES = 1 << 20
 _QUEUED_PIECES = 32
 _LONGEST_WAIT_S = 120.0
-# Below this a connection counts as stalled: it holds a place that a new one would use.
+# A connection slower than this counts as stalled: a new one may be faster.
 _SLOWEST_BYTES_PER_S = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remote:
-    """Where a file can be had, and what is known of it. `size` is exact or None."""
+    """The address of a file, and what is known about it. `size` is exact or None."""
 
     url: str
     size: int | None = None
@@ -46,9 +46,9 @@ class Remote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patience:
-    """How long to wait, and how often to try again; `tries` counts only attempts that brought nothing.
+    """How long to wait, and how often to retry; `tries` counts only attempts that received nothing.
 
-    `clock` tells how slowly a body comes.
+    `clock` measures the rate of a body.
     """
 
     connect_s: float = 10.0
@@ -59,15 +59,15 @@ class Patience:
 
 
 class StoreFull(WeightsError):
-    """The disk is full: nothing else would fit either."""
+    """The disk is full: no other file would fit either."""
 
 
 class Stopped(Exception):
-    """Somebody else has asked for the end."""
+    """The download was cancelled from outside."""
 
 
 class _Again(Exception):
-    """A failure that may pass; `wait_s` is what the server asked for."""
+    """A transient failure; `wait_s` is the wait that the server asked for."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
@@ -76,14 +76,14 @@ class _Again(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Got:
-    """A whole file: `part` holds `size` bytes with this hash."""
+    """A complete file: `part` holds `size` bytes with this hash."""
 
     sha256: str
     size: int
 
 
 class Download:
-    """One download into the file `part`, which may hold the beginning already."""
+    """One download into the file `part`, which may already contain the beginning."""
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class Download:
         self._etag: str | None = None
 
     def run(self) -> Got:
-        """Download to the end and return what came; `moved` hears bytes, negative ones when they were thrown away.
+        """Download the whole file and return it; `moved` is told the bytes received, as a negative number if discarded.
 
-        Raises `WeightsError` with one line, or `Stopped`.
+        Raises `WeightsError` with a one-line message, or `Stopped`.
         """
         tries = 0
         try:
@@ -128,7 +128,7 @@ class Download:
         return self._total is not None and self._have == self._total
 
     def _continue_from(self, file: IO[bytes]) -> None:
-        """Hash what an earlier attempt left; start anew when it cannot be the beginning of this file."""
+        """Hash what an earlier attempt left; start again if it cannot be the beginning of this file."""
         size = os.fstat(file.fileno()).st_size
         if self._total is not None and size > self._total:
             self._restart(file)
@@ -160,7 +160,7 @@ class Download:
         if self._have:
             headers["Range"] = f"bytes={self._have}-"
             if self._remote.sha256 is None and self._etag is not None:
-                headers["If-Range"] = self._etag  # with a hash, the hash tells; validators differ between mirrors
+                headers["If-Range"] = self._etag  # with a known hash, that decides; validators differ between mirrors
         try:
             with self._session.get(
                 self._remote.url,
@@ -177,32 +177,32 @@ class Download:
             ) from error
         except requests.exceptions.ProxyError as error:
             raise WeightsError(
-                f"the proxy fails: {_cause(error)}", "mend HTTPS_PROXY, HTTP_PROXY or NO_PROXY"
+                f"the proxy fails: {_cause(error)}", "fix HTTPS_PROXY, HTTP_PROXY or NO_PROXY"
             ) from error
         except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
-            raise WeightsError(f"{self._remote.url}: {_cause(error)}", "mend the address, or use --mirror") from error
+            raise WeightsError(f"{self._remote.url}: {_cause(error)}", "fix the address, or use --mirror") from error
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
-            raise _Again(f"no answer for {self._patience.stall_s:g} s") from error
+            raise _Again(f"no response for {self._patience.stall_s:g} s") from error
         except urllib3.exceptions.ProtocolError as error:
             of = "" if self._total is None else f" of {self._total}"
-            raise _Again(f"cut off after {self._have}{of} bytes") from error
+            raise _Again(f"truncated after {self._have}{of} bytes") from error
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _Again(_cause(error)) from error
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add the token here: it wins over ~/.netrc, and requests drops it when a redirect leaves the host."""
+        """Add the token. It overrides ~/.netrc, and requests drops it on a redirect to another host."""
         if self._remote.token is not None:
             request.headers["Authorization"] = f"Bearer {self._remote.token}"
         return request
 
     def _begin(self, response: requests.Response, file: IO[bytes]) -> bool:
-        """Judge the head of the answer; return whether its body is wanted."""
+        """Check the head of the response; return whether to read its body."""
         status = response.status_code
         if status == 206:
             found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != self._have:
                 self._restart(file)
-                raise _Again(f"another range than asked for: {response.headers.get('Content-Range')!r}")
+                raise _Again(f"not the range that was requested: {response.headers.get('Content-Range')!r}")
             self._length(None if found[2] == "*" else int(found[2]), response)
             return True
         if status == 200:
@@ -220,19 +220,19 @@ class Download:
                 self._total = self._have
                 return False
             self._restart(file)
-            raise _Again("what was there already is longer than the file")
+            raise _Again("the partial download is longer than the file")
         if status in (408, 425, 429) or status >= 500:
             raise _Again(f"HTTP {status} {response.reason}", _retry_after(response.headers.get("Retry-After")))
         raise self._refused(status, response)
 
     def _length(self, total: int | None, response: requests.Response) -> None:
-        """Compare the length that the server states with the one wanted."""
+        """Compare the length that the server states with the expected one."""
         if total is None:
             return
         if self._remote.size is not None and total != self._remote.size:
             head = b"" if self._have else response.raw.read(HEAD_BYTES, decode_content=True)
             what = identify(head, self._remote.url) or f"{total} bytes, {self._remote.size} needed"
-            raise WeightsError(f"{self._remote.url} is not the file wanted: {what}", _WRONG_FILE)
+            raise WeightsError(f"{self._remote.url} is not the expected file: {what}", _WRONG_FILE)
         self._total = total
 
     def _body(self, response: requests.Response, file: IO[bytes]) -> None:
@@ -244,7 +244,7 @@ class Download:
             if self._stop.is_set():
                 raise Stopped
             if self._have == 0 and (what := identify(piece[:HEAD_BYTES], self._remote.url)) is not None:
-                raise WeightsError(f"{self._remote.url} is not the file wanted: {what}", _WRONG_FILE)
+                raise WeightsError(f"{self._remote.url} is not the expected file: {what}", _WRONG_FILE)
             if self._total is not None and self._have + len(piece) > self._total:
                 self._restart(file)
                 raise WeightsError(f"{self._remote.url} is longer than {self._total} bytes", _WRONG_FILE)
@@ -258,9 +258,9 @@ class Download:
                     raise _Again(f"only {self._have - since} bytes in {passed_s:.0f} s")
                 since_s, since = clock(), self._have
         if self._total is None:
-            self._total = self._have  # the body ended as HTTP says it should
+            self._total = self._have  # the body ended properly, by the rules of HTTP
         elif self._have < self._total:
-            raise _Again(f"cut off after {self._have} of {self._total} bytes")
+            raise _Again(f"truncated after {self._have} of {self._total} bytes")
 
     def _wait(self, again: _Again, tries: int) -> None:
         pause_s = self._patience.first_wait_s * 2 ** (tries - 1) * random.uniform(0.75, 1.25)
@@ -277,17 +277,17 @@ class Download:
     def _give_up(self, reason: str) -> WeightsError:
         return WeightsError(
             f"{self._remote.url}: {reason}, {self._patience.tries} times in a row",
-            "check the network and the proxy (HTTPS_PROXY); the same command goes on with what has arrived",
+            "check the network and the proxy (HTTPS_PROXY); the same command continues the download",
         )
 
     def _refused(self, status: int, response: requests.Response) -> WeightsError:
         why = response.headers.get("X-Error-Message") or response.reason
-        remedy = "see whether it has moved; a mirror can stand in (--mirror), or files from elsewhere (--from DIR)"
+        remedy = "check whether it has moved; or use a mirror (--mirror), or files from elsewhere (--from DIR)"
         if status in (401, 403) and self._remote.repo is not None:
             page = f"https://huggingface.co/{self._remote.repo}"
             remedy = f"accept its terms at {page}, then set HF_TOKEN (or: hf auth login)"
         elif status in (401, 403):
-            remedy = "check the proxy and the address; a login for this host can stand in ~/.netrc"
+            remedy = "check the proxy and the address; a login for this host can be in ~/.netrc"
         return WeightsError(f"{self._remote.url}: HTTP {status} {one_line(why)}", remedy)
 
     def _host(self) -> str:
@@ -298,7 +298,7 @@ _WRONG_FILE = "try another --mirror, or files from elsewhere (--from DIR)"
 
 
 class _Hasher:
-    """SHA-256 in a thread of its own: hashing and receiving overlap."""
+    """SHA-256 in a separate thread, so that hashing and receiving overlap."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[bytes | None] = queue.Queue(_QUEUED_PIECES)
@@ -346,7 +346,7 @@ def _retry_after(text: str | None) -> float | None:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the last reason in a chain of wrapped network errors, which says most."""
+    """Return the innermost reason in a chain of wrapped network errors, which is the most specific."""
     while isinstance(inner := (getattr(error, "reason", None) or next(iter(error.args), None)), BaseException):
         error = inner
     text = next((str(part) for part in reversed(error.args) if isinstance(part, str)), str(error))
@@ -354,11 +354,11 @@ def _cause(error: BaseException) -> str:
 
 
 def disk_error(error: OSError, part: Path) -> Exception:
-    """Return what to raise for an error of the file system while `part` was written: one line, or the error itself."""
+    """Return what to raise for a file system error while writing `part`: a one-line error, or the error itself."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(
             f"no space left in {part.parent.parent}",
-            "free some (faceorch weights rm --unused), or choose another --dir; what has arrived is kept",
+            "free some space (faceorch weights rm --unused), or choose another --dir; partial downloads are kept",
         )
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return WeightsError(f"cannot write to {part.parent}: {error.strerror}", "choose another --dir")

@@ -1,4 +1,4 @@
-"""What a file really is, when it is not the weights that it should be."""
+"""Identifies what a file is if it is not the expected weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*
 
 
 def identify(head: bytes, name: str = "") -> str | None:
-    """Return what the beginning of a file gives it away as, None when it may well be weights."""
+    """Return what a file is by its first bytes; None if it may be weights."""
     start = head.lstrip()[:64].lower()
     if head.startswith(b"version https://git-lfs.github.com/spec/"):
         found = _POINTER.match(head)
@@ -19,14 +19,14 @@ def identify(head: bytes, name: str = "") -> str | None:
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page"
     if start.startswith(b"<?xml") and not name.endswith(".xml"):
-        return "an XML document, as stores send for errors"
+        return "an XML document, which object stores send for errors"
     if start.startswith((b'{"error"', b'{"message"')):
         return "a server's error message in JSON"
     return None
 
 
 def describe_wrong(path: Path, *, size: int | None, sha256: str, found_sha256: str) -> str:
-    """Say in one line what is wrong with a file that does not have the `sha256` it should have."""
+    """Return one line on what is wrong with a file whose hash is not `sha256`."""
     found = path.stat().st_size
     if found == 0:
         return "empty (0 bytes)"
@@ -35,7 +35,7 @@ def describe_wrong(path: Path, *, size: int | None, sha256: str, found_sha256: s
     if what is not None:
         return what
     if size is not None and found < size:
-        return f"cut off: {found} of {size} bytes"
+        return f"truncated: {found} of {size} bytes"
     if size is not None and found > size:
-        return f"not the file wanted: {found} bytes, {size} needed"
-    return f"damaged or another file: sha256 {found_sha256[:12]}..., {sha256[:12]}... needed"
+        return f"not the expected file: {found} bytes, {size} needed"
+    return f"damaged, or a different file: sha256 {found_sha256[:12]}..., {sha256[:12]}... needed"

@@ -1,4 +1,4 @@
-"""`faceorch weights lock`: what a manifest leaves open (hash, size, revision) is filled in, in place, comments kept."""
+"""`faceorch weights lock`: fills in a manifest's missing hashes, sizes and revisions in place; comments are kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faceorch.weights.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """What was found for a file of the manifest; `reason` says why nothing was, when all the rest is None."""
+    """What was found for a file of the manifest; if nothing was, all fields but `reason` are None."""
 
     file: File
     sha256: str | None = None
@@ -29,7 +29,7 @@ class Locked:
 
 
 def lock(network: Network, store: Store, mirrors: Mapping[str, str], *, write: bool = True) -> list[Locked]:
-    """Fill in what `network`'s manifest leaves open; return one entry per file that was open."""
+    """Fill in what is missing in `network`'s manifest; return one entry per incomplete file."""
     weights = load_weights(network)
     if weights is None:
         return []
@@ -41,7 +41,7 @@ def lock(network: Network, store: Store, mirrors: Mapping[str, str], *, write: b
         try:
             write_atomically(path, edited.encode())
         except OutputError as error:
-            raise WeightsError(error.message, "lock in a checkout of faceorch that you may write to") from error
+            raise WeightsError(error.message, "run it in a checkout of faceorch that you can write to") from error
         load_weights(network)
     return list(found.values())
 
@@ -51,7 +51,7 @@ def _is_open(file: File) -> bool:
 
 
 def _look(file: File, store: Store, mirrors: Mapping[str, str]) -> Locked:
-    """Ask the hub, then what earlier downloads found; they must agree."""
+    """Return what the hub states, or else what earlier downloads found; the two must agree."""
     seen, stated, reason = store.seen(file), None, "pull it first"
     if file.source.repo is not None and not offline():
         try:
@@ -63,7 +63,7 @@ def _look(file: File, store: Store, mirrors: Mapping[str, str]) -> Locked:
             if known is not None and known != stated.sha256:
                 raise WeightsError(
                     f"{file.path}: the hub states sha256 {stated.sha256}, {whose} {known}",
-                    "find out which is right before you trust either",
+                    "find out which one is right before you use either",
                 )
         return Locked(file, stated.sha256, stated.size, file.source.revision or stated.revision, "the hub's metadata")
     if seen is not None:
@@ -77,8 +77,8 @@ def _look(file: File, store: Store, mirrors: Mapping[str, str]) -> Locked:
 
 
 def _apply(text: str, found: Mapping[int, Locked]) -> str:
-    """Return the manifest's text with the values put where they belong."""
-    # The pure Python loader: its marks count characters of the text.
+    """Return the manifest's text with the values inserted."""
+    # The pure Python loader, because its marks count characters of the text.
     root = yaml.compose(text, yaml.SafeLoader)
     entries = _value(root, "files").value
     edits: list[tuple[int, int, str]] = []

@@ -1,4 +1,4 @@
-"""weights.yaml -> `Weights`: the files that a network's inference truly needs, where each comes from, and its terms.
+"""weights.yaml -> `Weights`: the files that a network needs for inference, with their sources and licences.
 
 A network without this file needs no weights.
 """
@@ -33,7 +33,7 @@ class Source(Model, frozen=True):
     url: Annotated[str, Meta(pattern="^https?://", description="address, instead of the three above")] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse half a hub source, and both kinds at once."""
+        """Check that a source is either a url or a complete hub source."""
         if (self.url is None) == (self.repo is None):
             raise ValueError("a source has either 'url', or 'repo', 'revision' and 'file'")
         if (self.repo is None) != (self.file is None) or (self.revision is not None and self.repo is None):
@@ -41,7 +41,7 @@ class Source(Model, frozen=True):
 
     @property
     def key(self) -> str:
-        """A name for this source that is the same everywhere, whichever mirror serves it."""
+        """The name of this source; it does not depend on the mirror that serves it."""
         if self.url is not None:
             return self.url
         return f"{HUB}/{self.repo}/resolve/{self.revision or 'main'}/{self.file}"
@@ -68,14 +68,14 @@ class Convert(Model, frozen=True):
     """How a file may be repacked as safetensors (`faceorch weights convert`)."""
 
     path: Annotated[str, Meta(pattern=r"\.safetensors$", description="where the repacked file goes")]
-    half: Annotated[bool, Meta(description="as fp16: only where the network computes in fp16 anyway")] = False
+    half: Annotated[bool, Meta(description="as fp16: only if the network computes in fp16 anyway")] = False
     key: Annotated[str, Meta(description="the entry of the pickled dict that holds the tensors")] | None = None
 
 
 class File(Model, frozen=True):
     """One weight file."""
 
-    path: Annotated[str, Meta(description="where the network wants it, below its weights folder")]
+    path: Annotated[str, Meta(description="its path in the network's weights folder")]
     source: Source
     size: Annotated[int, Meta(gt=0, description="bytes")]
     sha256: (
@@ -89,27 +89,27 @@ class File(Model, frozen=True):
     commercial: Annotated[bool | None, Meta(description="does the licence allow commercial use? null: unclear")]
     why: Annotated[str, Meta(description="what it is needed for, on one line")]
     size_exact: Annotated[
-        bool | None, Meta(description="false: `size` is an estimate; where absent, exact just when sha256 is stated")
+        bool | None, Meta(description="false: `size` is an estimate; default: exact if sha256 is stated")
     ] = None
     when: When | None = None
     convert: Convert | None = None
 
     def __post_init__(self) -> None:
-        """Refuse paths that leave the weights folder."""
+        """Check that no path leaves the weights folder."""
         for path in (self.path, *([self.convert.path] if self.convert else [])):
             parts = PurePosixPath(path).parts
             if not parts or path != "/".join(parts) or ".." in parts or "." in parts or "\\" in path or parts[0] == "/":
-                raise ValueError(f"{path!r} is no plain relative path")
+                raise ValueError(f"{path!r} is not a plain relative path")
 
     @property
     def exact_size(self) -> int | None:
-        """The size, when it is more than an estimate."""
+        """The size, or None if it is only an estimate."""
         exact = self.sha256 is not None if self.size_exact is None else self.size_exact
         return self.size if exact else None
 
     @property
     def id(self) -> str:
-        """What the store calls it: its hash, or a hash of its source while nobody has stated one."""
+        """Its name in the store: its hash, or if that is not stated, a hash of its source."""
         return self.sha256 or hashlib.sha256(self.source.key.encode()).hexdigest()
 
 
@@ -120,17 +120,17 @@ class Weights(Model, frozen=True):
     files: Annotated[tuple[File, ...], Meta(min_length=1, description="every file that inference needs")]
 
     def __post_init__(self) -> None:
-        """Refuse two files at one place."""
+        """Check that no two files have the same path."""
         taken: set[str] = set()
         for file in self.files:
             for path in (file.path, *([file.convert.path] if file.convert else [])):
                 if path in taken or _parents(path) & taken or any(path in _parents(other) for other in taken):
-                    raise ValueError(f"two files want the path {path!r}")
+                    raise ValueError(f"two files have the path {path!r}")
                 taken.add(path)
 
     @property
     def paths(self) -> frozenset[str]:
-        """Every path that may lie in the network's weights folder."""
+        """Every path that may exist in the network's weights folder."""
         return frozenset(path for f in self.files for path in (f.path, *([f.convert.path] if f.convert else [])))
 
     def needed(self, settings: Mapping[str, SettingValue]) -> tuple[File, ...]:
@@ -143,7 +143,7 @@ def _parents(path: str) -> set[str]:
 
 
 def load_weights(network: Network) -> Weights | None:
-    """Return the weights of `network`, None when it needs none; `ManifestError` names what is wrong."""
+    """Return the weights of `network`, None if it needs none; raise `ManifestError` for an invalid file."""
     path = network.folder / FILE_NAME
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What is missing -> the store -> the networks' folders: in parallel, each file once, and nothing twice."""
+"""Downloads missing files into the store and links them into each network's folder, in parallel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JOIN_S = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """A network, the files it needs now, and all the paths that its manifest knows."""
+    """A network, the files it needs now, and all paths in its manifest."""
 
     network: str
     files: tuple[File, ...]
@@ -39,7 +39,7 @@ class Wanted:
 
 @dataclass(slots=True)
 class Task:
-    """One file to bring: `files` are the same file in several manifests, `networks` those that want it."""
+    """One file to obtain: `files` are its entries in several manifests, `networks` the networks that need it."""
 
     files: list[File] = field(default_factory=list)
     networks: list[str] = field(default_factory=list)
@@ -49,29 +49,29 @@ class Task:
 
     @property
     def file(self) -> File:
-        """The file, as the first manifest has it."""
+        """The file's entry in the first manifest."""
         return self.files[0]
 
     @property
     def name(self) -> str:
-        """Network and path, for people."""
+        """Network and path, for display."""
         return f"{self.networks[0]}/{self.file.path}"
 
 
 class PullObserver(Protocol):
-    """Hears what goes on, from several threads, one at a time."""
+    """Is told about progress, from several threads, one call at a time."""
 
     def started(self, tasks: Sequence[Task]) -> None:
-        """All that is wanted; some of it may be there already."""
+        """The pull starts; some of the files may be in the store already."""
 
     def moved(self, task: Task, count: int) -> None:
-        """Bytes of a file have been had, or (negative) thrown away."""
+        """Bytes of a file have been received, or (negative) discarded."""
 
     def note(self, task: Task, text: str) -> None:
-        """One line on what is going on with a file."""
+        """One line about a file."""
 
     def ended(self, task: Task) -> None:
-        """A file is there, or has failed (`task.error`)."""
+        """A file is complete, or has failed (`task.error`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,10 +85,10 @@ class PullOptions:
 
 
 def pull(wanted: Sequence[Wanted], store: Store, options: PullOptions, observer: PullObserver) -> list[Task]:
-    """Bring every file that is wanted and put it where its network wants it.
+    """Obtain every wanted file and link it into the folders of its networks.
 
-    One file's failure does not stop the others; the first one is raised at the end, when all else is in place.
-    On `KeyboardInterrupt` everything that has arrived stays for the next pull.
+    One file's failure does not stop the others; the first failure is raised at the end. On `KeyboardInterrupt`, partial
+    downloads are kept for the next pull.
     """
     store.make_folders()
     tasks = _tasks(wanted, store)
@@ -104,7 +104,7 @@ def pull(wanted: Sequence[Wanted], store: Store, options: PullOptions, observer:
                     store.link(want.network, file.path, sha256)
                 for place, right in list(store.places(want.network, file)):
                     if right != sha256 and (right is None or not store.unchanged(right, place)):
-                        place.unlink()  # a damaged repacked form: a runner would take it
+                        place.unlink()  # a damaged repacked file, which a runner would load
             store.tidy(want.network, want.known)
     failed = [task for task in tasks if task.error is not None]
     if failed:
@@ -116,7 +116,7 @@ def pull(wanted: Sequence[Wanted], store: Store, options: PullOptions, observer:
 
 
 def _tasks(wanted: Sequence[Wanted], store: Store) -> list[Task]:
-    """Return one task per distinct file, the largest first: it takes longest."""
+    """Return one task per distinct file, the largest first because it takes longest."""
     tasks: dict[str, Task] = {}
     for want in wanted:
         for file in want.files:
@@ -124,7 +124,7 @@ def _tasks(wanted: Sequence[Wanted], store: Store) -> list[Task]:
             task.files.append(file)
             task.networks.append(want.network)
             found = store.find(want.network, file)
-            # A repacked file stands in for the one it was made from.
+            # A repacked file replaces the one it was made from.
             task.ready = task.ready or found.state is State.READY
             sha256 = store.sha256(file)
             if sha256 is not None and store.unchanged(sha256):
@@ -133,7 +133,7 @@ def _tasks(wanted: Sequence[Wanted], store: Store) -> list[Task]:
 
 
 def _check_space(tasks: Sequence[Task], store: Store) -> None:
-    """Refuse before anything is begun when the disk cannot hold what is missing."""
+    """Check that the disk has space for the missing files, before anything starts."""
     missing = [task for task in tasks if not task.ready]
     needed = 0
     for task in missing:
@@ -148,7 +148,7 @@ def _check_space(tasks: Sequence[Task], store: Store) -> None:
         raise WeightsError(
             f"{store.root} has {size(free)} free, {size(needed + _SPARE_BYTES)} needed "
             f"for {len(missing)} file{'' if len(missing) == 1 else 's'}",
-            "free some (faceorch weights rm), choose another --dir, or name fewer networks",
+            "free some space (faceorch weights rm), choose another --dir, or name fewer networks",
         )
 
 
@@ -167,7 +167,7 @@ class _Pull:
                 self._observer.ended(task)
             else:
                 waiting.put(task)
-        # Daemons: a thread that hangs in a dead connection must not keep Ctrl-C from ending the program.
+        # Daemons: a thread on a dead connection must not keep Ctrl-C from ending the program.
         workers = [
             threading.Thread(target=self._work, args=(waiting,), daemon=True)
             for _ in range(min(self._options.jobs, len(tasks)))
@@ -198,7 +198,7 @@ class _Pull:
                 try:
                     task.sha256 = self._obtain(task, session)
                     for network, file in zip(task.networks, task.files, strict=True):
-                        self._store.link(network, file.path, task.sha256)  # from here on nobody collects it
+                        self._store.link(network, file.path, task.sha256)  # a linked blob is not collected
                 except WeightsError as error:
                     task.error = error
                 except Stopped:
@@ -222,7 +222,7 @@ class _Pull:
 
     @contextlib.contextmanager
     def _alone(self, task: Task) -> Iterator[None]:
-        """Wait until no other process works on the same file."""
+        """Hold the file's lock; wait while another process holds it."""
         told = False
         while True:
             with contextlib.ExitStack() as stack:
@@ -230,7 +230,7 @@ class _Pull:
                     stack.enter_context(self._store.locked(task.file.id, wait=False))
                 except WeightsError:
                     if not told:
-                        self._note(task, "another faceorch is bringing it; waiting")
+                        self._note(task, "another faceorch is downloading it; waiting")
                         told = True
                 else:
                     yield
@@ -239,7 +239,7 @@ class _Pull:
                 raise Stopped
 
     def _obtain(self, task: Task, session: requests.Session) -> str:
-        """Return the hash of a file that is in the store, whole and verified."""
+        """Bring a file into the store, verified, and return its hash."""
         try:
             with self._alone(task):
                 sha256 = self._store.sha256(task.file)
@@ -278,11 +278,9 @@ class _Pull:
         return got
 
     def _download(self, task: Task, session: requests.Session) -> str:
-        """Try the file's sources in turn: manifests may name several for the same hash."""
+        """Download the file from its sources in turn: manifests may name several for the same hash."""
         if offline():
-            raise WeightsError(
-                "not in the store, and HF_HUB_OFFLINE forbids the network", "unset it, or use --from DIR"
-            )
+            raise WeightsError("not in the store, and HF_HUB_OFFLINE forbids downloads", "unset it, or use --from DIR")
         *others, last = {file.source.key: file for file in task.files}.values()
         for file in others:
             try:
@@ -321,20 +319,20 @@ class _Pull:
             part.unlink()
             self._moved(task, -got.size)
             if not resumed:
-                raise WeightsError(f"{remote.url} is not the file wanted: {wrong}", _ELSEWHERE)
-            self._note(task, f"what an earlier download left was {wrong}; starting again")
+                raise WeightsError(f"{remote.url} is not the expected file: {wrong}", _ELSEWHERE)
+            self._note(task, f"the partial download was {wrong}; starting again")
         vouched = stated is not None and (stated.sha256 or stated.git_sha1)
         self._keep(task, file, part, got, stated, "hub" if vouched else "first download")
         return got.sha256
 
     def _keep(self, task: Task, file: File, part: Path, got: Got, stated: Stated | None, how: str) -> None:
-        """Move a verified file into the store; what no manifest states is written down first, in case of a kill."""
+        """Move a verified file into the store. A hash that no manifest states is saved first, in case of a kill."""
         if self._store.sha256(file) is None:
             revision = file.source.revision or (stated.revision if stated else None)
             seen = Seen(source=file.source.key, sha256=got.sha256, size=got.size, revision=revision, how=how)
             self._store.remember(file, seen)
             if how != "hub":
-                self._note(task, f"its hash is stated nowhere; taken as found (sha256 {got.sha256})")
+                self._note(task, f"no hash is stated for it; accepted as downloaded (sha256 {got.sha256})")
         self._store.take(part, got.sha256)
 
 
@@ -344,12 +342,12 @@ def _wrong(part: Path, got: Got, sha256: str | None, stated: Stated | None, size
             return None
         return describe_wrong(part, size=size, sha256=sha256, found_sha256=got.sha256)
     if stated is not None and stated.git_sha1 is not None and _git_sha1(part) != stated.git_sha1:
-        return "not what the hub itself states of it"
+        return "not what the hub states"
     return None
 
 
 def _git_sha1(path: Path) -> str:
-    """Return the name that git gives to a file's content."""
+    """Return git's blob hash of a file."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as file:
         while piece := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Source -> `Remote`: which address serves it, with which token, and what the hub itself says of the file."""
+"""Source -> `Remote`: the address and token to download a file with, and what the hub states about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faceorch.weights.manifest import HUB, File, Source
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What the hub states of a file: `sha256` of large files, `git_sha1` (of the blob) of small ones."""
+    """What the hub states about a file: `sha256` of large files, `git_sha1` (of the blob) of small ones."""
 
     revision: str | None
     size: int | None
@@ -23,14 +23,14 @@ class Stated:
 
 
 def parse_mirrors(given: tuple[str, ...]) -> dict[str, str]:
-    """Return prefix -> replacement of every `--mirror`; a plain address stands in for the hub."""
+    """Return prefix -> replacement for every `--mirror`; an address without a prefix replaces the hub."""
     mirrors: dict[str, str] = {}
     for text in given:
         prefix, separator, other = text.rpartition("=http")
         prefix, other = (prefix, f"http{other}") if separator else (HUB, text)
         for address in (prefix, other):
             if not address.startswith(("https://", "http://")):
-                raise WeightsError(f"--mirror {text}: {address!r} is no address", "write URL, or PREFIX=URL")
+                raise WeightsError(f"--mirror {text}: {address!r} is not an address", "write URL, or PREFIX=URL")
         mirrors[prefix.rstrip("/")] = other.rstrip("/")
     return mirrors
 
@@ -43,7 +43,7 @@ def endpoint(mirrors: Mapping[str, str]) -> str:
 def make_remote(
     file: File, sha256: str | None, size: int | None, revision: str | None, mirrors: Mapping[str, str]
 ) -> Remote:
-    """Return where `file` is to be downloaded from."""
+    """Return where to download `file` from."""
     source = file.source
     if source.url is not None:
         return Remote(url=_mirrored(source.url, mirrors), size=size, sha256=sha256)
@@ -51,7 +51,7 @@ def make_remote(
 
 
 def ask_hub(source: Source, mirrors: Mapping[str, str]) -> Stated:
-    """Ask the hub what it states of a file; `WeightsError` in one line when it does not answer or refuses."""
+    """Return what the hub states about a file; raise `WeightsError` if it does not respond or refuses."""
     from huggingface_hub import errors, get_hf_file_metadata
 
     url, where = _hub_url(source, None, mirrors), endpoint(mirrors)
@@ -62,9 +62,9 @@ def ask_hub(source: Source, mirrors: Mapping[str, str]) -> Stated:
     except errors.RepositoryNotFoundError as error:
         raise WeightsError(f"{where} has no repository {source.repo}, or hides it", _gated(source)) from error
     except (errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
-        raise WeightsError(f"{url} does not exist", "see whether it has moved; --mirror, or --from DIR") from error
+        raise WeightsError(f"{url} does not exist", "check whether it has moved; --mirror, or --from DIR") from error
     except Exception as error:
-        # Its HTTP client has changed between releases, and with it the classes of network errors.
+        # huggingface_hub's HTTP client, and so the classes of network errors, differ between its releases.
         if not isinstance(error, errors.HfHubHTTPError) and not type(error).__module__.startswith("http"):
             raise
         reason = one_line(str(error).splitlines()[0] if str(error) else type(error).__name__)
@@ -82,7 +82,7 @@ def ask_hub(source: Source, mirrors: Mapping[str, str]) -> Stated:
 
 
 def offline() -> bool:
-    """Say whether the user has forbidden the network, as huggingface_hub understands it."""
+    """Return whether the user has forbidden downloads, in huggingface_hub's terms (HF_HUB_OFFLINE)."""
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
 
 

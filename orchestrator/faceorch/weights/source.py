@@ -1,4 +1,4 @@
-"""Where a job's weights come from: the store, or stand-ins that the network's own environment makes up."""
+"""Where a job's weights come from: the store, or stand-ins generated in the network's own environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faceorch.record.run import WeightFile
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Verified weights: the network's folder (None: it needs none), and what the record says of its files."""
+    """Verified weights: the network's folder (None: it needs none), and its files as the record lists them."""
 
     folder: Path | None
     files: tuple[WeightFile, ...] = ()
@@ -18,7 +18,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """Random weights of the right names and shapes, made before the job; `full`: in the real dimensions."""
+    """Random weights with the right names and shapes, made before the job; `full`: in the real dimensions."""
 
     full: bool
 

@@ -1,10 +1,10 @@
-"""The store: every weight file once, under its hash; per network a folder of hard links as the network wants them.
+"""The store: every weight file once, under its hash, and a folder of hard links for each network.
 
-blobs/<sha256>         whole, verified, read-only
+blobs/<sha256>         complete, verified, read-only
 checked/<sha256>.json  size, time stamp and inode at the last full verification
-seen/<id>.json         what was found for a file whose manifest states no hash
-partial/<id>           downloads under way; resumed
-networks/<name>/...    what a runner sees as its weights folder
+seen/<id>.json         hash and size found for a file whose manifest states no hash
+partial/<id>           partial downloads, to be resumed
+networks/<name>/...    the weights folder that a runner sees
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _WRITTEN_AFTER = timedelta(minutes=2)
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob at its last full verification: as long as these hold, it is taken to be unchanged.
+    """A blob's state at its last full verification: while it is the same, the blob counts as unchanged.
 
-    `boot` is the boot of the machine in whose memory it was verified; None once it is known to be on the disk. Until
-    then a power cut may leave a hole under the right name, size and time stamp.
+    `boot` is the machine's boot id while the blob may only be in the page cache; None once it is known to be on disk.
+    Before that, a power failure may leave a hole with the right name, size and time stamp.
     """
 
     size: int
@@ -48,7 +48,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What a source without a stated hash turned out to hold; `how` says who vouches for it."""
+    """The hash and size found for a source without a stated hash; `how` is where they come from."""
 
     source: str
     sha256: str
@@ -61,7 +61,7 @@ _Note = TypeVar("_Note", Checked, Seen)
 
 
 class State(str, Enum):
-    """How a file of a network stands, judged without reading it."""
+    """The state of a network's file, determined without reading it."""
 
     READY = "ready"
     MISSING = "missing"
@@ -69,8 +69,8 @@ class State(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One file of a network: its state, and the hash that it has or should have, when known."""
+class FileStatus:
+    """One file of a network: its state, and the hash that it has or should have, if known."""
 
     file: File
     state: State
@@ -80,7 +80,7 @@ class Finding:
 
 
 class Store:
-    """A folder of weights. Several processes may use it at once."""
+    """A folder of weights. Several processes may use it at the same time."""
 
     def __init__(self, root: Path | None = None) -> None:
         given = os.environ.get(ENV_STORE)
@@ -89,19 +89,19 @@ class Store:
     # -- places
 
     def blob(self, sha256: str) -> Path:
-        """Path of the file with this hash, whether it is there or not."""
+        """Return the path of the blob with this hash, whether it exists or not."""
         return self.root / "blobs" / sha256
 
     def partial(self, file: File) -> Path:
-        """Path of the download under way."""
+        """Return the path of the partial download."""
         return self.root / "partial" / file.id
 
     def view(self, network: str) -> Path:
-        """The weights folder of a network."""
+        """Return the weights folder of a network."""
         return self.root / "networks" / network
 
     def make_folders(self) -> None:
-        """Make the store's folders; `WeightsError` when that fails."""
+        """Create the store's folders; raise `WeightsError` if that fails."""
         try:
             for name in ("blobs", "checked", "seen", "partial", "networks", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -110,9 +110,9 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
-        """Hold one file or one network's folder; others wait, or are told when `wait` is False.
+        """Lock one file or one network's folder. Others wait; with `wait=False` they get an error.
 
-        Others are other threads and processes: the thread that holds it may hold it again.
+        The lock is reentrant: it excludes other threads and processes, not the thread that holds it.
         """
         lock = filelock.FileLock(self.root / "locks" / f"{name}.lock", is_singleton=True)
         try:
@@ -127,15 +127,15 @@ class Store:
     # -- hashes that no manifest states
 
     def seen(self, file: File) -> Seen | None:
-        """Return what the source of `file` was found to hold before."""
+        """Return what was found for the source of `file` earlier."""
         return _read(self.root / "seen" / f"{file.id}.json", Seen)
 
     def remember(self, file: File, seen: Seen) -> None:
-        """Write down what the source of `file` holds."""
+        """Write down what was found for the source of `file`."""
         _write(self.root / "seen" / f"{file.id}.json", seen)
 
     def sha256(self, file: File) -> str | None:
-        """Return the hash that `file` must have, None when nobody knows yet."""
+        """Return the hash that `file` must have; None if it is not known yet."""
         if file.sha256 is not None:
             return file.sha256
         seen = self.seen(file)
@@ -144,7 +144,7 @@ class Store:
     # -- blobs
 
     def unchanged(self, sha256: str, path: Path | None = None) -> bool:
-        """Say whether the blob (or a link to it) is what it was when it was last verified; reads nothing of it."""
+        """Return whether the blob (or a link to it) is as it was at its last verification, without reading it."""
         checked = _read(self.root / "checked" / f"{sha256}.json", Checked)
         try:
             found = (path or self.blob(sha256)).stat()
@@ -155,21 +155,21 @@ class Store:
         return (found.st_size, found.st_mtime_ns, found.st_ino) == (checked.size, checked.mtime_ns, checked.inode)
 
     def settle(self, sha256: str) -> None:
-        """See to it that a verified blob is on the disk, if nobody has.
+        """Make sure that a verified blob is on disk, unless that is known.
 
-        Not for one that has just come: by itself the system writes within half a minute, and then this costs nothing.
+        Not for a new blob: the kernel writes it back within half a minute, and after that this call costs nothing.
         """
         note = self.root / "checked" / f"{sha256}.json"
         checked = _read(note, Checked)
         if checked is None or checked.boot is None or datetime.now(timezone.utc) - checked.when < _WRITTEN_AFTER:
             return
-        with contextlib.suppress(OSError, OutputError):  # a store that is read-only now: the next one will
+        with contextlib.suppress(OSError, OutputError):  # the store is read-only now: a later call does it
             with self.blob(sha256).open("rb") as file:
                 os.fsync(file.fileno())
             _write(note, msgspec.structs.replace(checked, boot=None))
 
     def verify(self, sha256: str, path: Path | None = None, size: int | None = None) -> str | None:
-        """Read the whole blob (or a link to it); return what is wrong with it, None when nothing is."""
+        """Read the whole blob (or a link to it) and return what is wrong with it; None if it is right."""
         path = path or self.blob(sha256)
         note = self.root / "checked" / f"{sha256}.json"
         try:
@@ -186,7 +186,7 @@ class Store:
         return None
 
     def has(self, sha256: str, size: int | None = None) -> bool:
-        """Say whether the blob is there and right: from the last verification, or by reading it. A wrong one goes."""
+        """Return whether the blob exists and is right, by its last verification or by reading it; remove a bad one."""
         if self.unchanged(sha256):
             return True
         wrong = self.verify(sha256, size=size)
@@ -195,11 +195,11 @@ class Store:
         return wrong is None
 
     def take(self, part: Path, sha256: str) -> Path:
-        """Move a whole, verified file into the store, by rename; one with the same content that is there stays."""
+        """Move a complete, verified file into the store by rename; an existing blob with the same content is kept."""
         blob = self.blob(sha256)
         with self.locked(sha256):
             if self.unchanged(sha256):
-                part.unlink()  # not put in its place: somebody may be linking to that one
+                part.unlink()  # the existing one is not replaced: another process may be linking to it
             else:
                 part.chmod(0o444)
                 os.replace(part, blob)
@@ -216,10 +216,10 @@ class Store:
         )
         _write(self.root / "checked" / f"{sha256}.json", checked)
 
-    # -- the folders that networks see
+    # -- the networks' folders
 
     def link(self, network: str, path: str, sha256: str) -> None:
-        """Put the blob where the network wants it."""
+        """Link the blob into the network's folder."""
         blob, place = self.blob(sha256), self.view(network) / path
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -234,12 +234,12 @@ class Store:
             if error.errno == errno.ENOENT and not blob.exists():
                 raise WeightsError(f"{path} was removed meanwhile", "run the same command again") from error
             if error.errno in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-                message = f"the file system of {self.root} has no hard links"
+                message = f"the file system of {self.root} does not support hard links"
                 raise WeightsError(message, "choose another --dir (or FACEORCH_WEIGHTS) on another one") from error
             raise
 
     def tidy(self, network: str, keep: set[str] | frozenset[str]) -> None:
-        """Remove what is in the network's folder and not in its manifest: some networks load all that they find."""
+        """Remove files that are not in the network's manifest: some networks load every file in their folder."""
         view = self.view(network)
         for path in sorted(view.rglob("*"), reverse=True):
             if path.is_dir() and not path.is_symlink():
@@ -248,16 +248,16 @@ class Store:
             elif path.relative_to(view).as_posix() not in keep:
                 path.unlink(missing_ok=True)
 
-    def find(self, network: str, file: File) -> Finding:
-        """Judge one file of a network cheaply: size, time stamp and inode against the last full verification."""
+    def find(self, network: str, file: File) -> FileStatus:
+        """Return the state of one file without reading it, from its size, time stamp and inode."""
         for place, sha256 in self.places(network, file):
             ready = sha256 is not None and self.unchanged(sha256, place)
             state = State.READY if ready else State.CHANGED
-            return Finding(file, state, sha256, place, place.stat().st_size if ready else file.size)
-        return Finding(file, State.MISSING, self.sha256(file), self.view(network) / file.path, file.size)
+            return FileStatus(file, state, sha256, place, place.stat().st_size if ready else file.size)
+        return FileStatus(file, State.MISSING, self.sha256(file), self.view(network) / file.path, file.size)
 
     def places(self, network: str, file: File) -> Iterator[tuple[Path, str | None]]:
-        """Yield where a file lies and the hash it must have: repacked first, as a runner takes it, then as it came."""
+        """Yield a file's paths with their required hashes: repacked first, as a runner does, then the original."""
         forms = [(file.convert.path, self.converted(file))] if file.convert is not None else []
         for path, sha256 in (*forms, (file.path, self.sha256(file))):
             if (self.view(network) / path).exists():
@@ -273,7 +273,7 @@ class Store:
                 self.view(network).rmdir()
 
     def collect(self, *, partial: bool) -> tuple[int, int]:
-        """Remove blobs that no network's folder holds, and downloads under way if `partial`; return count and bytes."""
+        """Remove blobs that no network links, and partial downloads if `partial`; return count and bytes."""
         count = freed = 0
         for folder in ("blobs", *(["partial"] if partial else [])):
             for path in sorted((self.root / folder).glob("*")):
@@ -291,12 +291,12 @@ class Store:
     # -- repacked files
 
     def converted(self, file: File) -> str | None:
-        """Return the hash of the repacked form of `file`, None when there is none."""
+        """Return the hash of the repacked form of `file`; None if there is none."""
         found = self._conversion(file)
         return None if found is None else found.sha256
 
     def remember_converted(self, file: File, made: Seen) -> None:
-        """Write down what `file` was repacked to."""
+        """Write down the repacked form of `file`."""
         _write(self._conversion_path(file), made)
 
     def _conversion(self, file: File) -> Seen | None:
@@ -310,7 +310,7 @@ class Store:
 
 
 def _read(path: Path, kind: type[_Note]) -> _Note | None:
-    """Return a note, None when it is absent or damaged: then nobody vouches, and the file is read again."""
+    """Return a note; None if it is absent or damaged: then the file must be read again."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError):

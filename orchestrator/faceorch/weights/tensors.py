@@ -1,7 +1,7 @@
 """The header of a safetensors file, read strictly: names, types and shapes, without the tensors themselves.
 
-The `safetensors` package reads a file without loading it only where NumPy is, which the host does not need otherwise.
-The format's rules are few: 8 bytes of length, that much JSON, then the data without gaps or overlaps.
+The `safetensors` package needs NumPy to read a header, which the host does not need otherwise. The format is simple:
+8 bytes of length, JSON of that length, then the data without gaps or overlaps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 _HEADER_BYTES = 16 * 2**20
 _LENGTH_BYTES = 8
 _DIMENSIONS = 64
-_SHOWN = 80  # letters of a name in a message
+_SHOWN = 80  # characters of a name in a message
 _METADATA = "__metadata__"
 _FIELDS = {"dtype", "shape", "data_offsets"}
 _FLOATING = {"F8_E4M3": 1, "F8_E5M2": 1, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
@@ -36,7 +36,7 @@ _BYTES = {
 
 
 class Invalid(Exception):
-    """A file is not safetensors, or not with the tensors it should hold; the message says why in one line."""
+    """A file is not safetensors, or does not hold the expected tensors; the message is one line on why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,14 @@ class Tensor:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, at least one; `Invalid` when it breaks the format's rules."""
+    """Return the tensors of a safetensors file, at least one; raise `Invalid` if it breaks the format's rules."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if size < _LENGTH_BYTES or length > size - _LENGTH_BYTES:
-            raise Invalid("it is not safetensors: it ends before its header does")
+            raise Invalid("it is not safetensors: it ends within its header")
         if length > _HEADER_BYTES:
-            raise Invalid(f"its header has {length} bytes, {_HEADER_BYTES} at most are read")
+            raise Invalid(f"its header has {length} bytes; at most {_HEADER_BYTES} are read")
         header = _parse(file.read(length))
     header.pop(_METADATA, None)
     if not header:
@@ -71,7 +71,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     reached = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
         if tensor.begin != reached:
-            raise Invalid(f"the data of {name[:_SHOWN]!r} does not begin where the data before it ends")
+            raise Invalid(f"the data of {name[:_SHOWN]!r} does not start where the data before it ends")
         reached = tensor.end
     if reached != size - _LENGTH_BYTES - length:
         raise Invalid("its tensors do not cover its data")
@@ -82,7 +82,7 @@ def _parse(header: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise ValueError("a name comes twice")
+            raise ValueError("a name occurs twice")
         return found
 
     try:
@@ -90,7 +90,7 @@ def _parse(header: bytes) -> dict[str, Any]:
         if not isinstance(raw, dict):
             raise ValueError("it is not an object")
         for name in raw:
-            name.encode("utf-8")  # half a surrogate pair is not text
+            name.encode("utf-8")  # half a surrogate pair cannot be encoded
     except (ValueError, RecursionError) as error:
         raise Invalid(f"it is not safetensors: its header: {str(error)[:100]}") from error
     return raw
@@ -103,7 +103,7 @@ def _tensor(name: str, entry: Any, size: int) -> Tensor:
     if not isinstance(dtype, str) or dtype not in _BYTES:
         raise Invalid(f"{name[:_SHOWN]!r} is of an unknown type")
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2 or len(shape) > _DIMENSIONS:
-        raise Invalid(f"{name[:_SHOWN]!r} has no shape or place that could be")
+        raise Invalid(f"{name[:_SHOWN]!r} has an invalid shape or offset")
     count = 1
     for side in (0,) if 0 in shape else shape:
         count *= side
@@ -111,7 +111,7 @@ def _tensor(name: str, entry: Any, size: int) -> Tensor:
             raise Invalid(f"{name[:_SHOWN]!r} is larger than the file")
     begin, end = offsets
     if end - begin != count * _BYTES[dtype]:
-        raise Invalid(f"{name[:_SHOWN]!r} takes another number of bytes than its type and shape say")
+        raise Invalid(f"{name[:_SHOWN]!r} has a number of bytes that does not match its type and shape")
     return Tensor(dtype, tuple(shape), begin, end)
 
 

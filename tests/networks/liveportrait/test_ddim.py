@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -101,3 +102,59 @@ def test_every_step_is_reported() -> None:
     steps = ddim.schedule(COSINE, 7)
     ddim.sample(steps, lambda x, level: x, np.zeros(1), lambda: np.zeros(1), lambda: seen.append(1))
     assert len(seen) == 7
+
+
+WINDOW, BEFORE = 100, 10  # frames of a window, and those of the one before that it continues
+
+
+def neighbours(eta: float, shared: bool) -> tuple[float, float]:
+    """Return how two neighbouring windows correlate, and the jump at their seam by the mean jump within them.
+
+    The motion is Gaussian, smooth over 12 frames, and its best guess of x0 given the frames before is known.
+    """
+    random = np.random.default_rng(0)
+    frames = np.arange(BEFORE + WINDOW)
+    covariance = np.exp(-0.5 * ((frames[:, None] - frames) / 12.0) ** 2) + 1e-4 * np.eye(len(frames))
+    past, future, both = covariance[:BEFORE, :BEFORE], covariance[BEFORE:, BEFORE:], covariance[BEFORE:, :BEFORE]
+    gain = both @ np.linalg.inv(past)
+    variances, axes = np.linalg.eigh(future - gain @ both.T)
+    variances = np.maximum(variances, 0.0)
+
+    def draw() -> Values:
+        return random.normal(size=(WINDOW, 400))  # as many clips at once
+
+    plan, firsts = ddim.schedule(COSINE, 50, eta), ddim.first_noises(draw, 1.0 if shared else eta)
+    windows = [np.asarray(random.multivariate_normal(np.zeros(WINDOW), future, 400).T, np.float64)]
+    for first in islice(firsts, 3):
+        mean = gain @ windows[-1][-BEFORE:]
+
+        def best_guess(x: Values, level: int, mean: Values = mean) -> Values:
+            a = COSINE[level]
+            weight = math.sqrt(a) * variances / (a * variances + 1.0 - a)
+            return np.asarray(mean + axes @ (weight[:, None] * (axes.T @ (x - math.sqrt(a) * mean))), np.float64)
+
+        windows.append(np.asarray(ddim.sample(plan, best_guess, first, draw), np.float64))
+    one, two = windows[-2:]
+    correlation = float(np.corrcoef(one[30:].ravel(), two[30:].ravel())[0, 1])
+    within = np.abs(np.diff(two[BEFORE:], axis=0)).mean()
+    return correlation, float(np.abs(two[0] - one[-1]).mean() / within)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5])
+def test_a_window_does_not_repeat_the_one_before(eta: float) -> None:
+    correlation, seam = neighbours(eta, shared=False)
+    assert abs(correlation) < 0.05
+    assert seam < 1.5  # it continues the one before all the same
+
+
+def test_one_noise_for_all_windows_repeats_the_motion_unless_the_sampler_forgets_it() -> None:
+    """Why the noise is new, and why that of the ancestral sampler may stay."""
+    assert neighbours(0.0, shared=True)[0] > 0.95
+    assert neighbours(1.0, shared=True)[0] < 0.2
+
+
+def test_only_upstreams_sampler_starts_every_window_from_the_same_noise() -> None:
+    for eta, drawn in ((0.0, 4), (0.99, 4), (1.0, 1)):
+        numbers = iter(range(100))
+        seen = list(islice(ddim.first_noises(lambda numbers=numbers: next(numbers), eta), 4))
+        assert len(set(seen)) == drawn

@@ -94,3 +94,10 @@ def test_the_defaults_are_those_whose_figures_are_expected() -> None:
     assert settings["detector"] == "mediapipe"
     assert NETWORK.manifest.expected is not None
     assert (NETWORK.manifest.expected.size, NETWORK.manifest.expected.fps) == ("512x512", 25)
+
+
+def test_the_preset_gives_what_joyvasas_command_line_has_and_other_settings_win() -> None:
+    theirs = NETWORK.settings({"preset": "joyvasa", "head_smoothing": 0.7})
+    assert (theirs["eta"], theirs["guidance"], theirs["driving_multiplier"]) == (1.0, 2.8, 1.1)
+    assert (theirs["stitching"], theirs["blinks_per_minute"], theirs["head_smoothing"]) == (False, 0.0, 0.7)
+    assert NETWORK.settings({})["eta"] == 0.0

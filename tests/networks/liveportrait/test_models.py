@@ -102,6 +102,21 @@ def test_every_window_continues_the_one_before() -> None:
     assert before[1][:, 0].tolist() == [6.0, 6.0]
 
 
+@pytest.mark.parametrize(("eta", "different"), [(0.0, True), (1.0, False)])
+def test_each_window_starts_from_noise_of_its_own_unless_the_sampler_is_upstreams(eta: float, different: bool) -> None:
+    firsts: list[Any] = []
+
+    class Starts(Motion):
+        def denoising_net(self, x: Any, *others: Any) -> Any:
+            if others[-1][0] == 10:
+                firsts.append(x[0].clone())
+            return super().denoising_net(x, *others)
+
+    generate(Starts(), np.zeros((3, 8), np.float32), eta=eta, steps=10)
+    assert len(firsts) == 3
+    assert [not torch.equal(firsts[0], later) for later in firsts[1:]] == [different] * 2
+
+
 def test_a_seed_means_the_same_every_time() -> None:
     heard = np.zeros((2, 8), np.float32)
     noisy = {"eta": 1.0, "guidance": 0.0}

@@ -112,6 +112,24 @@ def test_a_blink_stills_what_the_model_does_to_the_eyes(portrait: Any) -> None:
     assert set(np.flatnonzero(changed)) == set(EYES)
 
 
+@pytest.mark.parametrize(("region", "head", "face", "lips"), [("exp", 0, 1, 1), ("pose", 1, 0, 0), ("lip", 0, 0, 1)])
+def test_a_region_moves_alone(portrait: Any, region: str, head: int, face: int, lips: int) -> None:
+    """Upstream's rules: shift and scale move in every region; alone, lips are relative to the first frame."""
+    motion = some_motion()
+    exp = motion.exp - motion.exp[:1]
+    if region == "exp":
+        exp[:, LIPS] = motion.exp[:, LIPS] - portrait.exp[list(LIPS)]
+    keep = np.full((21, 1), face, np.float32)
+    keep[list(LIPS)] = lips
+    turn = np.repeat(rotation(portrait.angles[None]), 30, axis=0)
+    if head:
+        turn = rotation(motion.angles) @ rotation(motion.angles[:1]).transpose(0, 2, 1) @ turn
+    scale = (portrait.scale * motion.scale / motion.scale[0])[:, None, None]
+    shift = (portrait.shift + motion.shift - motion.shift[0]) * (1.0, 1.0, 0.0)
+    by_hand = scale * (portrait.kp @ turn + portrait.exp + keep * exp) + shift[:, None]
+    assert drive(portrait, motion, OPEN, region=region) == pytest.approx(by_hand, abs=1e-5)
+
+
 def test_smoothing_leaves_the_lips_alone() -> None:
     motion = some_motion()
     smooth = motion.smooth(0.9, 0.8)

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from faceorch.networks.discover import load_networks
+from faceorch_kit.faces import Found
 from faceorch_runner import BadInput, Job, Network, NoFace
 from faceorch_runner.network import load_network
 from tests.networks.conftest import load_code
@@ -24,15 +25,16 @@ class Finder:
     mesh: NDArray[np.float64] | None = None
     asked = 0
 
-    def find(self, image: Any) -> NDArray[np.float64] | None:
+    def look(self, image: Any) -> Found | None:
         """Count, and find."""
         Finder.asked += 1
-        return Finder.mesh
+        return None if Finder.mesh is None else Found(Finder.mesh, turned=0, faces=1)
 
 
 def frontal_mesh() -> NDArray[np.float64]:
-    """Return a mesh whose eyes are level and whose face is 200 pixels wide."""
+    """Return a mesh whose eyes are level and whose face is 200 pixels wide and as high."""
     mesh = np.zeros((478, 3))
+    mesh[152, 1] = 200.0
     mesh[[362, 263, 386, 374], 0] = 80.0
     mesh[454, 0] = 200.0
     return mesh

@@ -300,3 +300,30 @@ def test_an_encoder_that_fails_ends_the_job(
     monkeypatch.setattr(VideoWriter, "write", broken)
     with pytest.raises(OSError, match="No space left on device"):
         animate(made, asked)
+
+
+def notes(events: list[dict[str, Any]]) -> list[str]:
+    return [e["message"] for e in events if e["event"] == "note"]
+
+
+def test_a_portrait_that_is_scaled_down_is_a_note(network: Make, job: Callable[..., Job]) -> None:
+    made = network()
+    for name, shape, said in (
+        ("large", (200, 240), ["portrait.png is 240x200 and was scaled down to 160x132 (max_size)"]),
+        ("odd", (81, 97), []),
+    ):
+        asked = job(name, seconds=0.2, shape=shape, max_size=160, enhancer=False)
+        made.check(asked)
+        made.setup(None, "cpu")
+        assert notes(animate(made, asked)[1]) == said
+
+
+def test_a_small_face_is_a_note_and_a_tiny_one_is_refused(network: Make, job: Callable[..., Job]) -> None:
+    subject = load_code("sadtalker", "subject")
+    made, asked = network(), job("one", seconds=0.2, shape=(60, 60), enhancer=False)
+    made.check(asked)
+    made.setup(None, "cpu")
+    assert notes(animate(made, asked)[1]) == ["the face is 30 px wide: below 32 it is drawn from very little"]
+    subject.refuse_small("a.png", 16.0)
+    with pytest.raises(BadInput, match=r"^face is 15 px wide in a\.png, 16 px or more needed: crop closer to it$"):
+        subject.refuse_small("a.png", 15.0)

@@ -18,6 +18,10 @@ MADE = OUT / "hostile_files.mp4"
 KEY = "../../../../key"
 
 
+# The stream of events, from the moment at which the deed is done.
+STREAMS: list[EventStream] = []
+
+
 class Written:
     """What the contract wants to know of a video."""
 
@@ -34,6 +38,7 @@ class HostileFiles(Network):
 
         def emitting(stream: EventStream, kind: EventKind, /, job_id: str | None = None, **data: Any) -> Event:
             if kind is EventKind.DONE:
+                STREAMS.append(stream)
                 globals()[job.settings["deed"]]()
             return emit(stream, kind, job_id, **data)
 
@@ -142,3 +147,26 @@ def flood() -> None:
     for _ in range(100):
         sys.stderr.write(("x" * 1023 + "\n") * 1024)
     print("the end of the flood", flush=True)
+
+
+def events() -> None:
+    """Say what no record can hold, and what no reader expects."""
+    fd = STREAMS[0]._fd
+    records = [
+        b'{"event":"done","t_s":1,"elapsed_s":-5}',
+        b'{"event":"stage","t_s":Infinity,"name":"x"}',
+        b'{"event":"metric","t_s":1,"name":"first_frame_s","unit":"s","value":-1}',
+        b'{"event":"progress","t_s":1,"done":1e999,"total":1e999}',
+        b'{"event":"progress","t_s":1,"done":' + b"9" * 400 + b',"total":1}',
+        b'{"event":"progress","t_s":' + b"9" * 5000 + b',"done":1,"total":1}',
+        b'{"event":"stage","t_s":1,"name":"\\udcff"}',
+        b'{"event":"stage","t_s":1,"name":"\\u001b]0;x\\u0007"}',
+        b"[" * 60000,
+        b"x" * 20_000_000,
+        *(b'{"event":"stage","t_s":1,"name":"s%d"}' % number for number in range(20000)),
+        *(b'{"event":"metric","t_s":1,"name":"m%d","unit":"u","value":1}' % number for number in range(20000)),
+    ]
+    for record in records:
+        data = memoryview(b"\x1e" + record + b"\n")
+        while data:
+            data = data[os.write(fd, data) :]

@@ -1,0 +1,1 @@
+"""EchoMimic's runner and what it is made of."""

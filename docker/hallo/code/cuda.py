@@ -1,0 +1,112 @@
+"""Kernels of our own without a compiler in the image: torch brings NVRTC, which compiles CUDA for the GPU at hand."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_SOURCE = Path(__file__).with_name("kernels.cu")
+
+
+class KernelError(RuntimeError):
+    """NVRTC or the driver refused."""
+
+
+class Kernels:
+    """The functions of kernels.cu on one GPU."""
+
+    def __init__(self, binary: bytes) -> None:
+        self._driver = ctypes.CDLL("libcuda.so.1")
+        self._module = ctypes.c_void_p()
+        self._binary = binary
+        self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), binary))
+        self._functions: dict[str, ctypes.c_void_p] = {}
+
+    def launch(self, name: str, grid: tuple[int, ...], threads: int, *arguments: Any, shared: int = 0) -> None:
+        """Start a kernel in torch's stream. Arguments are tensors (None: a null pointer), ints, floats; long ints as
+        `ctypes.c_longlong`."""
+        values = [_argument(value) for value in arguments]
+        pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+        x, y, z = (*grid, 1, 1)[:3]
+        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+        function = self._function(name)
+        self._check(
+            self._driver.cuLaunchKernel(function, x, y, z, threads, 1, 1, shared, stream, pointers, ctypes.c_void_p())
+        )
+
+    def _function(self, name: str) -> ctypes.c_void_p:
+        if name not in self._functions:
+            function = ctypes.c_void_p()
+            self._check(self._driver.cuModuleGetFunction(ctypes.byref(function), self._module, name.encode()))
+            self._functions[name] = function
+        return self._functions[name]
+
+    def _check(self, code: int) -> None:
+        if code != 0:
+            text = ctypes.c_char_p()
+            self._driver.cuGetErrorString(code, ctypes.byref(text))
+            raise KernelError(f"CUDA error {code}: {(text.value or b'unknown').decode()}")
+
+
+@lru_cache(maxsize=1)
+def kernels() -> Kernels:
+    """Return the kernels, compiled for the current GPU."""
+    torch.cuda.current_stream().synchronize()  # makes torch's context the current one
+    major, minor = torch.cuda.get_device_capability()
+    return Kernels(compile_for(f"sm_{major}{minor}"))
+
+
+def compile_for(architecture: str) -> bytes:
+    """Return kernels.cu compiled for an architecture such as `sm_90`; needs no GPU."""
+    nvrtc, program = ctypes.CDLL(str(_library())), ctypes.c_void_p()
+
+    def check(code: int) -> None:
+        if code != 0:
+            nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
+            raise KernelError(f"NVRTC: {nvrtc.nvrtcGetErrorString(code).decode()}{_log(nvrtc, program)}")
+
+    check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), _SOURCE.read_bytes(), _SOURCE.name.encode(), 0, None, None))
+    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++14"]
+    check(nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options)))
+    size = ctypes.c_size_t()
+    check(nvrtc.nvrtcGetCUBINSize(program, ctypes.byref(size)))
+    binary = ctypes.create_string_buffer(size.value)
+    check(nvrtc.nvrtcGetCUBIN(program, binary))
+    nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+    return binary.raw
+
+
+def _log(nvrtc: Any, program: ctypes.c_void_p) -> str:
+    size = ctypes.c_size_t()
+    if not program or nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size)) != 0 or size.value < 2:
+        return ""
+    log = ctypes.create_string_buffer(size.value)
+    nvrtc.nvrtcGetProgramLog(program, log)
+    return f": {log.value.decode().strip()}"
+
+
+def _library() -> Path:
+    """Return the NVRTC of the CUDA that torch was built for, beside torch's other libraries."""
+    import nvidia
+
+    for folder in nvidia.__path__:
+        found = sorted(Path(folder).glob("*/lib/libnvrtc.so.*"))
+        if found:
+            return found[0]
+    raise KernelError("no NVRTC beside torch")
+
+
+def _argument(value: Any) -> Any:
+    if value is None:
+        return ctypes.c_void_p()
+    if isinstance(value, torch.Tensor):
+        if not (value.is_cuda and value.is_contiguous()):
+            raise KernelError(f"a kernel got a tensor of {tuple(value.shape)} that is not one piece of GPU memory")
+        return ctypes.c_void_p(value.data_ptr())
+    if isinstance(value, float):
+        return ctypes.c_float(value)
+    return ctypes.c_int(value) if isinstance(value, int) else value

@@ -1,0 +1,109 @@
+"""Hallo: latent diffusion that paints sixteen frames at a time, each clip going on from the one before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.portrait import Image, read
+from faceorch_runner import BadInput, Job, Network, Progress
+
+from .face import Face, measure, square
+
+if TYPE_CHECKING:
+    from .clips import Animator, Look
+    from .hear import Hearing
+    from .portrait import Eyes
+
+_LEAST_SIDE = 64  # the networks halve the picture six times
+
+
+class Hallo(Network):
+    """Loads every model once; a job's memory does not grow with the length of its clip."""
+
+    def __init__(self) -> None:
+        self._finder: FaceFinder | None = None
+        self._faces: dict[Path, Face] = {}
+        self._animator: Animator
+        self._eyes: Eyes
+        self._hearing: Hearing
+
+    def check(self, job: Job) -> None:
+        """Refuse a portrait without a usable face before anything is loaded."""
+        size = int(job.settings["size"])
+        if size % _LEAST_SIDE:
+            raise BadInput(f"size is {size}, a multiple of {_LEAST_SIDE} needed")
+        self._face(job, read(job.portrait))
+
+    def setup(self, weights: Path | None, device: str) -> None:
+        """Load the models."""
+        # Nothing may be fetched while a job runs; without these, missing files would be looked for in the network.
+        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        from .clips import Animator
+        from .hear import Hearing
+        from .models import load
+        from .portrait import Eyes
+
+        assert weights is not None
+        self._animator = Animator(load(weights, device))
+        self._hearing = Hearing(weights, device)
+        self._eyes = Eyes(weights)
+
+    def animate(self, job: Job, progress: Progress) -> Path:
+        """Look, listen, and paint clip after clip."""
+        from .hear import frame_count
+
+        settings = job.settings
+        progress.stage("face")
+        look = self._look(job)
+        voice = job.audio
+        if settings["vocal_separation"]:
+            progress.stage("separate")
+            voice = self._hearing.voice(job.audio, job.work)
+            if voice == job.audio:
+                print(f"no voice to be separated in {job.audio.name}: heard as it is")
+        progress.stage("hear")
+        heard = self._hearing.hear(voice)
+        progress.stage("frames")
+        self._animator.prepare(
+            look,
+            steps=int(settings["steps"]),
+            guidance=float(settings["guidance"]),
+            seed=job.seed,
+            weights=[float(settings[f"{part}_weight"]) for part in ("pose", "face", "lip")],
+            speed=str(settings["speed"]),
+        )
+        return self._write(job, look, heard, frame_count(job.audio), progress)
+
+    def _write(self, job: Job, look: Look, heard: Any, frames: int, progress: Progress) -> Path:
+        from .models import FPS
+
+        size = int(job.settings["size"])
+        with job.video(size, size, FPS) as video:
+            for picture in self._animator.animate(
+                look, heard, frames, lambda done, of: progress.update(done, of, "steps")
+            ):
+                video.write(picture)
+        return video.path
+
+    def _face(self, job: Job, image: Image) -> Face:
+        """Return where the face is; found once for each portrait."""
+        if job.portrait not in self._faces:
+            if self._finder is None:
+                self._finder = FaceFinder()
+            mesh = self._finder.find(image)
+            face = None if mesh is None else measure(mesh)
+            self._faces[job.portrait] = refuse(job.portrait.name, image, face)
+        return self._faces[job.portrait]
+
+    def _look(self, job: Job) -> Look:
+        settings, image = job.settings, read(job.portrait)
+        if settings["crop"]:
+            image = np.ascontiguousarray(image[square(image.shape, self._face(job, image).points)])
+        return self._eyes.look(
+            job.portrait.name, image, job.work, int(settings["size"]), float(settings["face_expand_ratio"])
+        )

@@ -2,68 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import pytest
 
-from faceorch_kit.faces import FaceFinder, Found, Points, face_of, refuse
+from faceorch_kit.faces import FaceFinder, Found, find_face
+from faceorch_kit.portrait import which_face
 from faceorch_runner import BadInput, NoFace
 
 
-@dataclass(frozen=True)
-class Face:
-    width: float
-    turn_degrees: float
-    tilt_degrees: float
+def held(mesh: np.ndarray, turn: float = 0.0, tilt: float = 0.0) -> np.ndarray:
+    """The mesh with its eyes so far apart, and so held, as degrees say."""
+    turned, tilted = np.radians(turn), np.radians(tilt)
+    across = 40 * np.array([np.cos(turned) * np.cos(tilted), np.cos(turned) * np.sin(tilted), np.sin(turned)])
+    middle = mesh.mean(axis=0)
+    mesh[[33, 133, 159, 145]], mesh[[362, 263, 386, 374]] = middle - across / 2, middle + across / 2
+    return mesh
 
 
-@pytest.mark.parametrize(
-    ("face", "message"),
-    [
-        (None, "no face found in face.png (640x480): one face seen from the front needed"),
-        (Face(40.0, 0.0, 0.0), "face is 40 px wide in face.png, 64 px or more needed: crop closer to it"),
-        (Face(200.0, 60.0, 0.0), "face is turned aside by 60 degrees in face.png, 45 or less needed"),
-        (Face(200.0, 0.0, 50.0), "face is tilted by 50 degrees in face.png, 45 or less needed"),
-    ],
-)
-def test_a_face_that_cannot_be_used_is_refused(face: Face | None, message: str) -> None:
-    with pytest.raises((NoFace, BadInput)) as caught:
-        refuse("face.png", np.zeros((480, 640, 3), np.uint8), face)
-    assert str(caught.value) == message
+def test_a_mesh_says_how_wide_a_face_is_and_how_it_is_held() -> None:
+    mesh = np.zeros((478, 3))
+    mesh[234], mesh[454] = (0, 60, 0), (60, 60, 0)
+    found = Found(held(mesh, turn=20, tilt=-30), 0, 1)
+    assert found.width == 60
+    assert (round(found.turn_degrees, 6), round(found.tilt_degrees, 6)) == (20, 30)
 
 
-def test_a_good_face_is_taken() -> None:
-    face = Face(200.0, 10.0, 5.0)
-    assert refuse("face.png", np.zeros((480, 640, 3), np.uint8), face) is face
+@pytest.mark.parametrize(("middle", "where"), [(0, "on the left"), (450, "in the middle"), (899, "on the right")])
+def test_of_several_faces_it_is_said_which_one_counts(middle: float, where: str) -> None:
+    said = which_face(3, middle, np.zeros((10, 900, 3), np.uint8))
+    assert said == f"3 faces found in the portrait; the largest, {where}, is used"
 
 
 class Finder:
     """Finds a face in the middle of every picture, or where it is told to."""
 
-    def __init__(self, share: float = 0.4, turned: int = 0, off: tuple[float, float] = (0.0, 0.0)) -> None:
-        self.share, self.turned, self.off = share, turned, off
+    def __init__(
+        self, share: float = 0.4, turned: int = 0, off: tuple[float, float] = (0.0, 0.0), **how: float
+    ) -> None:
+        self.share, self.turned, self.off, self.how = share, turned, off, how
 
-    def look(self, image: np.ndarray) -> Found:
+    def look(self, image: np.ndarray) -> Found | None:
+        if not self.share:
+            return None
         side = image.shape[0]
         around = np.linspace(0.0, 2 * np.pi, 478)
         mesh = np.column_stack([np.cos(around), np.sin(around), np.zeros(478)]) * self.share / 2
+        mesh[234], mesh[454] = (-self.share / 2, 0, 0), (self.share / 2, 0, 0)
         middle = np.array([0.5 + self.off[0], 0.5 + self.off[1], 0.0])
-        return Found((mesh + middle) * side, self.turned, 1)
+        return Found(held((mesh + middle) * side, **self.how), self.turned, 1)
 
 
-def measured(mesh: Points) -> Face:
-    return Face(float(np.ptp(mesh[:, 0])), 0.0, 0.0)
-
-
-def judge(finder: Finder, original: int = 512, shown: int = 512) -> tuple[Face, int]:
+def judge(finder: Finder, original: int = 512, shown: int = 512) -> Found:
     pictures = [np.zeros((side, side, 3), np.uint8) for side in (original, shown)]
-    return face_of(cast(FaceFinder, finder), "face.png", pictures[0], pictures[1], measured)
+    return find_face(cast(FaceFinder, finder), "face.png", pictures[0], pictures[1])
 
 
 def test_a_whole_upright_face_is_taken() -> None:
-    assert judge(Finder())[1] == 1
+    assert judge(Finder(turn=10, tilt=5)).faces == 1
+
+
+@pytest.mark.parametrize(
+    ("finder", "message"),
+    [
+        (Finder(share=0), "no face found in face.png (512x512): one face seen from the front needed"),
+        (Finder(share=0.08), "face is 41 px wide in face.png, 64 px or more needed: crop closer to it"),
+        (Finder(turn=60), "face is turned aside by 60 degrees in face.png, 45 or less needed"),
+        (Finder(tilt=50), "face is tilted by 50 degrees in face.png, 45 or less needed"),
+    ],
+)
+def test_a_face_that_cannot_be_used_is_refused(finder: Finder, message: str) -> None:
+    with pytest.raises((NoFace, BadInput)) as caught:
+        judge(finder)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(("turned", "how"), [(1, "on its side"), (2, "upside down"), (3, "on its side")])

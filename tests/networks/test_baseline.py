@@ -90,7 +90,7 @@ def test_a_face_that_is_too_small_is_told_with_its_size(animate: Animate, demo_c
         wall.save(tmp_path / "far.png")
     reason = animate(NAME, tmp_path / "far.png", demo_clip).run.jobs[0].reason
     assert reason is not None
-    assert re.fullmatch(r"face is \d+ px wide in portrait.png, 64 px or more needed: crop closer to it", reason.found)
+    assert re.fullmatch(r"face is \d+ px wide in far.png, 64 px or more needed: crop closer to it", reason.found)
 
 
 def test_a_portrait_on_its_head_is_refused_for_all(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_two_faces_are_a_note(animate: Animate, demo_clip: Path, tmp_path: Path)
             both.paste(face.convert("RGB").resize((512, 512)), (left, 0))
         both.save(tmp_path / "two.png")
     notes = animate(NAME, tmp_path / "two.png", demo_clip).run.jobs[0].notes
-    assert "2 faces found in the portrait; the largest is used" in notes
+    assert "2 faces found in the portrait; the largest, on the left, is used" in notes
 
 
 def test_frames_per_second_are_a_setting(animate: Animate, demo_clip: Path) -> None:

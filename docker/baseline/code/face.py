@@ -62,21 +62,6 @@ class Face:
         down /= np.linalg.norm(down)
         return np.stack([right, down, np.cross(right, down)])
 
-    @property
-    def turn_degrees(self) -> float:
-        """How far the head is turned to a side, from frontal."""
-        return float(np.degrees(np.arcsin(np.clip(abs(self.axes[0, 2]), 0.0, 1.0))))
-
-    @property
-    def tilt_degrees(self) -> float:
-        """How far the head leans in the picture plane, from upright."""
-        return float(abs(np.degrees(np.arctan2(self.axes[0, 1], self.axes[0, 0]))))
-
-    @property
-    def width(self) -> float:
-        """Width of the face in pixels."""
-        return float(np.linalg.norm(self.solid[454] - self.solid[234]))
-
     def place(self, right: float, down: float, origin: int = 168) -> Points:
         """Return the picture point (2,) that lies `right` and `down` interocular distances from a landmark."""
         return np.asarray(self.points[origin] + self.span * (right * self.axes[0, :2] + down * self.axes[1, :2]))

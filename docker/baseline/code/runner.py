@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from faceorch_kit import portrait, voice
-from faceorch_kit.faces import FaceFinder, face_of
+from faceorch_kit.faces import FaceFinder, Found, find_face
 from faceorch_runner import Job, Network, Progress
 
 from .face import Face
@@ -25,7 +25,7 @@ class Baseline(Network):
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
-        self._found: dict[tuple[Path, int], tuple[Image, Face, int]] = {}
+        self._found: dict[tuple[Path, int], tuple[Image, Found]] = {}
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the face models."""
@@ -40,9 +40,9 @@ class Baseline(Network):
     def animate(self, job: Job, progress: Progress) -> Path:
         """Write one frame after the other; memory does not grow with the clip."""
         progress.stage("landmarks")
-        image, face, faces = self._portrait(job)
-        progress.metric("faces", faces, "faces")
-        progress.metric("face_width", round(face.width, 1), "pixels")
+        image, found = self._portrait(job)
+        found.tell(progress, image)
+        face = Face.of(found.mesh)
         progress.stage("audio")
         samples, rate = voice.read(job.audio)
         fps = float(job.settings["fps"])
@@ -71,12 +71,11 @@ class Baseline(Network):
             self._finder = FaceFinder()
         return self._finder
 
-    def _portrait(self, job: Job) -> tuple[Image, Face, int]:
-        """Return the picture at the video's size, its face, and how many faces it shows; looked for only once."""
+    def _portrait(self, job: Job) -> tuple[Image, Found]:
+        """Return the picture at the video's size, and its face; looked for only once."""
         key = (job.portrait, int(job.settings["max_size"]))
         if key not in self._found:
             original = portrait.read(job.portrait)
             image = portrait.fit(original, key[1])
-            face, faces = face_of(self._models(), job.portrait.name, original, image, Face.of)
-            self._found[key] = (image, face, faces)
+            self._found[key] = (image, find_face(self._models(), job.portrait.name, original, image))
         return self._found[key]

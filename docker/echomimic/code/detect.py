@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from faceorch_kit.portrait import Image, no_face, small_face
+from faceorch_kit.portrait import LEAST_WIDTH, Image, no_face, small_face
 
 from .framing import Box
 
-LEAST_WIDTH = 64  # pixels of a face; below, lips are thinner than two pixels
 _CONFIDENT = 0.8
 
 
@@ -30,14 +29,14 @@ class FaceDetector:
             device="cpu",
         )
 
-    def find(self, name: str, image: Image) -> Box:
-        """Return the largest face of a portrait of which the detector is confident; `NoFace` when there is none."""
+    def find(self, name: str, image: Image) -> tuple[Box, int]:
+        """Return the largest face of which the detector is confident, and of how many; `NoFace` when there is none."""
         boxes, confidences = self._model.detect(image)
         return choose(name, image, boxes, confidences)
 
 
-def choose(name: str, image: Image, boxes: Any, confidences: Any) -> Box:
-    """Return the largest of the confident boxes (left, top, right, bottom), in whole pixels."""
+def choose(name: str, image: Image, boxes: Any, confidences: Any) -> tuple[Box, int]:
+    """Return the largest of the confident boxes (left, top, right, bottom), in whole pixels, and their number."""
     found = []
     if boxes is not None:
         found = [box for box, sure in zip(boxes, confidences, strict=True) if sure > _CONFIDENT]
@@ -48,4 +47,4 @@ def choose(name: str, image: Image, boxes: Any, confidences: Any) -> Box:
     face = Box(left, top, right, bottom)
     if face.width < LEAST_WIDTH:
         raise small_face(name, face.width, LEAST_WIDTH)
-    return face
+    return face, len(found)

@@ -38,7 +38,7 @@ class EchoMimic(Network):
 
     def __init__(self) -> None:
         self._detector: FaceDetector | None = None
-        self._faces: dict[Path, Box] = {}
+        self._faces: dict[Path, tuple[Box, int]] = {}
         self._models: Models
         self._samplers: dict[bool, Sampler] = {}
 
@@ -84,9 +84,10 @@ class EchoMimic(Network):
         )
         progress.stage("face")
         image = _image(job)
-        square, mask, place = frame(
-            image, self._face(job, image), plan.size, float(settings["crop"]), float(settings["mask"])
-        )
+        face, faces = self._face(job, image)
+        if faces > 1:
+            progress.note(portrait.which_face(faces, (face.left + face.right) / 2, image))
+        square, mask, place = frame(image, face, plan.size, float(settings["crop"]), float(settings["mask"]))
         for name in ("left", "top", "width"):
             progress.metric(f"crop_{name}", getattr(place, name), "pixels")
         seen = look(models, square, mask)
@@ -123,8 +124,8 @@ class EchoMimic(Network):
             self._samplers = {tuned: Sampler(self._models, tuned=tuned)}
         return self._samplers[tuned]
 
-    def _face(self, job: Job, image: Image) -> Box:
-        """Return where the face is; found once for each portrait."""
+    def _face(self, job: Job, image: Image) -> tuple[Box, int]:
+        """Return where the face is, and of how many; found once for each portrait."""
         if job.portrait not in self._faces:
             if self._detector is None:
                 self._detector = FaceDetector()

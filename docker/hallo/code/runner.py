@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceorch_kit.faces import FaceFinder, refuse
+from faceorch_kit.faces import FaceFinder, Found, find_face
 from faceorch_kit.portrait import Image, read
 from faceorch_runner import BadInput, Job, Network, Progress
 
-from .face import Face, measure, square
+from .face import square
 
 if TYPE_CHECKING:
     from .clips import Animator, Look
@@ -27,7 +27,7 @@ class Hallo(Network):
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
-        self._faces: dict[Path, Face] = {}
+        self._faces: dict[Path, Found] = {}
         self._animator: Animator
         self._eyes: Eyes
         self._hearing: Hearing
@@ -59,7 +59,7 @@ class Hallo(Network):
 
         settings = job.settings
         progress.stage("face")
-        look = self._look(job)
+        look = self._look(job, progress)
         voice = job.audio
         if settings["vocal_separation"]:
             progress.stage("separate")
@@ -90,20 +90,20 @@ class Hallo(Network):
                 video.write(picture)
         return video.path
 
-    def _face(self, job: Job, image: Image) -> Face:
+    def _face(self, job: Job, image: Image) -> Found:
         """Return where the face is; found once for each portrait."""
         if job.portrait not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
-            mesh = self._finder.find(image)
-            face = None if mesh is None else measure(mesh)
-            self._faces[job.portrait] = refuse(job.portrait.name, image, face)
+            self._faces[job.portrait] = find_face(self._finder, job.portrait.name, image)
         return self._faces[job.portrait]
 
-    def _look(self, job: Job) -> Look:
+    def _look(self, job: Job, progress: Progress) -> Look:
         settings, image = job.settings, read(job.portrait)
+        found = self._face(job, image)
+        found.tell(progress, image)
         if settings["crop"]:
-            image = np.ascontiguousarray(image[square(image.shape, self._face(job, image).points)])
+            image = np.ascontiguousarray(image[square(image.shape, found.mesh[:, :2])])
         return self._eyes.look(
             job.portrait.name, image, job.work, int(settings["size"]), float(settings["face_expand_ratio"])
         )

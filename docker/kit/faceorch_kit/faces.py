@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import sys
 import types
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from faceorch_runner import BadInput, NoFace
+from faceorch_runner import BadInput, NoFace, Progress
 
-from .portrait import Image, no_face, small_face
+from .portrait import LEAST_WIDTH, Image, no_face, small_face, which_face
 
 Points = NDArray[np.float64]  # (n, 2) or (n, 3): right, down, away from the viewer, in pixels
 
-LEAST_WIDTH = 64  # pixels of a face; below, lips are thinner than two pixels
 MOST_DEGREES = 45.0
 
+# Corners and lids of the eyes, the one that is left in the picture first.
+_EYES = ((33, 133, 159, 145), (362, 263, 386, 374))
 _MESH_SIDE = 384  # pixels of the crop that the mesh model gets; it works on 192 itself
 _CROP = 2.0  # side of that crop in face boxes
 _OUTSIDE = 0.1  # of a face's width or height that may lie outside of the picture
@@ -35,25 +35,6 @@ _TILE = 0.6  # side of the tiles in which smaller faces are looked for, in pictu
 _Box = tuple[float, float, float, float]  # x and y of the middle, side, all in pixels; lean in radians
 
 
-class Measured(Protocol):
-    """A face whose `width` is known in pixels, and how far it is turned and tilted."""
-
-    @property
-    def width(self) -> float:
-        """Width of the face in pixels."""
-
-    @property
-    def turn_degrees(self) -> float:
-        """How far the head is turned to a side, from frontal."""
-
-    @property
-    def tilt_degrees(self) -> float:
-        """How far the head leans in the picture plane, from upright."""
-
-
-_Face = TypeVar("_Face", bound=Measured)
-
-
 @dataclass(frozen=True, eq=False)
 class Found:
     """The largest face of a picture: its `mesh` (478, 3), how many quarters it is `turned`, and of how many faces."""
@@ -62,30 +43,58 @@ class Found:
     turned: int
     faces: int
 
+    @property
+    def width(self) -> float:
+        """Width of the face in pixels."""
+        return float(np.linalg.norm(self.mesh[454] - self.mesh[234]))
 
-def face_of(
-    finder: FaceFinder, name: str, original: Image, shown: Image, measure: Callable[[Points], _Face]
-) -> tuple[_Face, int]:
-    """Return the face of a portrait as it is `shown`, and how many faces there are; raise what is wrong with it.
+    @property
+    def turn_degrees(self) -> float:
+        """How far the head is turned to a side, from frontal."""
+        across = self._across_the_eyes()
+        return float(np.degrees(np.arcsin(np.clip(abs(across[2]) / np.linalg.norm(across), 0.0, 1.0))))
+
+    @property
+    def tilt_degrees(self) -> float:
+        """How far the head leans in the picture plane, from upright."""
+        across = self._across_the_eyes()
+        return float(abs(np.degrees(np.arctan2(across[1], across[0]))))
+
+    def _across_the_eyes(self) -> Points:
+        one, other = (self.mesh[list(ring)].mean(axis=0) for ring in _EYES)
+        return np.asarray(other - one)
+
+    def tell(self, progress: Progress, image: Image) -> None:
+        """Report how wide the face is in the picture, and which one it is when there are several."""
+        progress.metric("face_width", round(self.width, 1), "pixels")
+        if self.faces > 1:
+            progress.note(which_face(self.faces, float(self.mesh[:468, 0].mean()), image))
+
+
+def find_face(finder: FaceFinder, name: str, original: Image, shown: Image | None = None) -> Found:
+    """Return the face of a portrait as it is `shown` (by default as it is); raise what is wrong with it.
 
     A face that is large enough in the `original`, and not once it is shown, is the limit of one network only.
     """
+    shown = original if shown is None else shown
     found = finder.look(shown)
-    face = None if found is None else measure(found.mesh)
-    if (face is None or face.width < LEAST_WIDTH) and original.shape[1] > shown.shape[1] + 1:
+    if (found is None or found.width < LEAST_WIDTH) and original.shape[1] > shown.shape[1] + 1:
         larger = finder.look(original)
-        if larger is None:
-            raise no_face(name, original)
-        _check_place(name, original, larger)
-        width = measure(larger.mesh).width
-        if width >= LEAST_WIDTH:
-            now = width * shown.shape[1] / original.shape[1]
-            sizes = f"{now:.0f} px wide at the size of the video ({width:.0f} px in {name})"
+        if larger is not None and larger.width >= LEAST_WIDTH:
+            _check_place(name, original, larger)
+            now = larger.width * shown.shape[1] / original.shape[1]
+            sizes = f"{now:.0f} px wide at the size of the video ({larger.width:.0f} px in {name})"
             raise BadInput(f"face is {sizes}, {LEAST_WIDTH} px or more needed: crop closer to it, or raise max_size")
-        raise small_face(name, width, LEAST_WIDTH)
-    if found is not None:
-        _check_place(name, shown, found)
-    return refuse(name, shown, face), 0 if found is None else found.faces
+        found, shown = larger, original
+    if found is None:
+        raise no_face(name, shown)
+    _check_place(name, shown, found)
+    if found.width < LEAST_WIDTH:
+        raise small_face(name, found.width, LEAST_WIDTH)
+    for what, degrees in (("turned aside", found.turn_degrees), ("tilted", found.tilt_degrees)):
+        if degrees > MOST_DEGREES:
+            raise NoFace(f"face is {what} by {degrees:.0f} degrees in {name}, {MOST_DEGREES:.0f} or less needed")
+    return found
 
 
 def _check_place(name: str, image: Image, found: Found) -> None:
@@ -108,18 +117,6 @@ def _check_place(name: str, image: Image, found: Found) -> None:
         raise NoFace(f"the face in {name} is {how}: an upright one needed")
 
 
-def refuse(name: str, image: Image, face: _Face | None) -> _Face:
-    """Return the face; raise what is wrong with it, if anything is."""
-    if face is None:
-        raise no_face(name, image)
-    if face.width < LEAST_WIDTH:
-        raise small_face(name, face.width, LEAST_WIDTH)
-    for what, found in (("turned aside", face.turn_degrees), ("tilted", face.tilt_degrees)):
-        if found > MOST_DEGREES:
-            raise NoFace(f"face is {what} by {found:.0f} degrees in {name}, {MOST_DEGREES:.0f} or less needed")
-    return face
-
-
 class FaceFinder:
     """The face detectors and the face mesh of mediapipe."""
 
@@ -131,13 +128,8 @@ class FaceFinder:
             static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3
         )
 
-    def find(self, image: Image) -> Points | None:
-        """Return the mesh (478, 3) of the largest face, in pixels of the picture; None when there is no face."""
-        found = self.look(image)
-        return None if found is None else found.mesh
-
     def look(self, image: Image) -> Found | None:
-        """Return the largest face; None when there is none."""
+        """Return the largest face, in pixels of the picture; None when there is none."""
         boxes = sorted(self._boxes(image), key=lambda found: -found[2])
         for box in boxes:
             mesh = self._landmarks(image, box)

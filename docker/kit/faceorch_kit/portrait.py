@@ -12,6 +12,8 @@ from faceorch_runner import BadInput, NoFace
 
 Image = NDArray[np.uint8]  # (height, width, 3) RGB
 
+LEAST_WIDTH = 64  # pixels of a face; below, lips are thinner than two pixels
+
 _LEAST_SIDE = 32
 
 
@@ -46,3 +48,10 @@ def no_face(name: str, image: Image) -> NoFace:
 def small_face(name: str, width: float, least: int) -> BadInput:
     """Return the error for a face that is `width` pixels wide where `least` are needed: the limit of one network."""
     return BadInput(f"face is {width:.0f} px wide in {name}, {least} px or more needed: crop closer to it")
+
+
+def which_face(faces: int, middle: float, image: Image) -> str:
+    """Return the note on a portrait with several `faces`, of which the largest has its middle at column `middle`."""
+    part = min(2, max(0, int(3 * middle / image.shape[1])))
+    where = ("on the left", "in the middle", "on the right")[part]
+    return f"{faces} faces found in the portrait; the largest, {where}, is used"

@@ -1,8 +1,6 @@
-"""What LivePortrait's landmark model starts from: 68 points of the face, and how the head is held."""
+"""What LivePortrait's landmark model starts from: 68 points of the face."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,21 +17,6 @@ _IBUG = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Face:
-    """A face: 68 `points` (68, 2), the `width` of its box in pixels, and how far it is turned and tilted."""
-
-    points: Points
-    width: float
-    turn_degrees: float
-    tilt_degrees: float
-
-
-def measure(mesh: Points) -> Face:
-    """Return the face of a mesh (478, 3)."""
-    eyes = [mesh[list(ring)].mean(axis=0) for ring in ((33, 133, 159, 145), (362, 263, 386, 374))]
-    across = eyes[1] - eyes[0]
-    turn = np.degrees(np.arcsin(np.clip(abs(across[2]) / np.linalg.norm(across), 0.0, 1.0)))
-    tilt = abs(np.degrees(np.arctan2(across[1], across[0])))
-    width = float(np.linalg.norm(mesh[454] - mesh[234]))
-    return Face(mesh[list(_IBUG), :2].astype(np.float64), width, float(turn), float(tilt))
+def landmarks(mesh: Points) -> Points:
+    """Return the 68 points (68, 2) of a mesh (478, 3), in pixels."""
+    return mesh[list(_IBUG), :2].astype(np.float64)

@@ -11,12 +11,12 @@ import numpy as np
 
 from faceorch_kit import portrait, voice
 from faceorch_kit.blinks import blinks, closures
-from faceorch_kit.faces import FaceFinder, face_of
+from faceorch_kit.faces import FaceFinder, Found, find_face
 from faceorch_kit.portrait import Image
 from faceorch_runner import Job, Network, Progress
 
 from . import audio
-from .face import Face, measure
+from .face import landmarks
 from .keypoints import Array, drive
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LivePortrait(Network):
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
-        self._faces: dict[tuple[Path, int], Face] = {}
+        self._faces: dict[tuple[Path, int], Found] = {}
         self._weights = Path()
         self._insightface: InsightfaceCropper | None = None
         self._models: Models
@@ -81,14 +81,14 @@ class LivePortrait(Network):
     def _image(self, job: Job) -> Image:
         return portrait.fit(portrait.read(job.portrait), int(job.settings["max_size"]))
 
-    def _face(self, job: Job, image: Image) -> Face:
+    def _face(self, job: Job, image: Image) -> Found:
         """Return where the face is; found once for each portrait and size."""
         key = (job.portrait, int(job.settings["max_size"]))
         if key not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
             original = portrait.read(job.portrait)
-            self._faces[key], _ = face_of(self._finder, job.portrait.name, original, image, measure)
+            self._faces[key] = find_face(self._finder, job.portrait.name, original, image)
         return self._faces[key]
 
     def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
@@ -99,9 +99,9 @@ class LivePortrait(Network):
             if self._insightface is None:
                 self._insightface = InsightfaceCropper(self._weights)
             return self._insightface.crop(image, job.portrait.name, framing)
-        face = self._face(job, image)
-        progress.metric("face_width", round(face.width, 1), "pixels")
-        return self._cropper.crop(image, face.points, framing)
+        found = self._face(job, image)
+        found.tell(progress, image)
+        return self._cropper.crop(image, landmarks(found.mesh), framing)
 
     def _keypoints(self, job: Job, renderer: Renderer, look: Look, crop: Crop, progress: Progress) -> Array:
         """Return the keypoints (frames, 21, 3) of every frame of the clip."""

@@ -81,14 +81,15 @@ def attempt(
     watch: Watch | None = None,
     collect: Callable[[], Collected] | None = None,
     clock: Clock | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> Attempt:
     """Start a runner, follow it to its end, and return how it went; nothing of it is left running on any path.
 
     `watch` looks at it meanwhile; `collect` takes what it made once it has said that it is done. `clock` decides when
-    its time is over; by default it is the system's.
+    its time is over; by default it is the system's. `names`: what the runner calls its inputs, and the user calls them.
     """
     started = now()
-    following = _Following(launch, log, tell, watch, timeout_s, clock or time.monotonic)
+    following = _Following(launch, log, tell, watch, timeout_s, clock or time.monotonic, names or {})
     failure: Reason | None = None
     interrupted = False
     made: Collected | None = None
@@ -128,10 +129,17 @@ class _Following:
     """Follows one runner."""
 
     def __init__(
-        self, launch: Launch, log: JobLog, tell: Listener, watch: Watch | None, timeout_s: float | None, clock: Clock
+        self,
+        launch: Launch,
+        log: JobLog,
+        tell: Listener,
+        watch: Watch | None,
+        timeout_s: float | None,
+        clock: Clock,
+        names: Mapping[str, str],
     ) -> None:
         self._launch, self._log, self._tell, self._watch = launch, log, tell, watch
-        self._timeout_s, self._clock = timeout_s, clock
+        self._timeout_s, self._clock, self._names = timeout_s, clock, names
         self._timed_out = self._stayed = False
         self.transcript = Transcript(time.monotonic())
         self.ended_s: float | None = None
@@ -192,6 +200,7 @@ class _Following:
 
     def _hear(self, event: Event) -> None:
         heard_s = time.monotonic()
+        event = _renamed(event, self._names)
         self.transcript.add(event, heard_s)
         network, data = self._launch.network.name, event.data
         if self._watch is not None and event.kind in (EventKind.STAGE, EventKind.DONE, EventKind.ERROR):
@@ -219,18 +228,21 @@ class _Following:
         """Return what is remarkable about an end that is not a failure."""
         if failure is not None or self._timed_out or self.exit is None:
             return ()
-        faces = self.transcript.metrics.get("faces")
-        notes: tuple[str, ...] = ()
-        if faces is not None and (faces.value or 0) > 1:
-            notes = (f"{faces.value:.0f} faces found in the portrait; the largest is used",)
         if self._stayed:
-            return (*notes, f"the runner had not left {LEAVING_S:g} s after its work was done, and was ended")
-        if not self.exit.code:
-            return notes
-        return (
-            *notes,
-            f"the runner ended with exit code {self.exit.code} after its work was done",
-        )
+            return (f"the runner had not left {LEAVING_S:g} s after its work was done, and was ended",)
+        if self.exit.code:
+            return (f"the runner ended with exit code {self.exit.code} after its work was done",)
+        return ()
+
+
+def _renamed(event: Event, names: Mapping[str, str]) -> Event:
+    """Return the event with the user's names in its message."""
+    message = event.data.get("message")
+    if not isinstance(message, str):
+        return event
+    for name, users in names.items():
+        message = message.replace(name, users)
+    return replace(event, data={**event.data, "message": message})
 
 
 def named(made: Attempt, name: str) -> Attempt:

@@ -175,7 +175,7 @@ class JobRun:
         """Do the job once; its video gets its final name when it is the one to `keep`."""
         plan, run = self.plan, self.folder.run
         job = run.job(self.name)
-        timeout_s = run.request.timeout_s
+        inputs, timeout_s = run.inputs, run.request.timeout_s
         self.tell(StageStarted(network=self.name, name="start"))
         no_gpu = plan.runtime.elsewhere if plan.gpus else f"{self.name} uses no GPU"
         with empty_folder(self.work / "out") as out:
@@ -186,8 +186,8 @@ class JobRun:
                 run=run.id,
                 order=contract.Job(
                     id=self.name,
-                    portrait=self.folder.path / run.inputs.portrait.file,
-                    audio=self.folder.path / run.inputs.clip.file,
+                    portrait=self.folder.path / inputs.portrait.file,
+                    audio=self.folder.path / inputs.clip.file,
                     seed=job.seed,
                     settings=job.settings,
                     work=out,
@@ -207,6 +207,7 @@ class JobRun:
                 timeout_s=timeout_s,
                 watch=self.watch(plan.gpus, no_gpu=no_gpu, hz=run.request.sampling_hz),
                 collect=lambda: self._collect(out, keep=keep),
+                names={Path(given.file).name: Path(given.source).name for given in (inputs.portrait, inputs.clip)},
             )
 
     def _collect(self, out: Path, *, keep: bool) -> Collected:
@@ -265,9 +266,7 @@ class JobRun:
         refused = said.error is not None and said.error.kind is ErrorKind.NO_FACE
         if self.gate and not history.repetitions and refused and said.stage == "check" and said.error is not None:
             remedy = "use a portrait with one clear face; --no-face-check tries all the same"
-            inputs = self.folder.run.inputs.portrait
-            message = said.error.message.replace(Path(inputs.file).name, Path(inputs.source).name)
-            raise InputError(message, remedy)
+            raise InputError(said.error.message, remedy)
 
     def _stop_if_interrupted(self, made: Attempt, history: History) -> None:
         if made.interrupted:

@@ -60,11 +60,11 @@ class TestTheFaceThatCounts:
     def test_is_the_largest_confident_one(self) -> None:
         boxes = [[0, 0, 80.4, 99.6], [10.5, 20.5, 110.4, 140.4], [0, 0, 290, 190]]
         found = detect.choose("p.png", self.image, boxes, [0.99, 0.81, 0.8])
-        assert found == detect.Box(10, 20, 110, 140)
+        assert found == (detect.Box(10, 20, 110, 140), 2)
 
     def test_boxes_may_be_objects(self) -> None:
         boxes = np.array([[1.0, 2.0, 101.0, 102.0]], dtype=object)
-        assert detect.choose("p.png", self.image, boxes, [0.9]).width == 100
+        assert detect.choose("p.png", self.image, boxes, [0.9])[0].width == 100
 
     @pytest.mark.parametrize(("boxes", "sure"), [(None, [None]), ([[0, 0, 100, 100]], [0.8]), ([], [])])
     def test_none_is_told(self, boxes: object, sure: object) -> None:

@@ -42,12 +42,3 @@ def test_a_face_that_fills_the_portrait_gets_the_largest_square() -> None:
 
 def test_a_square_portrait_whose_face_is_large_enough_stays_as_it_is() -> None:
     assert face.square((512, 512, 3), points(130, 120, 220, 280)) == (slice(0, 512), slice(0, 512))
-
-
-def test_how_a_head_is_held_is_measured_between_the_eyes() -> None:
-    mesh = np.zeros((478, 3))
-    mesh[[33, 133, 159, 145]], mesh[[362, 263, 386, 374]] = (10, 50, 0), (40, 80, 0)
-    mesh[234], mesh[454] = (0, 60, 0), (60, 60, 0)
-    found = face.measure(mesh)
-    assert (found.width, found.turn_degrees) == (60, 0)
-    assert found.tilt_degrees == pytest.approx(45)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from faceorch_kit.faces import Found
 from faceorch_runner import BadInput, Job, NoFace, Progress
 from faceorch_runner.events import EventStream
 from tests.networks.conftest import RATE, load_code, write_samples
@@ -38,8 +39,8 @@ class Finder:
 
     mesh: Any = None
 
-    def find(self, _: Any) -> Any:
-        return self.mesh
+    def look(self, _: Any) -> Found | None:
+        return None if self.mesh is None else Found(self.mesh, turned=0, faces=2)
 
 
 @pytest.fixture

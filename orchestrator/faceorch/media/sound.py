@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faceorch.untrusted import SENTENCE, text
 
@@ -169,9 +169,16 @@ def _opened(data: bytes) -> InputContainer:
     import av.logging
 
     try:
-        return av.open(io.BytesIO(data), "r", metadata_errors="replace")
-    except Exception as error:  # PyAV raises more than FFmpeg's errors about files that are odd
+        return av.open(io.BytesIO(data), "r", **_tags_in_any_encoding())
+    except (av.FFmpegError, ValueError) as error:
         raise NotAudio("is no audio file") from error
+
+
+def _tags_in_any_encoding() -> dict[str, Any]:
+    """Return what PyAV must be told so that a title that is not UTF-8 is no error: nothing any more from 19 on."""
+    import av
+
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 class _Problems:

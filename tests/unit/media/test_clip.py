@@ -102,6 +102,11 @@ def test_normalising_twice_gives_the_same_samples(tmp_path: Path) -> None:
 class TestOddButUsable:
     """What people bring is used as far as it goes, and every change is a note."""
 
+    def test_a_title_that_is_not_utf8_is_no_obstacle(self, tmp_path: Path) -> None:
+        path = make(tmp_path / "tagged.wav", "-metadata", "title=Gr??e")
+        path.write_bytes(path.read_bytes().replace(b"Gr??e", "Grüße".encode("latin-1")))
+        assert read(path).duration_s == pytest.approx(2.0)
+
     def test_the_rate_changes_on_the_way(self, tmp_path: Path) -> None:
         path = tmp_path / "joined.mp3"
         path.write_bytes(mp3(tmp_path / "a.mp3", "-ar", "24000") + mp3(tmp_path / "b.mp3", "-ar", "44100"))

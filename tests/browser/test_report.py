@@ -128,3 +128,16 @@ def test_a_narrow_screen_needs_no_sideways_scroll(browser: Any, run: RunFolder) 
         assert browser.execute_script("return document.documentElement.scrollWidth - innerWidth") <= 0
     finally:
         browser.set_window_size(1280, 1600)
+
+
+def test_paper_holds_every_column(browser: Any, run: RunFolder) -> None:
+    browser.set_window_size(720, 1000)  # A4 between its margins
+    browser.get((run.path / "report.html").as_uri())
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        overflow = (
+            "return Math.max(...[...document.querySelectorAll('.scroll')].map(b => b.scrollWidth - b.clientWidth))"
+        )
+        assert browser.execute_script(overflow) <= 0
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -93,22 +93,16 @@ class JobFile:
     @classmethod
     def from_json(cls, raw: object) -> JobFile:
         """Return the job file that `raw` describes; `JobFileError` when it is none."""
-        fields = json_object(raw, "the job file")
-        schema = fields.pop("schema", None)
-        if schema != SCHEMA:
-            raise JobFileError(f"the job file has schema {schema!r}, this runner reads schema {SCHEMA}")
+        fields, feed = job_file_fields(raw)
         out = Path(take(fields, "out", str))
         weights = take(fields, "weights", (str, type(None)))
-        feed = take(fields, "feed", str)
-        if feed not in {f.value for f in Feed}:
-            raise JobFileError(f"'feed' is {feed!r}, 'none' or 'stdin' needed")
         file = cls(
             network=take(fields, "network", str),
             code=Path(take(fields, "code", str)),
             weights=None if weights is None else Path(weights),
             out=out,
             device=take(fields, "device", str),
-            feed=Feed(feed),
+            feed=feed,
             jobs=tuple(job_from_json(entry, out) for entry in take(fields, "jobs", list)),
         )
         nothing_left(fields, "the job file")
@@ -146,6 +140,18 @@ def job_from_json(raw: object, out: Path) -> Job:
     )
     nothing_left(fields, f"job {job_id!r}")
     return job
+
+
+def job_file_fields(raw: object) -> tuple[dict[str, Any], Feed]:
+    """Return the fields of a job file of this schema, without `schema` and `feed`, and its feed; or `JobFileError`."""
+    fields = json_object(raw, "the job file")
+    schema = fields.pop("schema", None)
+    if schema != SCHEMA:
+        raise JobFileError(f"the job file has schema {schema!r}, this runner reads schema {SCHEMA}")
+    feed = take(fields, "feed", str)
+    if feed not in {f.value for f in Feed}:
+        raise JobFileError(f"'feed' is {feed!r}, 'none' or 'stdin' needed")
+    return fields, Feed(feed)
 
 
 def json_object(raw: object, what: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import JobFileError, RunnerError
 from .events import EventKind, EventStream
-from .jobs import SCHEMA, Feed, json_object, nothing_left, take
+from .jobs import SCHEMA, Feed, job_file_fields, json_object, nothing_left, take
 from .network import load_module
 
 EXIT_OWNER_DIED = 75
@@ -80,20 +80,14 @@ class TaskFile:
     @classmethod
     def from_json(cls, raw: object) -> TaskFile:
         """Return the task that `raw` describes; `JobFileError` when it is none."""
-        fields = json_object(raw, "the job file")
-        schema = fields.pop("schema", None)
-        if schema != SCHEMA:
-            raise JobFileError(f"the job file has schema {schema!r}, this runner reads schema {SCHEMA}")
-        feed = take(fields, "feed", str)
-        if feed not in {f.value for f in Feed}:
-            raise JobFileError(f"'feed' is {feed!r}, 'none' or 'stdin' needed")
+        fields, feed = job_file_fields(raw)
         file = cls(
             network=take(fields, "network", str),
             code=Path(take(fields, "code", str)),
             weights=Path(take(fields, "weights", str)),
             out=Path(take(fields, "out", str)),
             device=take(fields, "device", str),
-            feed=Feed(feed),
+            feed=feed,
             sandboxed=take(fields, "sandboxed", bool),
             task=_task(fields),
         )

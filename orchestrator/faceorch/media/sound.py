@@ -169,9 +169,10 @@ def _opened(data: bytes) -> InputContainer:
     import av.logging
 
     try:
-        return av.open(io.BytesIO(data), "r", **_tags_in_any_encoding())
+        opened: InputContainer = av.open(io.BytesIO(data), "r", **_tags_in_any_encoding())
     except (av.FFmpegError, ValueError) as error:
         raise NotAudio("is no audio file") from error
+    return opened
 
 
 def _tags_in_any_encoding() -> dict[str, Any]:

@@ -113,12 +113,6 @@ def turn_round(forward: Field, grid: Grid, steps: int = 6, pace: float = 0.8) ->
     return source
 
 
-def least_stretch(source: Field, cell: int) -> float:
-    """Return the smallest determinant of the Jacobian of a coordinate field (rows, columns, 2): a fold is below 0."""
-    across, along = np.diff(source, axis=1)[:-1] / cell, np.diff(source, axis=0)[:, :-1] / cell
-    return float((across[..., 0] * along[..., 1] - across[..., 1] * along[..., 0]).min())
-
-
 def border_window(grid: Grid, size: tuple[int, int], width: float, *, frame: bool = True) -> Field:
     """Return weights (rows, columns) that fall to 0 over `width` pixels towards the edges of the grid.
 

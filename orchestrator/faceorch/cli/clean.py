@@ -31,7 +31,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     from faceorch.errors import UserError
     from faceorch.housekeeping import leftovers
     from faceorch.networks.discover import load_networks
-    from faceorch.words import size
+    from faceorch.words import plural, size
 
     found = leftovers(_engine(), load_networks())
     if not found:
@@ -40,7 +40,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     for one in found:
         click.echo(f"{one.kind:<12} {size(one.bytes):>10}  {one.name} ({one.why})")
     total = size(sum(one.bytes or 0 for one in found))
-    click.echo(f"{len(found)} {'thing' if len(found) == 1 else 'things'}, {total}")
+    click.echo(f"{plural(len(found), 'thing')}, {total}")
     if dry_run:
         return
     if not yes and not sys.stdin.isatty():

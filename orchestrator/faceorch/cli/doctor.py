@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from faceorch.words import plural
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -107,5 +109,5 @@ def _summary(report: Report) -> str:
     if not report.errors and not report.warnings:
         return f"nothing is wrong; {can}"
     counts = [(report.errors, "error"), (report.warnings, "warning")]
-    told = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
+    told = ", ".join(plural(count, word) for count, word in counts if count)
     return f"{told}; {can}"

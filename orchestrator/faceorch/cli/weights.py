@@ -10,6 +10,7 @@ import click
 
 from faceorch.cli.options import parse_settings
 from faceorch.cli.types import NetworkName, SettingName
+from faceorch.words import plural, size
 
 if TYPE_CHECKING:
     from faceorch.networks.discover import Network
@@ -166,9 +167,7 @@ def verify(networks: tuple[str, ...], folder: Path | None) -> None:
                     wrong[network.name] = wrong.get(network.name, 0) + 1
     if wrong:
         count = sum(wrong.values())
-        raise WeightsError(
-            f"{count} file{' is' if count == 1 else 's are'} wrong", f"faceorch weights pull {' '.join(wrong)}"
-        )
+        raise WeightsError(f"{plural(count, 'file is', 'files are')} wrong", f"faceorch weights pull {' '.join(wrong)}")
 
 
 @command.command()
@@ -186,7 +185,6 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
     """
     from faceorch.networks.discover import load_networks, pick
     from faceorch.weights.store import Store
-    from faceorch.words import size
 
     if not (networks or everything or unused):
         raise click.UsageError("name the networks, or give --all or --unused")
@@ -196,7 +194,7 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
     for name in known if everything else [pick(known, name).name for name in networks]:
         store.remove(name)
     count, freed = store.collect(partial=everything or unused)
-    click.echo(f"removed {count} file{'' if count == 1 else 's'}, {size(freed)}")
+    click.echo(f"removed {plural(count, 'file')}, {size(freed)}")
 
 
 @command.command()
@@ -255,7 +253,7 @@ def lock(networks: tuple[str, ...], folder: Path | None, mirrors: tuple[str, ...
                 )
             left += bool(found.reason) or check
     if check and left:
-        raise WeightsError(f"{left} entr{'y is' if left == 1 else 'ies are'} open", "faceorch weights lock")
+        raise WeightsError(f"{plural(left, 'entry is', 'entries are')} open", "faceorch weights lock")
 
 
 @command.command()
@@ -283,7 +281,6 @@ def convert(
     from faceorch.runtimes.choose import make_runtimes
     from faceorch.telemetry.nvml import Gpus
     from faceorch.weights.store import Store
-    from faceorch.words import size
 
     chosen = pick(load_networks(), network)
     pythons = {} if python is None else {network: str(Path(python).expanduser().absolute())}
@@ -322,7 +319,6 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
 
 def _list(network: Network, found: list[FileStatus], store: Store) -> None:
     from faceorch.weights.store import State
-    from faceorch.words import size
 
     there = sum(f.size for f in found if f.state is State.READY)
     total = sum(f.size for f in found)

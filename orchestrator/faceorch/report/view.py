@@ -14,7 +14,7 @@ from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
 from faceorch.report import costs
-from faceorch.words import NOT_AVAILABLE, duration, size
+from faceorch.words import NOT_AVAILABLE, duration, plural, size
 
 # A larger page would be slow to open. Above this, videos are linked instead of embedded (base64 adds a third).
 EMBED_BYTES = 50 * 2**20
@@ -92,7 +92,7 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
     total = len(run.jobs)
     made = "made a video" if len(done) == 1 else "made videos"
     first = (
-        f"{len(done)} of {total} network{'' if total == 1 else 's'} {made} of {Path(run.inputs.portrait.source).name} "
+        f"{len(done)} of {plural(total, 'network')} {made} of {Path(run.inputs.portrait.source).name} "
         f"speaking {Path(clip.source).name} ({clip.duration_s:.1f} s)"
     )
     cannot = [job for job in skipped if job.reason is None or job.reason.kind is not OutcomeKind.INTERRUPTED]

@@ -19,7 +19,7 @@ from faceorch.weights.identify import describe_wrong
 from faceorch.weights.manifest import File
 from faceorch.weights.remote import Stated, ask_hub, make_remote, offline
 from faceorch.weights.store import Seen, State, Store
-from faceorch.words import size
+from faceorch.words import plural, size
 
 if TYPE_CHECKING:
     import requests
@@ -147,7 +147,7 @@ def _check_space(tasks: Sequence[Task], store: Store) -> None:
     if missing and needed + _SPARE_BYTES > free:
         raise WeightsError(
             f"{store.root} has {size(free)} free, {size(needed + _SPARE_BYTES)} needed "
-            f"for {len(missing)} file{'' if len(missing) == 1 else 's'}",
+            f"for {plural(len(missing), 'file')}",
             "free some space (faceorch weights rm), choose another --dir, or name fewer networks",
         )
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
+from faceorch.record.judgement import Judgement
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.request import Request
@@ -249,6 +250,15 @@ class Spread(_Record, frozen=True):
     outliers: Annotated[list[int], Meta(description="numbers of the repetitions that lie apart")] = []
 
 
+class Judging(_Record, frozen=True):
+    """How the videos of a run were judged, after the last of them was made."""
+
+    environment: Environment | None = None
+    self_check: Annotated[str, Meta(description="what the judge's check of itself found, in one line")] = ""
+    reason: Annotated[Reason | None, Meta(description="why there is no judgement; null when there is")] = None
+    notes: list[str] = []
+
+
 class Job(_Record, frozen=True):
     """One network's part of the run.
 
@@ -283,6 +293,7 @@ class Job(_Record, frozen=True):
     spreads: dict[str, Spread] = {}
     video: Video | None = None
     notes: list[str] = []
+    judgement: Annotated[Judgement | None, Meta(description="what the judge found in its video")] = None
     log: Annotated[str | None, Meta(description="path relative to the run folder")] = None
     log_tail: Annotated[list[str], Meta(description="last lines of the log of a failed job")] = []
 
@@ -300,6 +311,7 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     host: Host
     inputs: Inputs
     jobs: list[Job]
+    judging: Annotated[Judging | None, Meta(description="null: nobody was asked to judge")] = None
 
     @property
     def synthetic(self) -> bool:

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from faceorch_kit.faces import FaceFinder, Found, find_face
+from faceorch_kit.faces import FaceFinder, Found, find_face, find_largest
 from faceorch_kit.portrait import which_face
 from faceorch_runner import BadInput, NoFace
 
@@ -100,3 +100,17 @@ def test_a_face_is_measured_in_the_pixels_of_its_file() -> None:
         "face is 26 px wide at the size of the video (200 px in face.png), 64 px or more needed: "
         "crop closer to it, or raise max_size"
     )
+
+
+@pytest.mark.parametrize(("share", "side"), [(0.05, 4000), (0.4, 512)])
+def test_a_network_that_crops_gets_the_picture_in_which_the_face_is_large_enough(share: float, side: int) -> None:
+    original, shown = (np.zeros((pixels, pixels, 3), np.uint8) for pixels in (4000, 512))
+    found, picture = find_largest(cast(FaceFinder, Finder(share)), "face.png", original, shown)
+    assert picture is (original if side == 4000 else shown)
+    assert found.width == pytest.approx(share * side)
+
+
+def test_a_face_that_is_small_in_the_file_too_is_refused() -> None:
+    with pytest.raises(BadInput) as caught:
+        judge(Finder(share=0.01), original=4000, shown=512)
+    assert str(caught.value) == "face is 40 px wide in face.png, 64 px or more needed: crop closer to it"

@@ -93,11 +93,37 @@ def test_a_face_that_is_too_small_is_told_with_its_size(animate: Animate, demo_c
     assert re.fullmatch(r"face is \d+ px wide in far.png, 64 px or more needed: crop closer to it", reason.found)
 
 
-def test_a_portrait_on_its_head_is_refused_for_all(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("box", "degrees", "what"),
+    [
+        ((0, 0, 512, 512), 180, "the face in me.png is upside down: an upright one needed"),
+        ((0, 0, 512, 512), 90, r"face is tilted by (8|9)\d degrees in me.png, 45 or less needed"),
+        ((256, 0, 512, 512), 0, "the face in me.png is cut off by the left edge: a whole face needed"),
+        ((0, 0, 512, 230), 0, "the face in me.png is cut off by the lower edge: a whole face needed"),
+    ],
+    ids=["upside-down", "on-its-side", "half-a-face", "no-mouth"],
+)
+def test_a_portrait_that_is_turned_or_cut_off_is_refused_for_all(
+    animate: Animate, demo_clip: Path, tmp_path: Path, box: tuple[int, int, int, int], degrees: int, what: str
+) -> None:
     with Image.open(ASSETS / "face.png") as face:
-        face.rotate(180).resize((512, 512)).save(tmp_path / "head.png")
-    with pytest.raises(InputError, match=r"^the face in head.png is upside down: an upright one needed$"):
-        animate(NAME, tmp_path / "head.png", demo_clip)
+        face.resize((512, 512)).crop(box).rotate(degrees).save(tmp_path / "me.png")
+    with pytest.raises(InputError, match=rf"^{what}$"):
+        animate(NAME, tmp_path / "me.png", demo_clip)
+    assert not any((tmp_path / "results").glob("*")), "nothing is left behind"
+
+
+def test_a_small_face_in_a_large_photo_is_the_limit_of_one_network(
+    animate: Animate, demo_clip: Path, tmp_path: Path
+) -> None:
+    with Image.open(ASSETS / "face.png") as face:
+        body = Image.new("RGB", (1500, 2000), (180, 185, 190))
+        body.paste(face.convert("RGB").resize((340, 340)), (550, 150))
+        body.save(tmp_path / "body.jpg", quality=90)
+    (job,) = animate(NAME, tmp_path / "body.jpg", demo_clip, settings={"max_size": 512}).run.jobs
+    assert job.reason is not None
+    found = r"face is 2\d px wide at the size of the video \((9|10)\d px in body.jpg\), 64 px or more needed: crop .*"
+    assert re.fullmatch(found, job.reason.found)
 
 
 def test_two_faces_are_a_note(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,12 @@ class Crop:
 
         left, right = calc_eye_close_ratio(self.marks[None])[0]
         return float(left), float(right)
+
+    def onto(self, scale: float) -> Crop:
+        """Return the same crop with the way `back` to the portrait at another size, `scale` of the one it is from."""
+        middle = (scale - 1.0) / 2.0  # pixels are counted from their middles
+        resized = np.array([[scale, 0.0, middle], [0.0, scale, middle], [0.0, 0.0, 1.0]])
+        return replace(self, back=resized @ self.back)
 
 
 class Cropper:

@@ -11,7 +11,7 @@ import numpy as np
 
 from faceorch_kit import portrait, voice
 from faceorch_kit.blinks import blinks, closures
-from faceorch_kit.faces import FaceFinder, Found, find_face
+from faceorch_kit.faces import FaceFinder, Found, find_largest
 from faceorch_kit.portrait import Image
 from faceorch_runner import Job, Network, Progress
 
@@ -32,7 +32,7 @@ class LivePortrait(Network):
 
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
-        self._faces: dict[tuple[Path, int], Found] = {}
+        self._faces: dict[tuple[Path, int], tuple[Found, bool]] = {}
         self._weights = Path()
         self._insightface: InsightfaceCropper | None = None
         self._models: Models
@@ -43,10 +43,9 @@ class LivePortrait(Network):
 
         The insightface detectors are weights themselves: with them, the face is looked for first of all in `animate`.
         """
+        original, image = self._images(job)
         if job.settings["detector"] == "mediapipe":
-            self._face(job, self._image(job))
-        else:
-            self._image(job)
+            self._face(job, original, image)
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
@@ -69,8 +68,8 @@ class LivePortrait(Network):
 
         settings = job.settings
         progress.stage("landmarks")
-        image = self._image(job)
-        crop = self._crop(job, image, progress)
+        original, image = self._images(job)
+        crop = self._crop(job, original, image, progress)
         renderer = Renderer(self._models, half=settings["precision"] == "fp16")
         look = renderer.look(shrink(crop.picture, self._models.input_side))
         moved = self._keypoints(job, renderer, look, crop, progress)
@@ -78,20 +77,23 @@ class LivePortrait(Network):
         paste = self._paste(image, crop) if settings["output"] == "full" else None
         return self._write(job, renderer, look, moved, image, paste, progress)
 
-    def _image(self, job: Job) -> Image:
-        return portrait.fit(portrait.read(job.portrait), int(job.settings["max_size"]))
+    def _images(self, job: Job) -> tuple[Image, Image]:
+        """Return the portrait as its file has it, and no larger than `max_size`."""
+        original = portrait.read(job.portrait)
+        return original, portrait.fit(original, int(job.settings["max_size"]))
 
-    def _face(self, job: Job, image: Image) -> Found:
-        """Return where the face is; found once for each portrait and size."""
+    def _face(self, job: Job, original: Image, image: Image) -> tuple[Found, bool]:
+        """Return where the face is, and whether in the original; found once for each portrait and size."""
         key = (job.portrait, int(job.settings["max_size"]))
         if key not in self._faces:
             if self._finder is None:
                 self._finder = FaceFinder()
-            original = portrait.read(job.portrait)
-            self._faces[key] = find_face(self._finder, job.portrait.name, original, image)
+            found, picture = find_largest(self._finder, job.portrait.name, original, image)
+            self._faces[key] = (found, picture is not image)
         return self._faces[key]
 
-    def _crop(self, job: Job, image: Image, progress: Progress) -> Crop:
+    def _crop(self, job: Job, original: Image, image: Image, progress: Progress) -> Crop:
+        """Return the face's square; cut out of the original when the face is small in the portrait."""
         from .crop import Framing, InsightfaceCropper
 
         framing = Framing(*(float(job.settings[key]) for key in ("crop_scale", "crop_x", "crop_y")))
@@ -99,9 +101,11 @@ class LivePortrait(Network):
             if self._insightface is None:
                 self._insightface = InsightfaceCropper(self._weights)
             return self._insightface.crop(image, job.portrait.name, framing)
-        found = self._face(job, image)
-        found.tell(progress, image)
-        return self._cropper.crop(image, landmarks(found.mesh), framing)
+        found, small = self._face(job, original, image)
+        picture = original if small else image
+        found.tell(progress, picture)
+        crop = self._cropper.crop(picture, landmarks(found.mesh), framing)
+        return crop.onto(image.shape[1] / original.shape[1]) if small else crop
 
     def _keypoints(self, job: Job, renderer: Renderer, look: Look, crop: Crop, progress: Progress) -> Array:
         """Return the keypoints (frames, 21, 3) of every frame of the clip."""

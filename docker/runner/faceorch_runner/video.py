@@ -188,7 +188,7 @@ def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False) 
         *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
         *("-i", os.fspath(video), "-i", os.fspath(audio), "-map", "0:v:0", "-map", "1:a:0"),
         *(picture + _AUDIO + _BITEXACT + (_SYNTHETIC if synthetic else [])),
-        *("-movflags", "+faststart", os.fspath(target)),
+        *(*_CONTAINER, os.fspath(target)),
     ]
     done = subprocess.run(arguments, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:

@@ -14,7 +14,7 @@ from src.face3d.util.my_awing_arch import FAN
 from src.face3d.util.preprocess import align_img
 from src.utils.croper import Preprocesser
 
-from faceorch_kit.portrait import Image, no_face
+from faceorch_kit.portrait import Image, check_points, check_upright, no_face
 from faceorch_kit.weights import fill
 from faceorch_runner import NoFace
 
@@ -52,25 +52,32 @@ class FaceReader:
         )
         self._mean_face = load_lm3d(str(config("similarity_Lm3D_all.mat").parent))
 
-    def read(self, name: str, portrait: Image, *, whole: bool) -> Subject:
-        """Return the subject of a portrait (RGB): its face's square, or all of it when `whole`."""
+    def read(self, name: str, portrait: Image, *, whole: bool, shrunk: float) -> Subject:
+        """Return the subject of a portrait (RGB): its face's square, or all of it when `whole`.
+
+        One pixel of the portrait is `shrunk` pixels of its file.
+        """
         height, width = portrait.shape[:2]
         if whole:
             box: Box = (0, 0, width, height)
-            points, face_width = None, 0.0
+            points, face_width, count = None, 0.0, 1
         else:
             # Upstream shows the detector this picture as RGB and the square below as BGR; its results are kept.
-            face = largest(self._detect([portrait], as_bgr=False)[0])
+            faces = self._detect([portrait], as_bgr=False)[0]
+            face, count = largest(faces), len(faces)
             if face is None:
                 raise no_face(name, portrait)
+            self._check(name, portrait, face, as_bgr=False)
             points = self._landmarks(portrait, face)
             face_width = float(face[2] - face[0])
-            refuse_small(name, face_width)
+            refuse_small(name, face_width, shrunk)
             box = face_box(portrait, points)
         left, top, right, bottom = box
         square = resize_plainly(portrait[top:bottom, left:right], self.side)
         within = largest(self._detect([square])[0])
         if within is not None:
+            if whole:
+                self._check(name, square, within, as_bgr=True)
             points = self._landmarks(square, within)
             face_width = face_width or float(within[2] - within[0]) * width / self.side
         elif points is not None:
@@ -79,7 +86,16 @@ class FaceReader:
             points = ((points - (left, top)) * scale).astype(np.float32)
         else:
             raise no_face(name, portrait)
-        return Subject(square, box, self._coefficients(square, points), face_width)
+        return Subject(square, box, self._coefficients(square, points), face_width, count)
+
+    def _check(self, name: str, picture: Image, face: Faces, *, as_bgr: bool) -> None:
+        """Refuse a face that is cut off by an edge, upside down or on its side."""
+        left, top, right, bottom, sure = map(float, face[:5])
+        box = (left, top, right, bottom)
+        check_points(name, picture, box, face[5:15].reshape(5, 2))
+        check_upright(
+            name, picture, box, sure, lambda view: self._detect([view], as_bgr=as_bgr)[0][:, 4].max(initial=0.0)
+        )
 
     @torch.inference_mode()
     def _landmarks(self, picture: Image, face: Faces) -> Points:

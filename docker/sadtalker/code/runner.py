@@ -107,9 +107,11 @@ class SadTalker(Network):
         progress.stage("landmarks")
         original = portraits.read(job.portrait)
         portrait = _fit(original, job)
-        subject = models.reader.read(job.portrait.name, portrait, whole=job.settings["preprocess"] == "resize")
+        whole = job.settings["preprocess"] == "resize"
+        shrunk = original.shape[1] / portrait.shape[1] if max(original.shape) > max(portrait.shape) + 1 else 1.0
+        subject = models.reader.read(job.portrait.name, portrait, whole=whole, shrunk=shrunk)
         progress.metric("face_width", round(subject.face_width, 1), "pixels")
-        for said in remarks(job.portrait.name, _size(original), _size(portrait), subject.face_width):
+        for said in remarks(job.portrait.name, original, portrait, subject):
             progress.note(said)
         progress.stage("audio")
         columns, count = listen(job.audio)
@@ -171,10 +173,6 @@ class SadTalker(Network):
 
 def _fit(portrait: Image, job: Job) -> Image:
     return portraits.fit(portrait, int(job.settings["max_size"]))
-
-
-def _size(picture: Image) -> tuple[int, int]:
-    return picture.shape[1], picture.shape[0]
 
 
 def compose(portrait: Image, subject: Subject, full: bool) -> Composer:

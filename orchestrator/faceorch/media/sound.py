@@ -26,6 +26,7 @@ SILENCE_DBFS = -60.0  # 16-bit noise floors lie near -90 dBFS
 _LOST_DB = 10.0
 _STRIDE = 7  # of the samples that are looked at to know how loud a channel is
 _MOST_CHANNELS = 64
+_LATE_S = 0.5
 _DEFAULT = 1  # FFmpeg's disposition of a track that players choose
 _COVER = 0x400  # and of a picture that is a cover
 # Containers that write down how long their tracks are; of others FFmpeg knows an estimate.
@@ -106,7 +107,7 @@ def _track(data: bytes, index: int, longest_s: float) -> Sound:
     sound, listener = _decode(data, index, longest_s, None)
     channel, lost_db = listener.lost()
     if channel is None:
-        if listener.most > 1:
+        if listener.most > 1 and not listener.changed:
             sound.notes.append(f"{listener.most} channels mixed to one")
         return sound
     sound, _ = _decode(data, index, longest_s, channel)
@@ -135,6 +136,8 @@ def _decode(data: bytes, index: int, longest_s: float, channel: int | None) -> t
         problems = _Problems()
         for frame in _frames(container, stream, problems):
             kind = (frame.format.name, frame.sample_rate, frame.layout.name)
+            if not kinds:
+                sound.notes += _late(container, frame)
             try:
                 if mixer is None or kind != kinds[-1]:
                     if mixer is not None:
@@ -248,7 +251,7 @@ class _Listener:
     """Measures how loud every channel is, and how loud their mix."""
 
     def __init__(self) -> None:
-        self.most = 1
+        self.most, self.changed, self._heard = 1, False, False
         self._channels: dict[int, float] = {}
         self._mix, self._mix_count = 0.0, 0
         self._count = 0
@@ -258,7 +261,8 @@ class _Listener:
     def hear(self, frame: AudioFrame, mixed: list[array.array[float]]) -> None:
         """Take in a frame, and the mix that was made of it (or of one a little before)."""
         count = len(frame.layout.channels)
-        self.most = max(self.most, count)
+        self.changed = self.changed or (self._heard and count != self.most)
+        self.most, self._heard = max(self.most, count), True
         if count == 1:
             return
         kind = (frame.format.name, frame.sample_rate, frame.layout.name)
@@ -341,6 +345,14 @@ def _sixteen_bits(piece: array.array[float]) -> bytes:
     if sys.byteorder == "big":
         made.byteswap()
     return made.tobytes()
+
+
+def _late(container: InputContainer, first: AudioFrame) -> list[str]:
+    """Note that the sound of a file starts long after its picture does."""
+    if first.time is None or container.start_time is None:
+        return []
+    late_s = first.time - container.start_time / 1e6
+    return [f"its sound starts {late_s:.1f} s into the file; the clip begins there"] if late_s >= _LATE_S else []
 
 
 def _changes(kinds: list[tuple[str, int, str]]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -59,18 +61,37 @@ class TestTheFaceThatCounts:
 
     def test_is_the_largest_confident_one(self) -> None:
         boxes = [[0, 0, 80.4, 99.6], [10.5, 20.5, 110.4, 140.4], [0, 0, 290, 190]]
-        found = detect.choose("p.png", self.image, boxes, [0.99, 0.81, 0.8])
-        assert found == (detect.Box(10, 20, 110, 140), 2)
+        found = choose(self.image, boxes, [0.99, 0.81, 0.8])
+        assert found == (detect.Box(10, 20, 110, 140), 2, 0.81)
 
     def test_boxes_may_be_objects(self) -> None:
         boxes = np.array([[1.0, 2.0, 101.0, 102.0]], dtype=object)
-        assert detect.choose("p.png", self.image, boxes, [0.9])[0].width == 100
+        assert choose(self.image, boxes, [0.9])[0].width == 100
 
     @pytest.mark.parametrize(("boxes", "sure"), [(None, [None]), ([[0, 0, 100, 100]], [0.8]), ([], [])])
-    def test_none_is_told(self, boxes: object, sure: object) -> None:
+    def test_none_is_told(self, boxes: Any, sure: Any) -> None:
         with pytest.raises(NoFace, match=r"^no face found in p\.png \(300x200\)"):
-            detect.choose("p.png", self.image, boxes, sure)
+            choose(self.image, boxes, sure)
 
     def test_a_small_one_is_told(self) -> None:
         with pytest.raises(BadInput, match=r"^face is 40 px wide in p\.png, 64 px or more needed"):
-            detect.choose("p.png", self.image, [[0, 0, 40, 60]], [0.99])
+            choose(self.image, [[0, 0, 40, 60]], [0.99])
+
+    def test_one_that_is_cut_off_is_told(self) -> None:
+        with pytest.raises(NoFace, match=r"^the face in p\.png is cut off by the right edge: a whole face needed$"):
+            choose(self.image, [[250, 20, 370, 140]], [0.99])
+
+    def test_one_that_is_upside_down_is_told(self) -> None:
+        with pytest.raises(NoFace, match=r"^the face in p\.png is upside down: an upright one needed$"):
+            choose(self.image, [[100, 20, 220, 140]], [0.99], turn=-1)
+
+
+def choose(image: Any, boxes: Any, sure: Any, turn: int = 1) -> Any:
+    """Choose among faces with eyes, nose and mouth where they belong, or upside down."""
+    at = np.array([[0.3, 0.35], [0.7, 0.35], [0.5, 0.55], [0.35, 0.75], [0.65, 0.75]])[::turn]
+    points = None
+    if boxes is not None:
+        points = [
+            np.array(box[:2], float) + at * (np.array(box[2:], float) - np.array(box[:2], float)) for box in boxes
+        ]
+    return detect.choose("p.png", image, boxes, sure, points)

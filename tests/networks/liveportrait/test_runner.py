@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from faceorch.networks.discover import load_networks
 from faceorch_kit.faces import Found
-from faceorch_runner import BadInput, Job, Network, NoFace
+from faceorch_runner import BadInput, Job, Network, NoFace, Progress
+from faceorch_runner.events import EventStream
 from faceorch_runner.network import load_network
 from tests.networks.conftest import load_code
 
@@ -24,11 +27,13 @@ class Finder:
 
     mesh: NDArray[np.float64] | None = None
     asked = 0
+    of = 0  # width of the picture that the mesh is of; 0: of any
 
     def look(self, image: Any) -> Found | None:
-        """Count, and find."""
+        """Count, and find: a face of the mesh's pixels in a picture as wide as `of`, smaller in smaller ones."""
         Finder.asked += 1
-        return None if Finder.mesh is None else Found(Finder.mesh, turned=0, faces=1)
+        scale = image.shape[1] / Finder.of if Finder.of else 1.0
+        return None if Finder.mesh is None else Found(Finder.mesh * scale, turned=0, faces=1)
 
 
 def frontal_mesh() -> NDArray[np.float64]:
@@ -44,7 +49,7 @@ def frontal_mesh() -> NDArray[np.float64]:
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     loaded = load_network(MANIFEST.code, "liveportrait")
     monkeypatch.setattr(load_code("liveportrait", "runner"), "FaceFinder", Finder)
-    Finder.asked, Finder.mesh = 0, frontal_mesh()
+    Finder.asked, Finder.mesh, Finder.of = 0, frontal_mesh(), 0
     return loaded
 
 
@@ -81,3 +86,43 @@ def test_with_insightface_the_free_models_are_left_alone(network: Network, portr
     portrait.write_bytes(b"x")
     with pytest.raises(BadInput, match=r"^face\.png cannot be read as a picture$"):
         network.check(job(portrait, tmp_path, detector="insightface"))
+
+
+def test_a_small_face_is_cut_out_of_the_original(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (4000, 3000)).save(tmp_path / "large.png")
+    asked = job(tmp_path / "large.png", tmp_path)
+    Finder.of = 4000  # 200 pixels wide there, and 64 at 1280
+    Finder.mesh = frontal_mesh() * 0.9
+    network.check(asked)
+
+    cuts: list[Any] = []
+
+    class Crop:
+        def onto(self, scale: float) -> Crop:
+            cuts.append(scale)
+            return self
+
+    class Cropper:
+        def crop(self, picture: Any, points: Any, framing: Any) -> Crop:
+            cuts.append((picture.shape, points.max().round()))
+            return Crop()
+
+    monkeypatch.setattr(network, "_cropper", Cropper(), raising=False)
+    monkeypatch.setattr(network, "_weights", tmp_path)
+    original, image = network._images(asked)  # type: ignore[attr-defined]
+    with open(os.devnull, "wb") as nowhere:
+        progress = Progress(EventStream(nowhere.fileno()), "a")
+        network._crop(asked, original, image, progress)  # type: ignore[attr-defined]
+        Finder.mesh = frontal_mesh() * 2
+        monkeypatch.setattr(network, "_faces", {})
+        network._crop(asked, original, image, progress)  # type: ignore[attr-defined]
+    assert image.shape == (960, 1280, 3)
+    assert cuts == [((3000, 4000, 3), 180.0), 0.32, ((960, 1280, 3), 128.0)]
+
+
+def test_a_crop_says_where_it_lies_in_a_smaller_picture() -> None:
+    crop = load_code("liveportrait", "crop").Crop(np.zeros((4, 4, 3), np.uint8), np.diag([2.0, 2.0, 1.0]), np.zeros(1))
+    # The middle of pixel 10 lies 10.5 pixels from the edge, 5.25 in a picture half as wide.
+    assert (crop.onto(0.5).back @ [5, 5, 1]).tolist() == [4.75, 4.75, 1.0]

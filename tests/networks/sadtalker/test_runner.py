@@ -36,6 +36,7 @@ class Loaded:
         self.models: list[tuple[str, Any]] = []
         self.drawn: list[tuple[Any, ...]] = []
         self.held, self.most_held = 0, 0
+        self.faces = 1  # that are found in a portrait
         self.lock = threading.Lock()
         self.threads: dict[str, set[int]] = {"draw": set(), "sharpen": set()}
 
@@ -65,11 +66,11 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
 
         return type(name, (), {"__init__": init, **methods})
 
-    def read(self: Any, name: str, portrait: Any, *, whole: bool) -> Any:
+    def read(self: Any, name: str, portrait: Any, *, whole: bool, shrunk: float) -> Any:
         height, width = portrait.shape[:2]
         box = (0, 0, width, height) if whole else (8, 8, width - 8, height - 8)
         return load_code("sadtalker", "subject").Subject(
-            np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), width / 2
+            np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), width / 2, seen.faces
         )
 
     def coefficients(self: Any, columns: Any, count: int, source: Any, **how: Any) -> Any:
@@ -324,6 +325,17 @@ def test_a_small_face_is_a_note_and_a_tiny_one_is_refused(network: Make, job: Ca
     made.check(asked)
     made.setup(None, "cpu")
     assert notes(animate(made, asked)[1]) == ["the face is 30 px wide: below 32 it is drawn from very little"]
-    subject.refuse_small("a.png", 16.0)
+    subject.refuse_small("a.png", 16.0, 1.0)
     with pytest.raises(BadInput, match=r"^face is 15 px wide in a\.png, 16 px or more needed: crop closer to it$"):
-        subject.refuse_small("a.png", 15.0)
+        subject.refuse_small("a.png", 15.0, 1.0)
+    with pytest.raises(BadInput, match=r"^face is 15 px wide at the size of the video \(60 px in a\.png\), 16 px or"):
+        subject.refuse_small("a.png", 15.0, 4.0)
+
+
+def test_of_several_faces_it_is_said_which_one_is_used(network: Make, job: Callable[..., Job], seen: Loaded) -> None:
+    seen.faces = 2
+    made, asked = network(), job("one", seconds=0.2, enhancer=False)
+    made.check(asked)
+    made.setup(None, "cpu")
+    said = "2 faces found in the portrait; the largest, in the middle, is used"
+    assert notes(animate(made, asked)[1]) == [said]

@@ -119,7 +119,7 @@ class TestOddButUsable:
         path.write_bytes(mp3(tmp_path / "a.mp3") + mp3(tmp_path / "b.mp3", "-ac", "2"))
         loaded = read(path)
         assert loaded.duration_s == pytest.approx(4.0, abs=0.2)
-        assert loaded.notes[0] == "its channels change on the way (mono, stereo); mixed to one"
+        assert loaded.notes == ("its channels change on the way (mono, stereo); mixed to one",)
 
     def test_files_joined_with_their_headers(self, tmp_path: Path) -> None:
         path = make(tmp_path / "clip.mp3", "-q:a", "4")
@@ -148,12 +148,20 @@ class TestOddButUsable:
         loaded = read(make(tmp_path / "clip.mka", *tracks, *marks))
         assert loaded.notes == ("2 audio tracks; track 2, the first that sounds, is used",)
 
-    @pytest.mark.parametrize("filters", ["[0:a]anull[s]", "[0:a]asetpts=PTS+5/TB[s]"])
-    def test_the_picture_of_a_video_lasts_longer_than_its_sound(self, tmp_path: Path, filters: str) -> None:
+    @pytest.mark.parametrize(
+        ("filters", "late"),
+        [
+            ("[0:a]anull[s]", ()),
+            ("[0:a]asetpts=PTS+5/TB[s]", ("its sound starts 5.0 s into the file; the clip begins there",)),
+        ],
+    )
+    def test_the_picture_of_a_video_lasts_longer_than_its_sound(
+        self, tmp_path: Path, filters: str, late: tuple[str, ...]
+    ) -> None:
         picture = ("-f", "lavfi", "-i", "color=size=64x64:duration=9", "-filter_complex", filters)
         loaded = read(make(tmp_path / "clip.mp4", *picture, "-map", "[s]", "-map", "1:v", "-c:a", "aac"))
         assert loaded.duration_s == pytest.approx(2.0, abs=0.1)
-        assert loaded.notes == ("a video file; its audio is used",)
+        assert loaded.notes == ("a video file; its audio is used", *late)
 
     @pytest.mark.parametrize(("at", "value"), [(4, 8), (40, -1)], ids=["riff-length", "no-data-length"])
     def test_a_header_that_lies_about_lengths(self, tmp_path: Path, at: int, value: int) -> None:

@@ -25,6 +25,8 @@ from faceorch.record.request import Request
 from faceorch.record.run import Job
 from faceorch.runs.events import Event, Listener
 from faceorch.runs.job import Check
+from faceorch.telemetry.machine import RESOURCES
+from faceorch.telemetry.samples import MachineSample
 
 MakeNetwork = Callable[..., Network]
 
@@ -48,6 +50,15 @@ class Grey(Network):
                 progress.update(index + 1, frames)
         return video.path
 """
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no remark depend on how busy this machine is."""
+    monkeypatch.setattr(
+        "faceorch.telemetry.watch.read_machine",
+        lambda: MachineSample(t_s=time.monotonic(), cores=1, waited_s=dict.fromkeys(RESOURCES)),
+    )
 
 
 @pytest.fixture(autouse=True)

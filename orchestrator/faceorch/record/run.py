@@ -37,7 +37,8 @@ class Measured(_Record, frozen=True):
         str,
         Meta(
             description="wall_clock, runner, allocator, getrusage, per_process, device_delta, device, energy_counter, "
-            "power_integral, docker_stats, cgroup, process_tree, unavailable (docs/reference/measurements.md)"
+            "power_integral, docker_stats, cgroup, process_tree, proc_stat, psi, unavailable "
+            "(docs/reference/measurements.md)"
         ),
     ]
     note: str = ""

@@ -71,10 +71,11 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
     times = made.transcript.times(made.ended_s, made.total_s)
     notes = [*made.transcript.notes, *made.notes]
     metrics, sampled, used = made.transcript.metrics, {}, []
+    prefix = f"{turn}: " if several else ""
     if made.seen is not None:
         found = summarise(made.seen, made.shares, gpus, reported=metrics, video_s=video_s)
         metrics, sampled, used = found.metrics, found.sampled, found.gpus
-        notes += found.notes
+        notes += [prefix + note for note in found.notes]
     return Repetition(
         number=turn.number,
         warmup=turn.warmup,
@@ -85,7 +86,7 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
         sampled=sampled,
         gpus=used,
         video_sha256=made.video.sha256,
-        notes=notes + gpu_remarks(used, prefix=f"{turn}: " if several else ""),
+        notes=notes + gpu_remarks(used, prefix=prefix),
     )
 
 
@@ -152,7 +153,12 @@ def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]
         metrics=found.metrics,
         sampled=found.sampled,
         gpus=found.gpus,
-        notes=[*job.notes, *last.notes, *found.notes, *gpu_remarks(found.gpus, prefix=prefix)],
+        notes=[
+            *job.notes,
+            *last.notes,
+            *(prefix + note for note in found.notes),
+            *gpu_remarks(found.gpus, prefix=prefix),
+        ],
     )
 
 

@@ -22,9 +22,11 @@ from faceorch.runs.attempt import Attempt, Collected, attempt, named
 from faceorch.runs.events import Listener, Noted, RepetitionStarted, StageStarted
 from faceorch.runs.history import History, repetition_of
 from faceorch.runs.joblog import JobLog
+from faceorch.runs.neighbours import neighbours, remark
 from faceorch.runs.plan import Planned
 from faceorch.runs.repeats import Turn, turns
 from faceorch.runtimes import Launch, Preparing, Ready
+from faceorch.runtimes.venv import VenvRuntime
 from faceorch.telemetry import timeline
 from faceorch.telemetry.watch import Watch
 from faceorch.weights.source import StandIn, Stored
@@ -199,7 +201,9 @@ class JobRun:
                 weights=weights,
                 gpus=plan.gpus,
             )
-            return attempt(
+            at_work = (plan.runtime, VenvRuntime())
+            beside = neighbours(at_work, run.id)
+            made = attempt(
                 plan.runtime,
                 launch,
                 log=self.log,
@@ -209,6 +213,7 @@ class JobRun:
                 collect=lambda: self._collect(out, keep=keep),
                 names={Path(given.file).name: Path(given.source).name for given in (inputs.portrait, inputs.clip)},
             )
+            return replace(made, notes=(*made.notes, *remark(beside | neighbours(at_work, run.id))))
 
     def _collect(self, out: Path, *, keep: bool) -> Collected:
         """Take over the finished video: what is looked at, kept and shown is a copy of ours."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -58,6 +59,21 @@ class UsageSample:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MachineSample:
+    """Counters of the whole machine, of so many `cores`, at one moment, in seconds since boot; None for unknown ones.
+
+    `busy_s` is the processor time of all cores, `own_s` that of faceorch itself. `waited_s` says for each of cpu, io
+    and memory for how long some process has waited for it (Linux' pressure stall information).
+    """
+
+    t_s: float
+    cores: int
+    busy_s: float | None = None
+    own_s: float = 0.0
+    waited_s: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """What is measured: a container by its full id, or the processes of one session."""
 
@@ -71,8 +87,8 @@ class Watched:
 
     `no_gpu` is the reason if there are no GPU samples. `errors` has the driver's first error for each GPU and field.
     `usage_method` is how `usage` was sampled, `usage_reasons` why a field of it is unknown, `no_usage` why there is
-    none. `marks` are the starts of the job's stages; an empty name is the end of its work. `failures` are faults of the
-    sampling itself, `cpu_s` is its processor time, `late` the number of late samples.
+    none; `machine` is sampled with it. `marks` are the starts of the job's stages; an empty name is the end of its
+    work. `failures` are faults of the sampling itself, `cpu_s` is its processor time, `late` counts late samples.
     """
 
     target: Target = field(default_factory=Target)
@@ -85,6 +101,7 @@ class Watched:
     before: list[GpuSample] = field(default_factory=list)
     gpus: list[GpuSample] = field(default_factory=list)
     usage: list[UsageSample] = field(default_factory=list)
+    machine: list[MachineSample] = field(default_factory=list)
     usage_method: str = ""
     usage_reasons: dict[str, str] = field(default_factory=dict)
     no_usage: str = ""

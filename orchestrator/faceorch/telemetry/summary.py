@@ -11,6 +11,7 @@ from msgspec import structs
 
 from faceorch.record.run import ForeignProcess, Gpu, GpuUse, Measured, Sampled
 from faceorch.telemetry.attribution import Attribution, Energy, attribute, energy, growth
+from faceorch.telemetry.machine import machine_figures, machine_remarks
 from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 
 UNAVAILABLE = "unavailable"
@@ -73,6 +74,8 @@ def summarise(
     if len(used) == 1:
         peak = _or_allocator(used[0].vram_peak_bytes, reported)
         used = [structs.replace(used[0], vram_peak_bytes=peak)]
+    machine = machine_figures(seen.machine, seen.usage, window)
+    busy = machine_remarks(machine, seen.machine[-1].cores) if seen.machine else []
     total = _total([use.energy_wh for use in used], "Wh", seen.no_gpu or "no sample was taken")
     return Figures(
         metrics={
@@ -81,10 +84,11 @@ def summarise(
             "energy_wh": total,
             "energy_wh_per_video_s": _per_video_second(total, video_s),
             **_usage_totals(seen),
+            **machine,
         },
         sampled=_usage_sampled(seen, window),
         gpus=used,
-        notes=[f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures],
+        notes=[*busy, *(f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures)],
     )
 
 

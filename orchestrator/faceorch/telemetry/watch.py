@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol
 
+from faceorch.telemetry.machine import read_machine
 from faceorch.telemetry.nvml import Nvml, Unavailable
 from faceorch.telemetry.processes import Facts, LookUp, ProcLookUp
 from faceorch.telemetry.samples import Target, UsageSample, Watched
@@ -220,6 +221,7 @@ class Watch:
         seen.usage_method, seen.usage_reasons = probe.method, dict(probe.reasons)
 
         def read() -> bool:
+            seen.machine.append(read_machine())
             sample = probe.read()
             if sample is not None:
                 seen.usage.append(sample)

@@ -22,7 +22,7 @@ from faceorch.runs.attempt import Attempt, Collected, attempt, named
 from faceorch.runs.events import Listener, Noted, RepetitionStarted, StageStarted
 from faceorch.runs.history import History, repetition_of
 from faceorch.runs.joblog import JobLog
-from faceorch.runs.neighbours import neighbours, remark
+from faceorch.runs.neighbours import Neighbours
 from faceorch.runs.plan import Planned
 from faceorch.runs.repeats import Turn, turns
 from faceorch.runtimes import Launch, Preparing, Ready
@@ -201,19 +201,20 @@ class JobRun:
                 weights=weights,
                 gpus=plan.gpus,
             )
-            at_work = (plan.runtime, VenvRuntime())
-            beside = neighbours(at_work, run.id)
+            beside = Neighbours((plan.runtime, VenvRuntime()), run.id)
+            beside.look()
             made = attempt(
                 plan.runtime,
                 launch,
                 log=self.log,
-                tell=self.tell,
+                tell=beside.listening(self.tell),
                 timeout_s=timeout_s,
                 watch=self.watch(plan.gpus, no_gpu=no_gpu, hz=run.request.sampling_hz),
                 collect=lambda: self._collect(out, keep=keep),
                 names={Path(given.file).name: Path(given.source).name for given in (inputs.portrait, inputs.clip)},
             )
-            return replace(made, notes=(*made.notes, *remark(beside | neighbours(at_work, run.id))))
+            beside.look()
+            return replace(made, notes=(*made.notes, *beside.remarks()))
 
     def _collect(self, out: Path, *, keep: bool) -> Collected:
         """Take over the finished video: what is looked at, kept and shown is a copy of ours."""

@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 from typing import Any, cast
 
 from faceorch.errors import EngineError
-from faceorch.runs.neighbours import neighbours, remark
+from faceorch.runs.events import Event, StageStarted
+from faceorch.runs.neighbours import Neighbours
 from faceorch.runtimes import Running, Runtime
 
 
@@ -27,13 +28,34 @@ class Runners:
         ]
 
 
+def beside(*runtimes: Runners) -> Neighbours:
+    return Neighbours(cast(list[Runtime], runtimes), "mine")
+
+
+SAID = (
+    "another faceorch ran at the same time (hallo of other): times are not this network's alone; "
+    "run one after the other"
+)
+
+
 def test_runners_of_other_runs_are_named() -> None:
-    found = neighbours(cast(list[Runtime], [Runners("mine", "other"), Runners()]), "mine")
-    assert remark(found) == (
-        "another faceorch ran at the same time (hallo of other): times are not this network's alone; "
-        "run one after the other",
-    )
+    seen = beside(Runners("mine", "other"), Runners())
+    seen.look()
+    assert seen.remarks() == (SAID,)
 
 
 def test_alone_there_is_nothing_to_say() -> None:
-    assert remark(neighbours(cast(list[Runtime], [Runners("mine")]), "mine")) == ()
+    seen = beside(Runners("mine"))
+    seen.look()
+    assert seen.remarks() == ()
+
+
+def test_those_that_came_and_went_meanwhile_are_seen_while_the_job_works() -> None:
+    heard: list[Event] = []
+    seen = beside(Runners("other"))
+    listening = seen.listening(heard.append)
+    listening(StageStarted(network="baseline", name="load"))
+    assert seen.remarks() == ()
+    listening(StageStarted(network="baseline", name="animate"))
+    assert seen.remarks() == (SAID,)
+    assert [getattr(event, "name", "") for event in heard] == ["load", "animate"]

@@ -83,7 +83,8 @@ def leftovers(api: APIClient | None, networks: Mapping[str, Network]) -> list[Le
         found += [_image(api, one) for one in reversed(listed) if one.current is False]
         kept = {one.image.inputs[:12] for one in listed if one.current is not False}
     found += _environments(networks)
-    found += _logs(kept)
+    if api is not None:  # without an engine, nobody knows which images are there
+        found += _logs(kept)
     return found
 
 
@@ -135,7 +136,7 @@ def _environments(networks: Mapping[str, Network]) -> Iterator[Leftover]:
             yield Leftover(
                 kind="environment",
                 name=str(path),
-                why="its network has another lock now",
+                why="of no lock of a network that is known now; FACEORCH_NETWORKS names those of your own",
                 bytes=_size(path),
                 remove=lambda path=path: shutil.rmtree(path),  # type: ignore[misc]
             )
@@ -147,7 +148,7 @@ def _logs(kept: set[str]) -> Iterator[Leftover]:
             yield Leftover(
                 kind="log",
                 name=str(path),
-                why="of an image that is not there",
+                why="its image is not there, or not current",
                 bytes=path.stat().st_size,
                 remove=lambda path=path: path.unlink(missing_ok=True),  # type: ignore[misc]
             )

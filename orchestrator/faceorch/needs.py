@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from faceorch.engine.facts import EngineFacts
 from faceorch.engine.versions import version_key
 from faceorch.networks.bases import Base, choose_base
+from faceorch.networks.manifest import Needs
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
 from faceorch.record.run import Gpu
@@ -40,6 +41,14 @@ def architecture_problem(architecture: str) -> Reason | None:
     remedy = f"run it on a host with an {ARCHITECTURE} processor"
     found = f"processor {architecture}"
     return Reason(kind=OutcomeKind.NOT_AVAILABLE, found=found, needed=ARCHITECTURE, remedy=remedy)
+
+
+def no_gpu_problem(needs: Needs, gpus: Sequence[Gpu], reason: str) -> Reason | None:
+    """Check that there is a GPU for a network that needs one; `reason` says why there is none."""
+    if gpus or not needs.gpu:
+        return None
+    found = f"needs an NVIDIA GPU: {reason}"
+    return Reason(kind=OutcomeKind.NO_GPU, found=found, remedy="run it on a host with an NVIDIA GPU")
 
 
 def driver_problem(driver: str | None, base: Base) -> Reason | None:

@@ -7,6 +7,7 @@ import asyncio
 import ctypes
 import importlib
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -27,6 +28,7 @@ _QUIET = 200  # of 32768: -44 dBFS, between the pauses of synthesisers and their
 _PAUSE_S = 0.12
 _LOOK_BACK_S = 2.5
 _FADE_S = 0.02
+_OBJECT = re.compile(r" ?(?:ssl:)?<[^<>]* object at 0x[0-9a-f]+>")  # aiohttp prints its TLS settings
 _VOICES = "check --voice: faceorch speak --list-voices"
 
 
@@ -104,7 +106,8 @@ def _asked(ask: Callable[[], Any]) -> Any:
             f"the speech service refuses: {error}", "check --voice: faceorch speak --list-voices"
         ) from error
     except (aiohttp.ClientError, OSError, asyncio.TimeoutError, EdgeTTSException) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
+        said = _OBJECT.sub("", str(error)).strip()
+        reason = said.splitlines()[0] if said else "no answer"
         raise Unreachable(f"the speech service cannot be reached: {reason}", "use --engine espeak-ng") from error
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from faceorch import speech
 from faceorch.errors import SpeechError
-from faceorch.speech import RATE_HZ, EspeakNg, Unreachable, speak
+from faceorch.speech import RATE_HZ, EspeakNg, Unreachable, _asked, speak
 from tests.unit.cli.test_run import faceorch
 
 TEXT = "Good evening. Here is the news."
@@ -83,6 +83,19 @@ def test_without_the_service_espeak_ng_speaks_and_says_so() -> None:
     assert clip.duration_s > 1
 
 
+def test_no_object_of_python_is_in_a_message() -> None:
+    said = "Cannot connect to host a.example:443 ssl:<ssl.SSLContext object at 0x7f0a1b2c3d40> [No route to host]"
+
+    async def ask() -> None:
+        raise OSError(said)
+
+    with pytest.raises(Unreachable) as caught:
+        _asked(ask)
+    assert caught.value.message == (
+        "the speech service cannot be reached: Cannot connect to host a.example:443 [No route to host]"
+    )
+
+
 def test_a_chosen_engine_or_voice_is_never_replaced() -> None:
     with pytest.raises(Unreachable):
         speak(TEXT, engine="edge-tts", online=Service(answers=False))
@@ -133,6 +146,14 @@ class TestCommand:
         for path in paths:
             faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(path))
         assert paths[0].read_bytes() == paths[1].read_bytes()
+
+    def test_it_writes_no_other_format(self, tmp_path: Path) -> None:
+        done = faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(tmp_path / "x.mp3"))
+        assert done.returncode == 4
+        assert done.stderr == (
+            f"error: {tmp_path}/x.mp3 is not a WAV file, and speak writes nothing else\n  try: -o {tmp_path}/x.wav\n"
+        )
+        assert list(tmp_path.iterdir()) == []
 
     def test_it_writes_over_nothing_unasked(self, tmp_path: Path) -> None:
         path = tmp_path / "clip.wav"

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     "--jobs", type=click.IntRange(1), default=min(4, os.cpu_count() or 1), show_default="4, or the cores", metavar="N",
     help="How many images to build side by side.",
 )  # fmt: skip
+@click.option("--all", "everything", is_flag=True, help="Build those too that this host cannot run, for another one.")
 @click.option("--no-cache", is_flag=True, help="Build every layer anew, the base's too.")
 @click.pass_context
 def command(
@@ -56,9 +57,10 @@ def command(
     ca_bundle: Path | None,
     push: str | None,
     jobs: int,
+    everything: bool,
     no_cache: bool,
 ) -> None:
-    """Build the images of NETWORKS (default: every network that has a Dockerfile), and first the bases they stand on.
+    """Build the images of NETWORKS (default: those that this host can run), and first the bases they stand on.
 
     An image's tag is the hash of all that goes in: what is there already is not built again. `base-cu121` builds a base
     alone. Package index, mirrors and proxies: UV_DEFAULT_INDEX, FACEORCH_APT_MIRROR, FACEORCH_UPSTREAM_MIRROR,
@@ -68,7 +70,7 @@ def command(
     Examples:
       faceorch build
       faceorch build baseline --base-image registry.example/debian:12
-      faceorch build --push registry.example:5000
+      faceorch build --all --push registry.example:5000
     """
     from rich.console import Console
 
@@ -78,7 +80,10 @@ def command(
     from faceorch.images.options import BuildOptions
 
     console = Console(highlight=False, soft_wrap=True)
-    recipes = _recipes(networks, base, base_image, console)
+    recipes = _recipes(networks, base, base_image, console, everything=everything)
+    if not recipes:
+        console.print("nothing to build")
+        return
     options = BuildOptions.of(no_cache=no_cache, ca_bundle=ca_bundle)
     assembly = Assembly.of(recipes, ours(connect()), options, jobs=jobs, push=push)
     for item in assembly.items:
@@ -96,9 +101,12 @@ def command(
         ctx.exit(failed[0].error.exit_code if failed[0].error else 1)
 
 
-def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, console: Console) -> list[Recipe]:
+def _recipes(
+    names: tuple[str, ...], base: str | None, base_image: str | None, console: Console, *, everything: bool
+) -> list[Recipe]:
     from faceorch.errors import CannotRun
     from faceorch.images.recipe import make_base_recipe, make_recipe
+    from faceorch.needs import no_gpu_problem
     from faceorch.networks.bases import choose_base, load_bases, pick_base
     from faceorch.networks.discover import load_networks, pick
     from faceorch.telemetry.nvml import read_gpus
@@ -106,7 +114,7 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
     known, bases = load_networks(), load_bases()
     if base is not None:
         pick_base(bases, base)
-    gpus = read_gpus().gpus
+    here = read_gpus()
     recipes = []
     for name in names or known:
         if name.startswith("base-") and name not in known:
@@ -125,12 +133,14 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
             remedy = "update faceorch when it is released"
         elif base is not None and base not in needs.bases:
             reason = f"it has no lock for the base {base}, only for {', '.join(needs.bases)}"
+        elif not (names or everything) and (problem := no_gpu_problem(needs, here.gpus, here.reason)) is not None:
+            reason = f"{problem.text} (name it, or --all, to build it all the same)"
         if reason and names:
             raise CannotRun(f"{name} cannot be built: {reason}", remedy)
         if reason:
             console.print(f"{name}: skipped: {reason}", markup=False)
             continue
-        covering = choose_base(needs.bases, gpus if needs.gpu else ())
+        covering = choose_base(needs.bases, here.gpus if needs.gpu else ())
         chosen = base or (covering.name if covering else needs.bases[0])
         if base is None and covering is None:
             text = f"no base of it ({', '.join(needs.bases)}) has kernels for every GPU here; building on {chosen}"

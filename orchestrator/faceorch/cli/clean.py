@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from faceorch.cli.options import confirmed
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -28,7 +29,6 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
       faceorch clean --dry-run
       faceorch clean --yes
     """
-    from faceorch.errors import UserError
     from faceorch.housekeeping import leftovers
     from faceorch.networks.discover import load_networks
     from faceorch.words import plural, size
@@ -43,10 +43,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     click.echo(f"{plural(len(found), 'thing')}, {total}")
     if dry_run:
         return
-    if not yes and not sys.stdin.isatty():
-        raise UserError("there is no terminal to confirm on; nothing was removed", "faceorch clean --yes")
-    if not yes and not click.confirm("remove them?"):
-        click.echo("nothing was removed")
+    if not yes and not confirmed("remove them?"):
         return
     kept = [one for one in found if not _removed(one)]
     if kept:

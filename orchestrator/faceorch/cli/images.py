@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
-def command(as_json: bool) -> None:
+@click.option("--all", "everything", is_flag=True, help="Name those too that are not built and cannot run here.")
+def command(as_json: bool, everything: bool) -> None:
     """List the images that faceorch built: how large they are, how old, and whether they are current.
 
     An image is current when building it again would change nothing. `own` is what its removal would free; the rest of
@@ -26,9 +27,11 @@ def command(as_json: bool) -> None:
     """
     from faceorch.engine.client import connect
     from faceorch.housekeeping import list_images
+    from faceorch.needs import no_gpu_problem
     from faceorch.networks.discover import load_networks
+    from faceorch.telemetry.nvml import read_gpus
 
-    networks = load_networks()
+    networks, here = load_networks(), read_gpus()
     listed = list_images(connect(), networks)
     if as_json:
         click.echo(json.dumps([_row(one) for one in listed], indent=2))
@@ -38,6 +41,7 @@ def command(as_json: bool) -> None:
         name
         for name, network in networks.items()
         if "docker" in network.manifest.needs.runtimes and not network.missing_files and name not in built
+        if everything or no_gpu_problem(network.manifest.needs, here.gpus, here.reason) is None
     ]
     if listed:
         _table(listed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,18 @@ def run_options(*shared: _Option) -> _Option:
         return command
 
     return decorate
+
+
+def confirmed(question: str) -> bool:
+    """Ask before something is removed; `UserError` where nobody can be asked."""
+    from faceorch.errors import UserError
+
+    if not sys.stdin.isatty():
+        raise UserError("there is no terminal to confirm on; nothing was removed", "repeat it with --yes")
+    if click.confirm(question):
+        return True
+    click.echo("nothing was removed")
+    return False
 
 
 def interpreters(given: tuple[tuple[str, str], ...]) -> dict[str, str]:

@@ -52,6 +52,10 @@ def command(
         raise click.UsageError("give either --text or --file")
     if output is None:
         raise click.UsageError("name the file to write with -o")
+    if output.suffix.lower() != ".wav":
+        raise OutputError(
+            f"{output} is not a WAV file, and speak writes nothing else", f"-o {output.with_suffix('.wav')}"
+        )
     if output.exists() and not force:
         raise OutputError(f"{output} exists", "choose another name, or --force to write over it")
     if not output.parent.is_dir():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from faceorch.cli.options import parse_settings
+from faceorch.cli.options import confirmed, parse_settings
 from faceorch.cli.types import NetworkName, SettingName
 from faceorch.words import plural, size
 
@@ -65,7 +65,12 @@ def command() -> None:
     metavar="NETWORK.KEY=VALUE",
     help="As for run: download what this setting needs.",
 )
-@click.option("--all", "everything", is_flag=True, help="Download what any setting may need, not only the defaults.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Download what any setting may need, and for networks that this host cannot run too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="Print only errors.")
 def pull(
@@ -79,7 +84,7 @@ def pull(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Download the weights of NETWORKS (default: all that have any).
+    """Download the weights of NETWORKS (default: those that this host can run).
 
     Interrupted or killed, the same command continues where it stopped. Verified files are not downloaded again, and a
     file that two networks need is stored once. HF_TOKEN, HF_ENDPOINT, HTTPS_PROXY and ~/.netrc are honoured;
@@ -97,12 +102,16 @@ def pull(
     from faceorch.weights.store import Store
 
     chosen = _chosen(networks)
+    if not (networks or everything):
+        chosen = _runnable(chosen, say=not as_json and not quiet)
     given = parse_settings(settings)
     wanted = []
     for network, weights in chosen:
         values = network.settings(given.get(network.name, {}))
         files = weights.files if everything else weights.needed(values)
         wanted.append(Wanted(network=network.name, files=files, known=weights.paths))
+    if not wanted:
+        return
     store = Store(folder)
     options = PullOptions(mirrors=parse_mirrors(mirrors), folder=from_, jobs=jobs)
     try:
@@ -175,7 +184,8 @@ def verify(networks: tuple[str, ...], folder: Path | None) -> None:
 @_dir
 @click.option("--all", "everything", is_flag=True, help="Remove the weights of every network.")
 @click.option("--unused", is_flag=True, help="Remove files that no network holds, and downloads under way.")
-def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused: bool) -> None:
+@click.option("--yes", "-y", is_flag=True, help="Remove without asking; only --all asks.")
+def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused: bool, yes: bool) -> None:
     """Remove the weights of NETWORKS; files that another network holds too stay.
 
     \b
@@ -189,6 +199,8 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
     if not (networks or everything or unused):
         raise click.UsageError("name the networks, or give --all or --unused")
     store = Store(folder)
+    if everything and not yes and not confirmed(f"remove the weights of every network from {store.root}?"):
+        return
     store.make_folders()
     known = load_networks()
     for name in known if everything else [pick(known, name).name for name in networks]:
@@ -315,6 +327,27 @@ def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
     if not chosen:
         raise WeightsError("no network of this faceorch has weights", "nothing is missing: they can run as they are")
     return chosen
+
+
+def _runnable(chosen: list[tuple[Network, Weights]], *, say: bool) -> list[tuple[Network, Weights]]:
+    """Return those of the networks that this host can run, and say which are left out."""
+    from faceorch.needs import no_gpu_problem
+    from faceorch.telemetry.nvml import read_gpus
+
+    here = read_gpus()
+    kept: list[tuple[Network, Weights]] = []
+    left: list[tuple[Network, Weights]] = []
+    for network, weights in chosen:
+        problem = no_gpu_problem(network.manifest.needs, here.gpus, here.reason)
+        (kept if problem is None else left).append((network, weights))
+    if left and say:
+        names = ", ".join(network.name for network, _ in left)
+        click.echo(
+            f"skipped: {names}: no NVIDIA GPU here: {here.reason} (name them, or --all, to download all the same)"
+        )
+    if not kept and say:
+        click.echo("nothing to download")
+    return kept
 
 
 def _list(network: Network, found: list[FileStatus], store: Store) -> None:

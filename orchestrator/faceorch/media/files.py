@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
 from pathlib import Path
 
 from faceorch.errors import InputError, OutputError
+
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs):/+(.*)", re.IGNORECASE)
 
 
 def read_input(path: Path, what: str) -> bytes:
@@ -17,6 +20,9 @@ def read_input(path: Path, what: str) -> bytes:
     `what` is the option's word for it: "image" or "audio".
     """
     remedy = f"name the {what} file with --{what}"
+    if (address := _ADDRESS.match(str(path))) is not None:
+        url = f"{address[1]}://{address[2]}"  # a path has lost one of its slashes
+        raise InputError(f"{url} is an address, a file is needed", f"download it first: curl --remote-name {url}")
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):

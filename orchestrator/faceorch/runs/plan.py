@@ -9,7 +9,7 @@ import psutil
 
 from faceorch import __version__
 from faceorch.errors import CannotRun, InputError
-from faceorch.needs import driver_problem, kernel_problem, ram_problem, vram_problem
+from faceorch.needs import driver_problem, kernel_problem, no_gpu_problem, ram_problem, vram_problem
 from faceorch.networks.bases import choose_base, load_bases, pick_base
 from faceorch.networks.discover import Network
 from faceorch.record.kinds import OutcomeKind
@@ -105,9 +105,9 @@ def _decide(
     if isinstance(weights, StandIn) and load_weights(network) is not None and not standin.is_file():
         found, remedy = f"it has no stand-in weights: {standin} missing", "update faceorch when it is released"
         return _obstacle(network, OutcomeKind.NOT_AVAILABLE, found, remedy)
-    if needs.gpu and not selected and real:
-        found = f"needs an NVIDIA GPU: {gpus.reason or 'the run was limited to --gpus none'}"
-        return _obstacle(network, OutcomeKind.NO_GPU, found, "run it on a host with an NVIDIA GPU")
+    without = no_gpu_problem(needs, selected, gpus.reason or "the run was limited to --gpus none")
+    if without is not None and real:
+        return Obstacle(network, without)
     base = _base(network, selected if needs.gpu else (), wanted)
     if isinstance(base, Obstacle):
         return base
@@ -120,9 +120,11 @@ def _decide(
         if isinstance(ready, Ready):
             return Planned(network, runtime, ready, tuple(gpu.uuid for gpu in selected) if needs.gpu else ())
         not_ready.append(ready)
+    # An interpreter that the user has named is what they ask about.
+    given = [n for n in not_ready if n.kind is OutcomeKind.NO_PYTHON]
     # When nothing is ready, the preferred runtime of those that the network can use at all says what to do.
     usable = [n for runtime, n in zip(runtimes, not_ready, strict=True) if runtime in needs.runtimes]
-    return Obstacle(network, (usable or not_ready)[0])
+    return Obstacle(network, (given or usable or not_ready)[0])
 
 
 def _weigh(

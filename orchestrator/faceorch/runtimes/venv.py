@@ -175,8 +175,8 @@ def _identity(network: Network, base: str) -> str:
 
 
 def environment_folder(network: Network, base: str) -> Path:
-    """Return the folder of the environment of `network` on `base`."""
-    return home() / "venvs" / f"{network.name}-{_identity(network, base)[:12]}"
+    """Return the folder of the environment of `network` on `base`; networks with equal locks share one."""
+    return home() / "venvs" / _identity(network, base)[:16]
 
 
 def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -> None:

@@ -23,10 +23,10 @@ def heavy(make_network: MakeNetwork) -> Network:
     return network
 
 
-def recipes(*names: str, base: str | None = None) -> tuple[list[Recipe], str]:
+def recipes(*names: str, base: str | None = None, everything: bool = False) -> tuple[list[Recipe], str]:
     """Return the recipes and what was printed."""
     console = Console(file=io.StringIO(), soft_wrap=True)
-    made = build._recipes(names, base, None, console)
+    made = build._recipes(names, base, None, console, everything=everything)
     assert isinstance(console.file, io.StringIO)
     return made, console.file.getvalue()
 
@@ -36,7 +36,7 @@ def on_gpus(monkeypatch: pytest.MonkeyPatch, *capabilities: str) -> None:
         Gpu(index=i, uuid=f"GPU-{i}", name="x", memory_bytes=1, compute_capability=c)
         for i, c in enumerate(capabilities)
     )
-    monkeypatch.setattr("faceorch.telemetry.nvml.read_gpus", lambda: Gpus(gpus, "580"))
+    monkeypatch.setattr("faceorch.telemetry.nvml.read_gpus", lambda: Gpus(gpus, "580", "" if gpus else "none"))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,20 @@ def test_what_cannot_be_built_is_refused_by_name(
     assert caught.value.message == message
 
 
-def test_without_names_what_is_unfinished_is_skipped_and_said(heavy: Network, make_network: MakeNetwork) -> None:
+def test_without_names_only_what_this_host_can_run_is_built(heavy: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpus(monkeypatch)
+    made, printed = recipes()
+    assert [recipe.name for recipe in made] == ["baseline"]
+    assert "heavy: skipped: needs an NVIDIA GPU: none (name it, or --all, to build it all the same)\n" in printed
+    made, printed = recipes(everything=True)
+    assert "heavy" in [recipe.name for recipe in made]
+    assert "heavy: skipped" not in printed
+
+
+def test_without_names_what_is_unfinished_is_skipped_and_said(
+    heavy: Network, make_network: MakeNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_gpus(monkeypatch, "9.0")
     make_network("unfinished", runtimes=["docker"])
     made, printed = recipes(base="cu121")
     assert "heavy" in [recipe.name for recipe in made]

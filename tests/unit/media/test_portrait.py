@@ -173,6 +173,12 @@ class TestRefusals:
         path.write_bytes(data)
         assert refusal(path).message == f"{path} is no image: {what}"
 
+    @pytest.mark.parametrize("url", ["https://example.org/a/face.png", "http://example.org/face.png"])
+    def test_an_address(self, url: str) -> None:
+        error = refusal(Path(url))
+        assert error.message == f"{url} is an address, a file is needed"
+        assert error.remedy == f"download it first: curl --remote-name {url}"
+
     def test_a_swapped_clip_is_recognised(self, clip: Path) -> None:
         assert refusal(clip).remedy.startswith("are --image and --audio swapped?")
 

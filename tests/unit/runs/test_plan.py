@@ -82,6 +82,14 @@ def test_the_reason_is_that_of_the_runtime_the_network_can_use(make_network: Mak
     assert obstacle.reason == NOT_BUILT
 
 
+def test_an_interpreter_that_the_user_has_named_is_what_a_refusal_is_about(make_network: MakeNetwork) -> None:
+    network = make_network("grey", runtimes=["docker", "venv"])
+    (network.folder / "Dockerfile").touch()
+    wrong = Reason(kind=OutcomeKind.NO_PYTHON, found="wrong is not a Python interpreter", remedy="give its path")
+    (obstacle,) = plan(network, NOT_BUILT, wrong).obstacles
+    assert obstacle.reason == wrong
+
+
 def test_a_network_without_its_files_says_so(make_network: MakeNetwork) -> None:
     network = make_network("grey", runtimes=["docker"])
     (obstacle,) = plan(network, READY, READY).obstacles

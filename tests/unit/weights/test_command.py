@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from faceorch.cli.main import cli
+from faceorch.telemetry.nvml import Gpus
 from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, wait_until
 from tests.unit.weights import server as http
 from tests.unit.weights.conftest import DATA, entry, write_manifest
@@ -79,6 +80,29 @@ def test_from_nothing_to_a_folder_and_back(server: Server, make_network: MakeNet
         ("loud", "missing", True),
         ("open", "missing", True),
     ]
+
+
+def test_without_names_only_what_this_host_can_use_is_downloaded(
+    server: Server, make_network: MakeNetwork, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faceorch.telemetry.nvml.read_gpus", lambda: Gpus((), None, "no driver"))
+    (store.parent / "none").mkdir()
+    monkeypatch.setattr("faceorch.networks.discover.docker_folder", lambda: store.parent / "none")
+    write_manifest(make_network("heavy", gpu=True), entry(server.host("/f", DATA)))
+    skipped = "skipped: heavy: no NVIDIA GPU here: no driver (name them, or --all, to download all the same)\n"
+    assert run("pull") == skipped + "nothing to download\n"
+    write_manifest(make_network("grey"), entry(server.host("/g", DATA[:10]), DATA[:10]))
+    assert run("pull").startswith(skipped + "0 of 1 files are there; 10 B to bring\n")
+    assert run("pull", "--all").startswith("1 of 2 files are there; 300.0 kB to bring\n")
+
+
+def test_removing_everything_asks(server: Server, make_network: MakeNetwork, store: Path) -> None:
+    write_manifest(make_network("grey"), entry(server.host("/f", DATA)))
+    run("pull", "grey")
+    asked = "error: there is no terminal to confirm on; nothing was removed\n  try: repeat it with --yes\n"
+    assert run("rm", "--all") == asked
+    assert run("verify", "grey") == "grey/a/b.bin: right\n"
+    assert run("rm", "--all", "--yes") == "removed 1 file, 300.0 kB\n"
 
 
 def test_pull_as_json_lines(server: Server, make_network: MakeNetwork, store: Path) -> None:

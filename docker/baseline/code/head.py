@@ -18,6 +18,8 @@ MOTIONS = 6
 _HEAD_RADII = (1.75, 2.35)
 _REACH = 2.3
 _NECK = 2.4  # the point about which a head leans, below the eyes
+# Between these, below the eyes, the neck gives way; what lies further down (a collar, a badge, a microphone) stays.
+_CHIN, _COLLAR = 1.75, 2.65
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def make_head_field(face: Face, size: tuple[int, int]) -> HeadField:
 
     radius = np.hypot(x / _HEAD_RADII[0], y / _HEAD_RADII[1])
     window = border_window(grid, size, 0.9 * span)
-    head = (ramp(radius, _REACH, 1.0) * window)[..., None]
+    head = (ramp(radius, _REACH, 1.0) * ramp(y, _COLLAR, _CHIN) * window)[..., None]
     near = _nearness(face, grid)[..., None] * head
     pivot = at - face.place(0.0, _NECK)
     chest = ramp(y, 1.6, 3.4) * ramp(np.abs(x), 4.4, 2.2) * ramp(y, 7.0, 4.5) * window

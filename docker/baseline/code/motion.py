@@ -16,9 +16,11 @@ JAW, ROUND, SPREAD, BARE, PRESS, BROW = range(6)
 # Columns of `Motion.head`: shares of the interocular distance, and radians.
 RIGHT, DOWN, ROLL, YAW, NOD, BREATH = range(6)
 
-_LEAD_S = 0.045  # lips move ahead of the sound they shape
+_LEAD_S = 0.010  # lips move a little ahead of the sound they shape; smoothing above adds as much again
 _CALM_S = 0.12  # mouth at the ends of a clip
 _SETTLE_S = 0.8  # head at the ends of a clip
+_PAUSE_S = 0.05  # how long before and after a sound the lips do not rest
+_MEET_S = 0.02
 _BREATHS_HZ = 0.24
 _CLOSING_S, _SHUT_S, _OPENING_S = 0.095, 0.045, 0.190  # Guitton et al. 1991; shut for one frame of 25 fps at least
 
@@ -78,10 +80,14 @@ _LIMITS = np.array([1.3, 1.0, 1.0, 1.0, 1.0, 1.0])
 
 def articulate(voice: Voice, grin: float = 0.0) -> Curve:
     """Return (frames, 6) curves of the mouth and the brows, at the voice's own rate."""
-    # Nobody talks through a broad smile: speech relaxes it.
+    # Nobody talks through a broad smile: speech relaxes it. In a pause the lips meet, over the teeth if need be.
     relaxed = 0.30 * grin * _smooth(np.minimum(2.0 * voice.loud, 1.0), 0.22)
+    pause = 1.0 - np.minimum(_longest(4.0 * voice.loud, _PAUSE_S), 1.0)
+    meeting = min(1.0, 10.0 * grin) * _smooth(pause, 0.045)
     tone = voice.loud**0.8 * _smooth(voice.voiced, 0.012)
-    closed = _smooth(voice.closed, 0.010)
+    # As long as a frame of 25 fps at least, so that one shows lips that are shut.
+    shut = _longest(np.minimum(1.25 * voice.closed, 1.0), _MEET_S)
+    closed = _smooth(shut, 0.010)
     jaw = tone * (0.22 + 0.78 * voice.open) + 0.10 * voice.hiss
     back, front = np.maximum(-voice.front, 0), np.maximum(voice.front, 0)
     rounded = 1.7 * tone * back * (1.0 - 0.45 * voice.open)
@@ -93,7 +99,7 @@ def articulate(voice: Voice, grin: float = 0.0) -> Curve:
         ROUND: _smooth(_release(rounded, 0.080), 0.042) + relaxed,
         SPREAD: _smooth(_release(spread, 0.080), 0.045),
         BARE: _smooth(_release(bare, 0.050), 0.025) * (1.0 - closed),
-        PRESS: np.maximum(_smooth(np.minimum(1.25 * voice.closed, 1.0), 0.018), relaxed),
+        PRESS: np.maximum(np.maximum(_smooth(shut, 0.012), meeting), relaxed),
         BROW: _smooth(accent, 0.10),
     }
     return np.stack([columns[index] for index in range(6)], axis=1).astype(np.float32)
@@ -199,6 +205,13 @@ def _release(values: NDArray[np.floating], tau_s: float) -> NDArray[np.float64]:
         last = max(value, last * keep)
         held[index] = last
     return held
+
+
+def _longest(values: NDArray[np.floating], reach_s: float) -> NDArray[np.float64]:
+    """Let every value last `reach_s` seconds longer on both sides, if it is larger than what is there."""
+    reach = round(reach_s * RATE_HZ)
+    padded = np.pad(np.asarray(values, np.float64), reach, mode="edge")
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1), np.float64)
 
 
 def _sample(values: NDArray[np.floating], times: NDArray[np.float64]) -> NDArray[np.float64]:

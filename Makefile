@@ -53,6 +53,17 @@ $(LOCKED): lock-%: $(VENV)/installed
 lock-template: $(VENV)/installed
 	$(VENV)/bin/faceorch lock --upgrade orchestrator/faceorch/networks/template/mynetwork
 
+# Upstream's own script against our runner, on stand-in weights (benchmarks/parity.py): make parity-NETWORK FOLDER=CHECKOUT.
+# The network's environment comes from its lock; what upstream's script imports beside, from benchmarks/parities/NETWORK.txt.
+PARITIES := $(patsubst benchmarks/parities/%.txt,parity-%,$(wildcard benchmarks/parities/*.txt))
+.PHONY: $(PARITIES)
+$(PARITIES): parity-%: $(VENV)/installed
+	@test -d '$(FOLDER)/.git' || { echo 'name a checkout of upstream: make $@ FOLDER=CHECKOUT'; exit 2; }
+	$(VENV)/bin/uv venv --quiet --allow-existing --python '>=3.10,<3.12' .cache/parity/$*
+	$(VENV)/bin/uv pip sync --quiet --require-hashes --only-binary :all: --python .cache/parity/$*/bin/python docker/$*/requirements.cu121.lock
+	$(VENV)/bin/uv pip install --quiet --no-deps --python .cache/parity/$*/bin/python --target .cache/parity/$*-upstream -r benchmarks/parities/$*.txt
+	$(PYTHON) benchmarks/parity.py $* '$(FOLDER)' --python .cache/parity/$*/bin/python --path .cache/parity/$*-upstream
+
 wheel: $(VENV)/installed
 	$(VENV)/bin/uv build --wheel
 

@@ -2,6 +2,8 @@
 
     python benchmarks/parity.py NETWORK FOLDER --python PYTHON [--path FOLDER ...]
 
+`make parity-NETWORK FOLDER=FOLDER` makes both environments first, where parities/NETWORK.txt lists those packages.
+
 FOLDER is a checkout of upstream's repository at the commit of network.yaml, PYTHON an environment with the network's
 lock, and each --path holds packages that upstream's unchanged script imports on top of it. What upstream's script needs
 to be told is in parities/NETWORK.py. The result goes to docker/NETWORK/parity.json. Takes minutes, on a CPU.
@@ -33,7 +35,9 @@ def main() -> None:
     parser.add_argument("--path", type=Path, action="append", default=[])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="parity-") as work:
-        result = compare(given.network, given.folder.resolve(), given.python, given.path, Path(work))
+        # Not resolved: an environment's interpreter is a link, and resolving it leaves the environment.
+        python, paths = given.python.absolute(), [path.absolute() for path in given.path]
+        result = compare(given.network, given.folder.resolve(), python, paths, Path(work))
     target = ROOT / "docker" / given.network / "parity.json"
     # What was measured on a GPU, which this machine may not have, stays as it was.
     if target.is_file() and "gpu" in (before := json.loads(target.read_text("utf-8"))):
@@ -75,8 +79,14 @@ def compare(network: str, folder: Path, python: Path, paths: list[Path], work: P
         "weights": "stand-ins of random values (docs/weights.md), the same files for both sides",
         **differences,
         "seconds": {"theirs": sides["theirs"], "ours": sides["ours"]},
-        "again": f"python benchmarks/parity.py {network} CHECKOUT --python PYTHON --path EXTRA_PACKAGES",
+        "again": _again(network),
     }
+
+
+def _again(network: str) -> str:
+    if (ROOT / "benchmarks/parities" / f"{network}.txt").is_file():
+        return f"make parity-{network} FOLDER=CHECKOUT"
+    return f"python benchmarks/parity.py {network} CHECKOUT --python PYTHON --path EXTRA_PACKAGES"
 
 
 def _upstream(network: str) -> dict[str, str]:
@@ -114,8 +124,9 @@ def side(request: dict[str, Any]) -> None:
 
     work, network = Path(request["work"]), request["network"]
     driver = _driver(network)
-    weights, portrait, clip = work / "weights", ROOT / "assets/face.png", work / "clip.wav"
+    weights, portrait, clip = work / "weights", work / "portrait.png", work / "clip.wav"
     if request["side"] == "prepare":
+        _shrink(ROOT / "assets/face.png", portrait, getattr(driver, "PORTRAIT_SIDE", None))
         _cut(ROOT / "assets/clip.wav", clip, driver.SECONDS)
         driver.prepare(weights, _load(network, "synthetic"))
         return
@@ -141,7 +152,7 @@ def _differences(ours: Any, theirs: Any, weights: Path, portrait: Path, clip: Pa
         "versions": {"python": platform.python_version(), **{name: version(name) for name in driver.PACKAGES}},
         "device": "cpu",
         "inputs": {
-            "portrait": {"file": "assets/face.png", "sha256": _hash(portrait)},
+            "portrait": {"file": "assets/face.png" + _scaled(driver), "sha256": _hash(portrait)},
             "clip": {"file": f"assets/clip.wav, {driver.SECONDS} s", "sha256": _hash(clip)},
             "weights": {str(p.relative_to(weights)): _hash(p) for p in sorted(weights.rglob("*")) if p.is_file()},
         },
@@ -154,6 +165,7 @@ def _differences(ours: Any, theirs: Any, weights: Path, portrait: Path, clip: Pa
         "worst": int(apart.max()),
         "psnr_db": None if square == 0 else round(10 * float(np.log10(255**2 / square)), 2),
         "spread": round(float(theirs.std()), 2),
+        "moves": int(np.abs(theirs.astype(np.int16) - theirs[0]).max()),
         "named_differences": driver.NAMED,
     }
 
@@ -197,10 +209,15 @@ def _ours(network: str, weights: Path, portrait: Path, clip: Path, work: Path, d
         def metric(self, name: str, value: float, unit: str) -> None:
             pass
 
+        def note(self, text: str) -> None:
+            print(f"ours: {text}", file=sys.stderr)
+
     class Kind(Job):
         def video(self, width: int, height: int, fps: float) -> Any:
             return Kept()
 
+    if hasattr(driver, "before_ours"):
+        driver.before_ours(lambda name: _load(network, name))
     module = _load(network, "runner")
     found = [c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Network) and c is not Network]
     runner = found[0]()
@@ -226,6 +243,22 @@ def _driver(network: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _shrink(source: Path, target: Path, side: int | None) -> None:
+    """Copy a picture; scaled down when a `side` is given."""
+    if side is None:
+        shutil.copyfile(source, target)
+        return
+    import cv2
+
+    picture = cv2.imread(str(source), cv2.IMREAD_COLOR)
+    cv2.imwrite(str(target), cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
+
+
+def _scaled(driver: Any) -> str:
+    side = getattr(driver, "PORTRAIT_SIDE", None)
+    return f", scaled down to {side}x{side}" if side else ""
 
 
 def _cut(source: Path, target: Path, seconds: float) -> None:

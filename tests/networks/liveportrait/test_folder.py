@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from faceorch.networks.discover import load_networks
@@ -101,3 +103,14 @@ def test_the_preset_gives_what_joyvasas_command_line_has_and_other_settings_win(
     assert (theirs["eta"], theirs["guidance"], theirs["driving_multiplier"]) == (1.0, 2.8, 1.1)
     assert (theirs["stitching"], theirs["blinks_per_minute"], theirs["head_smoothing"]) == (False, 0.0, 0.7)
     assert NETWORK.settings({})["eta"] == 0.0
+
+
+def test_parity_was_recorded_for_the_commit_of_the_manifest() -> None:
+    recorded = json.loads((NETWORK.folder / "parity.json").read_text("utf-8"))
+    (code,) = NETWORK.manifest.upstream
+    assert recorded["upstream"] == {"url": code.url, "commit": code.commit}
+    assert set(recorded["settings"]) == set(NETWORK.settings({}))
+    assert recorded["frames"] >= 10
+    assert recorded["worst"] <= 3, "rounded, then pasted back"
+    assert recorded["spread"] > 1, "the frames are not one colour"
+    assert recorded["moves"] > 10, "and not one picture"

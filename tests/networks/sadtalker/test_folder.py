@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from faceorch.networks.discover import Network, load_networks
@@ -52,3 +54,14 @@ def test_every_weight_has_a_hash_and_its_terms(network: Network) -> None:
     assert weights is not None
     assert all(file.sha256 for file in weights.files)
     assert [file.path for file in weights.files if file.commercial is False] == ["gfpgan/weights/GFPGANv1.4.pth"]
+
+
+def test_parity_was_recorded_for_the_commit_of_the_manifest(network: Network) -> None:
+    recorded = json.loads((network.folder / "parity.json").read_text("utf-8"))
+    (code,) = network.manifest.upstream
+    assert recorded["upstream"] == {"url": code.url, "commit": code.commit}
+    assert set(recorded["settings"]) == set(network.settings({}))
+    assert recorded["frames"] >= 20
+    assert recorded["worst"] <= 1, "no values but those that are rounded"
+    assert recorded["spread"] > 1, "the frames are not one colour"
+    assert recorded["moves"] > 10, "and not one picture"

@@ -339,6 +339,23 @@ def test_a_run_goes_on_without_its_reader(
     assert (folder / "report.html").is_file()
 
 
+def test_a_portrait_whose_name_is_not_utf8_is_animated(
+    make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
+) -> None:
+    make_network("grey")
+    named = os.fsencode(tmp_path) + b"/Jos\xe9.png"
+    Path(os.fsdecode(named)).write_bytes(portrait.read_bytes())
+    words = [os.fsencode(word) for word in run_arguments(portrait, clip, tmp_path / "out", "grey")]
+    words[words.index(b"--image") + 1] = named
+    done = subprocess.run([sys.executable, "-m", "faceorch", *words], capture_output=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    (folder,) = (tmp_path / "out").iterdir()
+    run = json.loads((folder / "run.json").read_text("utf-8"))
+    assert run["inputs"]["portrait"]["source"].startswith(str(tmp_path) + "/Jos")
+    assert (folder / "grey.mp4").is_file()
+    assert (folder / "report.html").is_file()
+
+
 def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     """`nohup faceorch run` outlives its terminal."""
     script = (

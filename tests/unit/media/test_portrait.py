@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from faceorch.errors import InputError
-from faceorch.media.portrait import read_portrait, write_portrait
+from faceorch.media.portrait import read_portrait, thumbnail, write_portrait
 
 
 def refusal(path: Path) -> InputError:
@@ -69,6 +69,18 @@ def test_a_second_picture_is_not_an_animation(tmp_path: Path) -> None:
     half_red().save(path, "MPO", save_all=True, append_images=[half_red(size=(64, 64))])
     loaded = read_portrait(path)
     assert (loaded.rgb.size, loaded.notes) == ((120, 80), ("it holds 2 pictures; the first is used",))
+
+
+def test_the_page_gets_a_phones_photo_as_small_as_it_shows_it(tmp_path: Path) -> None:
+    noise = Image.effect_noise((4032, 3024), 20).convert("RGB")
+    noise.save(tmp_path / "phone.jpg", quality=88)
+    loaded = read_portrait(tmp_path / "phone.jpg")
+    assert len(loaded.png) > 10_000_000, "as networks get it"
+    shown = thumbnail(io.BytesIO(loaded.png), side=640)
+    assert shown is not None
+    assert len(shown) < 400_000
+    with Image.open(io.BytesIO(shown)) as picture:
+        assert picture.size == (640, 480)
 
 
 def test_text_in_a_picture_is_of_no_interest(tmp_path: Path) -> None:

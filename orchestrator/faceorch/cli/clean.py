@@ -43,7 +43,7 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
     click.echo(f"{plural(len(found), 'thing')}, {total}")
     if dry_run:
         return
-    if not yes and not confirmed("remove them?"):
+    if not yes and not confirmed("remove them?", "faceorch clean --yes"):
         return
     kept = [one for one in found if not _removed(one)]
     if kept:

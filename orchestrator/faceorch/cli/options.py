@@ -77,12 +77,12 @@ def run_options(*shared: _Option) -> _Option:
     return decorate
 
 
-def confirmed(question: str) -> bool:
-    """Ask before something is removed; `UserError` where nobody can be asked."""
+def confirmed(question: str, unasked: str) -> bool:
+    """Ask before something is removed; `UserError` names the command that does it `unasked` where nobody can be."""
     from faceorch.errors import UserError
 
     if not sys.stdin.isatty():
-        raise UserError("there is no terminal to confirm on; nothing was removed", "repeat it with --yes")
+        raise UserError("there is no terminal to confirm on; nothing was removed", unasked)
     if click.confirm(question):
         return True
     click.echo("nothing was removed")

@@ -199,7 +199,8 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
     if not (networks or everything or unused):
         raise click.UsageError("name the networks, or give --all or --unused")
     store = Store(folder)
-    if everything and not yes and not confirmed(f"remove the weights of every network from {store.root}?"):
+    question = f"remove the weights of every network from {store.root}?"
+    if everything and not yes and not confirmed(question, "faceorch weights rm --all --yes"):
         return
     store.make_folders()
     known = load_networks()

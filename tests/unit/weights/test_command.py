@@ -99,7 +99,7 @@ def test_without_names_only_what_this_host_can_use_is_downloaded(
 def test_removing_everything_asks(server: Server, make_network: MakeNetwork, store: Path) -> None:
     write_manifest(make_network("grey"), entry(server.host("/f", DATA)))
     run("pull", "grey")
-    asked = "error: there is no terminal to confirm on; nothing was removed\n  try: repeat it with --yes\n"
+    asked = "error: there is no terminal to confirm on; nothing was removed\n  try: faceorch weights rm --all --yes\n"
     assert run("rm", "--all") == asked
     assert run("verify", "grey") == "grey/a/b.bin: right\n"
     assert run("rm", "--all", "--yes") == "removed 1 file, 300.0 kB\n"

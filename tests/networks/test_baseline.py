@@ -257,6 +257,16 @@ def made_up_face(size: int = 512) -> Any:
     return code.Face.of(mesh * 60 + (size / 2, size / 3, 0))
 
 
+@pytest.mark.parametrize(("gap", "closes"), [(0.0, 0.0), (0.15, 0.15), (0.22, 0.22), (0.5, 0.22)])
+def test_lips_are_not_drawn_over_a_mouth_that_is_wide_open(gap: float, closes: float) -> None:
+    shaping, code = load_code(NAME, "shapes"), load_code(NAME, "face")
+    face = made_up_face()
+    for marks, down in ((code.LIP_TOP_INNER, 1.2 - gap / 2), (code.LIP_LOW_INNER, 1.2 + gap / 2)):
+        for index in range(1, 10):
+            face.points[marks[index]] = face.place((index - 5) * 0.08, down)
+    assert shaping.closable(face, 5) == pytest.approx(closes)
+
+
 def test_what_lies_below_the_neck_stays_while_the_head_moves() -> None:
     head, moving = load_code(NAME, "head"), load_code(NAME, "motion")
     face = made_up_face()

@@ -14,7 +14,7 @@ from .face import Face
 from .motion import frame_count, move
 from .pixels import Image
 from .render import Renderer
-from .shapes import lip_gap
+from .shapes import MOST_GAP, lip_gap
 from .voice import listen
 
 _GRIN = 0.18  # interocular distances between the lips of a broad smile
@@ -43,6 +43,8 @@ class Baseline(Network):
         image, found = self._portrait(job)
         found.tell(progress, image)
         face = Face.of(found.mesh)
+        if lip_gap(face) > MOST_GAP:
+            progress.note("the portrait's mouth is wide open, and does not close in pauses: use one with closed lips")
         progress.stage("audio")
         samples, rate = voice.read(job.audio)
         fps = float(job.settings["fps"])

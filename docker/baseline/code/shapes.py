@@ -22,6 +22,7 @@ CONTROLS = 6
 JAW_DROP = 0.19
 _CORNER = 0.30  # how much of the jaw's way the corners of the mouth go
 _SEAL = 0.012  # how far the lips press into each other when they close
+MOST_GAP = 0.22  # that they close: a broad smile has 0.18
 
 # Pairs of landmarks (right, left): the share of the jaw's way that they go.
 _JAW = {
@@ -137,7 +138,7 @@ def make_sheets(face: Face, size: tuple[int, int]) -> Sheets:
 
 def _pin_common(pins: _Pins) -> tuple[Points, Points]:
     face = pins.face
-    gap = lip_gap(face, 5)
+    gap = closable(face, 5)
     for mark in _STILL:
         pins.add(face.points[mark])
     for mark, share in _BROWS.items():
@@ -197,7 +198,7 @@ def _pin_upper_lip(pins: _Pins) -> None:
         towards = 1.0 - abs(index - 5) / 5.0  # 0 in the corner of the mouth, 1 in its middle
         side = float(np.sign(5 - index))
         middle = float(np.sin(0.5 * np.pi * towards))
-        gap = lip_gap(pins.face, index)
+        gap = closable(pins.face, index)
         aside = (1.0 - towards) ** 1.2
         sag = JAW_DROP * _CORNER * (1.0 - middle) ** 1.5
         for marks, lift, seal, plump in (
@@ -221,7 +222,7 @@ def _pin_lower_lip(pins: _Pins) -> None:
         towards = 1.0 - abs(index - 5) / 5.0
         side = float(np.sign(5 - index))
         middle = float(np.sin(0.5 * np.pi * towards))
-        gap = lip_gap(pins.face, index)
+        gap = closable(pins.face, index)
         aside = (1.0 - towards) ** 1.2
         for marks, bare, seal, plump in (
             (LIP_LOW_OUTER, 0.036, 0.46 * gap + 0.004, 0.012),
@@ -245,6 +246,12 @@ def _inner_corner(side: float) -> dict[str, tuple[float, float]]:
         "round": (side * 0.085, 0.0),
         "spread": (-side * 0.042, -0.014),
     }
+
+
+def closable(face: Face, index: int) -> float:
+    """Return how much of the gap in one place lips can close: skin that is drawn over a wide open mouth would fold."""
+    widest = lip_gap(face)
+    return lip_gap(face, index) * min(1.0, MOST_GAP / widest) if widest else lip_gap(face, index)
 
 
 def lip_gap(face: Face, index: int = 5) -> float:

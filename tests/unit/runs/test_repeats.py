@@ -102,11 +102,12 @@ class TestSpreads:
 
 
 class TestRemarks:
-    def job(self, *counted: Repetition) -> Job:
+    def job(self, *counted: Repetition, **changes: Any) -> Job:
         asked = Job(network="a", title="A", status=JobStatus.PENDING)
         environment = Environment(runtime="venv", identity="x", name="x")
         return job_of(
-            History(asked=asked, started=now(), environment=environment, several=True, repetitions=counted), []
+            History(asked=asked, started=now(), environment=environment, several=True, repetitions=counted, **changes),
+            [],
         )
 
     def test_an_outlier_is_pointed_out_with_what_to_do(self) -> None:
@@ -125,6 +126,14 @@ class TestRemarks:
         job = self.job(repetition(1, 6.0), repetition(2, 4.0), repetition(3, 5.0), repetition(1, 99.0, warmup=True))
         assert (job.repetition, job.times.animate_s) == (3, 5.0)
         assert job.spreads["animate_s"].max == 6.0, "the warm-up does not count"
+
+    def test_building_the_environment_is_no_part_of_any_repetition(self) -> None:
+        counted = [repetition(n, s) for n, s in enumerate([6.0, 4.0, 5.0], start=1)]
+        without, first_use = self.job(*counted), self.job(*counted, prepare_s=100.0)
+        assert first_use.times.prepare_s == 100.0
+        assert first_use.times.total_s == without.times.total_s
+        assert first_use.spreads == without.spreads
+        assert [done.times for done in first_use.repetitions] == [done.times for done in counted]
 
     def gpu(self, **changes: Any) -> GpuUse:
         nothing = Measured(value=None, unit="bytes", method="unavailable")

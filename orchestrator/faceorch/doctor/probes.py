@@ -106,20 +106,11 @@ def probe(weights: Path) -> HostFacts:
 
 def probe_engine() -> tuple[EngineFacts | NoEngine, tuple[Image, ...]]:
     """Return the engine's facts, and the images of faceorch that it has."""
-    import docker.errors
-    import requests
-
     try:
         api = connect()
         return read_facts(api, endpoint()), tuple(ours(api))
     except UserError as error:
         return NoEngine(reason=error.message, remedy=error.remedy), ()
-    except (docker.errors.APIError, requests.RequestException) as error:
-        gone = NoEngine(
-            reason=f"the container engine at {endpoint()} answered with an error: {error}",
-            remedy="check the engine's log (journalctl -u docker), then restart it",
-        )
-        return gone, ()
 
 
 def probe_machine() -> Machine:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceorch.files import open_own
+from faceorch.untrusted import SENTENCE, text
 
 _TAIL_LINES = 60
 # prctl(PR_SET_PDEATHSIG, SIGKILL), which lasts over exec.
@@ -67,6 +68,22 @@ def run(
             process.kill()
             raise
     return Completed(process.returncode, tuple(tail))
+
+
+class Failed(Exception):
+    """A program did not do what it was asked for; the message is its last line."""
+
+
+def convert(arguments: Sequence[str], data: bytes, *, limit_s: float) -> bytes:
+    """Return what a program makes of `data`; `Failed` when it ends otherwise than well, or not in time."""
+    try:
+        done = subprocess.run(list(arguments), input=data, capture_output=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"no end after {limit_s:g} s") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise Failed(text(lines[-1], SENTENCE))
+    return done.stdout
 
 
 def start(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:

@@ -86,8 +86,10 @@ def main() -> None:
             signal.signal(number, _interrupt)
     try:
         code = cli.main(prog_name="faceorch", standalone_mode=False)
-    except click.exceptions.Abort:
-        code = EXIT_INTERRUPTED
+    except click.exceptions.Abort as error:
+        # click also takes an EOFError, from wherever it comes, for the end of a dialogue.
+        ended = isinstance(error.__cause__, EOFError)
+        code = _bug(error.__cause__) if ended else EXIT_INTERRUPTED  # type: ignore[arg-type]
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:

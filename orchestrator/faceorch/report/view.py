@@ -107,7 +107,8 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
 
 
 def _shown(folder: Path, job: Job, embed: bool) -> Shown:
-    assert job.video is not None
+    if job.video is None:
+        return Shown(job, None, None, "its record names no video")
     name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
     try:
         with open_below(folder, name, limit=limit) as file:

@@ -232,6 +232,8 @@ class JobRun:
             notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
         final = self.folder.video(self.name)
         if keep:
+            if final.is_dir() and not final.is_symlink():
+                remove(final)  # in the run folder of somebody else, or by somebody's mistake
             os.replace(made, final)
         video = Video(
             file=final.name,

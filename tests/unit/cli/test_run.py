@@ -159,6 +159,13 @@ class TestRun:
                 "grey has no setting 'siz' (did you mean 'size'?)",
                 "its settings: gain, loud, mode, size",
             ),
+            ({"timeout": "99999999999h"}, 2, "the duration must be above 0, and 720h at most", ""),
+            ({"timeout": "9" * 400 + "h"}, 2, "the duration must be above 0, and 720h at most", ""),
+            ({"repeat": "10000000000"}, 2, "10000000000 is not in the range 1<=x<=1000.", ""),
+            ({"image": "a" * 5000}, 3, "File name too long", "name the image"),
+            ({"out": "a" * 5000}, 4, "File name too long", "choose another --out"),
+            ({"image": "large"}, 3, "large.png has 5120 MiB, at most 512 MiB are read", "use a smaller image file"),
+            ({"image": "/dev/zero"}, 3, "/dev/zero is no regular file", "name the image"),
             ({"timeout": "soon"}, 2, "'soon' is not a duration; write 90s, 5m or 1h30m", ""),
             ({"out": "portrait"}, 4, "cannot make the folder", "choose another --out"),
             ({"gpus": "7"}, 6, "--gpus names '7'; this host has none", "--gpus all"),
@@ -176,7 +183,9 @@ class TestRun:
         remedy: str,
     ) -> None:
         make_network("grey")
-        files = {"portrait": str(portrait), "clip": str(clip)}
+        with (tmp_path / "large.png").open("wb") as large:
+            large.truncate(5 * 2**30)
+        files = {"portrait": str(portrait), "clip": str(clip), "large": str(tmp_path / "large.png")}
         options = {"image": str(portrait), "audio": str(clip), "network": "grey", "out": str(tmp_path / "out")}
         options |= {key: files.get(value, value) for key, value in change.items()}
         arguments = ["run", "--runtime", "venv", "--python", f"grey={sys.executable}"]

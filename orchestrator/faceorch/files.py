@@ -200,6 +200,29 @@ def _copy(source: int, target: int, size: int) -> int:
     return done
 
 
+_DEEPEST = 100  # folders within folders
+
+
+def excess(folder: Path, *, most_bytes: int, most_entries: int) -> str:
+    """Return what there is too much of below a folder that somebody else fills; empty while it is within the limits."""
+    taken = entries = 0
+    waiting = [(os.fspath(folder), 0)]
+    while waiting:
+        path, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return f"more than {_DEEPEST} folders within folders"
+        with contextlib.suppress(OSError), os.scandir(path) as found:  # it changes while it is looked at
+            for entry in found:
+                entries += 1
+                with contextlib.suppress(OSError):
+                    taken += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+                if entries > most_entries:
+                    return f"more than {most_entries:,} files and folders"
+    return f"more than {most_bytes / 2**30:g} GiB" if taken > most_bytes else ""
+
+
 def open_own(path: Path, mode: Literal["w", "a"]) -> TextIO:
     """Open a text file of ours for writing; what else has its name (a link, a pipe, a folder) is removed first."""
     with contextlib.suppress(FileNotFoundError):

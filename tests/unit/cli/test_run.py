@@ -327,7 +327,7 @@ class TestInterrupt:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-@pytest.mark.parametrize("command", ["{} | head -1", "{} > /dev/full"])
+@pytest.mark.parametrize("command", ["{} | head -1", "{} > /dev/full", "{} >&-", "{} <&- >&- 2>&-"])
 def test_a_run_goes_on_without_its_reader(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path, command: str, form: list[str]
 ) -> None:
@@ -364,6 +364,37 @@ def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
         for name in ("SIGHUP", "SIGTERM")
     }
     assert codes == {"SIGHUP": 7, "SIGTERM": 130}
+
+
+def test_an_interrupt_is_quiet_at_every_moment(
+    make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
+) -> None:
+    """The moments are those at which a module is imported, from the first of faceorch's own on."""
+    make_network("grey")
+    script = (
+        "import os, signal, sys\n"
+        "at, seen = int(sys.argv.pop(1)), 0\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        global seen\n"
+        "        seen += 1\n"
+        "        if seen == at:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "from faceorch.__main__ import main\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "main()\n"
+    )
+    for moment in (1, 2, 40, 120, 250):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(moment), *run_arguments(portrait, clip, tmp_path / "out", "grey")],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert (moment, done.returncode, done.stderr.strip()) == (moment, 130, "")  # click ends the line of the ^C
+    for folder in (tmp_path / "out").iterdir() if (tmp_path / "out").exists() else []:
+        assert json.loads((folder / "run.json").read_text("utf-8"))["status"] == "interrupted"
 
 
 def test_kill_9_at_any_moment_leaves_only_runs_that_load(

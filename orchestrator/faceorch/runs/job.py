@@ -215,6 +215,8 @@ class JobRun:
         copy = self.work / f"{self.name}.mp4"
         try:
             take(self.work, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)
+            media.probe_video(copy)
+            media.mark(copy, _marks(self.folder.run, self.folder.run.job(self.name)))
             return self._check(copy, keep=keep)
         except Refused as error:
             raise media.BrokenVideo(str(error)) from error
@@ -247,6 +249,7 @@ class JobRun:
             audio_codec=info.audio_codec,
             bytes=info.bytes,
             sha256=info.sha256,
+            marks=["XMP metadata: digital source type trainedAlgorithmicMedia, network, commits, weights, faceorch"],
         )
         return Collected(video, tuple(notes))
 
@@ -274,6 +277,18 @@ class JobRun:
         if made.interrupted:
             self.record(history)
             raise KeyboardInterrupt
+
+
+def _marks(run: Run, job: Job) -> dict[str, str | list[str]]:
+    """Return what a video says of how it was made; nothing in it differs between two equal jobs."""
+    return {
+        "version": run.faceorch,
+        "network": job.network,
+        "weights": "none needed" if not job.weights else f"{len(job.weights)} files, verified",
+        **({"stand_in": "made with stand-in weights"} if run.synthetic else {}),
+        "upstream": [f"{code.url}@{code.commit}" for code in job.upstream],
+        "weight": [f"{file.path} sha256:{file.sha256}" for file in job.weights],
+    }
 
 
 def environment_of(plan: Planned, ready: Ready) -> Environment:

@@ -4,7 +4,7 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
 
-.PHONY: demo test coverage test-images check docs lock wheel clean
+.PHONY: demo test fuzz coverage test-images check docs lock wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -18,6 +18,11 @@ test: $(VENV)/installed-dev
 # Which lines of faceorch the tests pass through that need nothing; htmlcov/index.html shows them in place.
 coverage: $(VENV)/installed-dev
 	$(PYTHON) -m pytest tests/unit --cov --cov-report=term:skip-covered --cov-report=html
+
+# Ten thousand hostile inputs, where `make test` tries a few: some minutes. FUZZ=100000 makes it more.
+FUZZ ?= 10000
+fuzz: $(VENV)/installed-dev
+	FACEORCH_FUZZ=$(FUZZ) $(PYTHON) -m pytest tests/fuzz -q
 
 # Builds every base for real and asks its torch what it holds: some minutes, and up to 20 GB of disk each.
 test-images: $(VENV)/installed-dev

@@ -6,6 +6,8 @@ What a runner leaves may be a link, a pipe, or another file of the user under a 
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -17,8 +19,10 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, TextIO
 
 from faceorch.errors import OutputError
+from faceorch.paths import ENV_HOME, home
 
 _PIECE_BYTES = 1 << 20
+HOME_REMEDY = f"set {ENV_HOME} to a folder that you may write to"
 # Never through a link, never waiting for the other end of a pipe.
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,12 +32,42 @@ class Refused(Exception):
     """A file is not what it should be; the message names it and says why in one line."""
 
 
+class Held(Exception):
+    """Another process holds a folder."""
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder against other processes; `Held` when one of them has it.
+
+    The lock is on the folder itself and ends with the process, whatever happens. A file system that has no locks gives
+    none.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Held(f"{folder} is in use") from error
+        except OSError as error:
+            if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
+                raise
+        yield
+    finally:
+        os.close(handle)
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
     with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
+        return sha256_of_file(file)
+
+
+def sha256_of_file(file: BinaryIO) -> str:
+    """Return the SHA-256 of what is left to read of an open file, as 64 hex digits."""
+    digest = hashlib.sha256()
+    while block := file.read(_PIECE_BYTES):
+        digest.update(block)
     return digest.hexdigest()
 
 
@@ -53,6 +87,28 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise OutputError(
             f"cannot write {path}: {error.strerror}", "free some space, or choose another --out"
         ) from error
+
+
+def check_home() -> None:
+    """Raise `OutputError` when faceorch's own folder cannot be made or written to."""
+    problem = home_problem()
+    if problem:
+        raise OutputError(f"cannot write to faceorch's own folder {home()}: {problem}", HOME_REMEDY)
+
+
+def home_problem() -> str:
+    """Return why nothing can be written to faceorch's own folder; empty when all is well. Makes the folder."""
+    folder = home()
+    if any(part.startswith("~") for part in folder.parts):  # what no shell and no system has resolved
+        return "nobody's home folder is known by that name"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".faceorch-", dir=folder)
+        os.close(handle)
+        Path(name).unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def umask() -> int:
@@ -142,6 +198,29 @@ def _copy(source: int, target: int, size: int) -> int:
             count = os.write(target, piece)
             piece, done = piece[count:], done + count
     return done
+
+
+_DEEPEST = 100  # folders within folders
+
+
+def excess(folder: Path, *, most_bytes: int, most_entries: int) -> str:
+    """Return what there is too much of below a folder that somebody else fills; empty while it is within the limits."""
+    taken = entries = 0
+    waiting = [(os.fspath(folder), 0)]
+    while waiting:
+        path, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return f"more than {_DEEPEST} folders within folders"
+        with contextlib.suppress(OSError), os.scandir(path) as found:  # it changes while it is looked at
+            for entry in found:
+                entries += 1
+                with contextlib.suppress(OSError):
+                    taken += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+                if entries > most_entries:
+                    return f"more than {most_entries:,} files and folders"
+    return f"more than {most_bytes / 2**30:g} GiB" if taken > most_bytes else ""
 
 
 def open_own(path: Path, mode: Literal["w", "a"]) -> TextIO:

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from faceorch.engine.client import remove_container
+from faceorch.engine.client import Missing, asked, remove_container
 from faceorch.images.built import Image, is_current, ours
 from faceorch.images.recipe import LABEL
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
 from faceorch.paths import home
 from faceorch.runtimes.venv import environment_folder
+from faceorch.untrusted import NAME, text
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -44,17 +45,20 @@ class Listed:
 def list_images(api: APIClient, networks: Mapping[str, Network]) -> list[Listed]:
     """Return our images, bases first, with their sizes."""
     found = ours(api)
-    usage: dict[str, Any] = {entry["Id"]: entry for entry in api.df().get("Images") or []}
+    with asked():
+        usage = {
+            str(entry["Id"]): (int(entry.get("Size", 0)), int(entry.get("SharedSize", -1)))
+            for entry in api.df().get("Images") or []
+        }
     listed = []
     for image in found:
-        entry = usage.get(image.id, {})
-        shared = int(entry.get("SharedSize", -1))
+        size_bytes, shared = usage.get(image.id, (0, -1))
         listed.append(
             Listed(
                 image=image,
                 # A build that failed leaves an untagged image with the labels of the base it stood on.
                 current=is_current(image, dict(networks)) if image.tags else False,
-                size_bytes=int(entry.get("Size", 0)),
+                size_bytes=size_bytes,
                 shared_bytes=shared if shared >= 0 else None,
             )
         )
@@ -88,7 +92,12 @@ def leftovers(api: APIClient | None, networks: Mapping[str, Network]) -> list[Le
     return found
 
 
-def _containers(api: APIClient) -> Iterator[Leftover]:
+def _containers(api: APIClient) -> list[Leftover]:
+    with asked():
+        return list(_ours_that_ended(api))
+
+
+def _ours_that_ended(api: APIClient) -> Iterator[Leftover]:
     for entry in api.containers(all=True, filters={"label": f"{LABEL}.owner"}):
         owner = Owner.parse((entry.get("Labels") or {}).get(f"{LABEL}.owner", ""))
         alive = True if owner is None else owner.judged()
@@ -97,7 +106,7 @@ def _containers(api: APIClient) -> Iterator[Leftover]:
             identity = str(entry["Id"])
             yield Leftover(
                 kind="container",
-                name=entry["Names"][0].lstrip("/"),
+                name=text(str(entry["Names"][0]), NAME).lstrip("/"),
                 why="its faceorch died" if alive is False else "it has ended; its faceorch cannot be seen from here",
                 bytes=None,
                 remove=lambda identity=identity: remove_container(api, identity),  # type: ignore[misc]
@@ -116,10 +125,8 @@ def _image(api: APIClient, one: Listed) -> Leftover:
 
 
 def _remove_image(api: APIClient, image: Image) -> None:
-    import docker.errors
-
     for reference in image.tags or (image.id,):
-        with contextlib.suppress(docker.errors.NotFound):
+        with contextlib.suppress(Missing), asked():
             api.remove_image(reference)
 
 

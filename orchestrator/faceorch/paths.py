@@ -30,11 +30,19 @@ def _shipped(name: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parents[1] / name
 
 
+def absolute(given: str | Path) -> Path:
+    """Return a path with the user's home for its `~`, and not relative; of a user that nobody is, the `~name` stays.
+
+    Links stay: the Python of a virtual environment is one.
+    """
+    return Path(os.path.expanduser(given)).absolute()  # noqa: PTH111 - Path.expanduser raises where there is no home
+
+
 def home() -> Path:
     """Return faceorch's folder: FACEORCH_HOME, or the user's cache folder of the platform."""
     given = os.environ.get(ENV_HOME)
     if given:
-        return Path(given).expanduser().absolute()
+        return absolute(given)
     import platformdirs
 
     return platformdirs.user_cache_path("faceorch")

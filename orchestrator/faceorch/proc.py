@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceorch.files import open_own
+from faceorch.untrusted import SENTENCE, text
 
 _TAIL_LINES = 60
+# prctl(PR_SET_PDEATHSIG, SIGKILL), which lasts over exec.
+_TIE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,19 @@ def run(
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
     on_start: Callable[[subprocess.Popen[str]], None] | None = None,
+    tied: bool = False,
 ) -> Completed:
     """Run a program to its end, without a shell; append what it prints to `log`, line by line to `on_line`.
 
-    `on_start` gets the process, for who has to end it from another thread.
+    `on_start` gets the process, for who has to end it from another thread. `tied`: it ends with this process, even when
+    that is killed (Linux).
     """
     tail: list[str] = []
+    prefix = [sys.executable, "-I", "-S", "-c", _TIE] if tied and sys.platform == "linux" else []
     with (
         open_own(log, "a") if log else open(os.devnull, "w") as file,
         subprocess.Popen(
-            list(arguments),
+            [*prefix, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,6 +68,22 @@ def run(
             process.kill()
             raise
     return Completed(process.returncode, tuple(tail))
+
+
+class Failed(Exception):
+    """A program did not do what it was asked for; the message is its last line."""
+
+
+def convert(arguments: Sequence[str], data: bytes, *, limit_s: float) -> bytes:
+    """Return what a program makes of `data`; `Failed` when it ends otherwise than well, or not in time."""
+    try:
+        done = subprocess.run(list(arguments), input=data, capture_output=True, timeout=limit_s, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"no end after {limit_s:g} s") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise Failed(text(lines[-1], SENTENCE))
+    return done.stdout
 
 
 def start(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:

@@ -282,7 +282,9 @@ def test_images_are_pushed_and_run_from_a_registry(probe: Probe, registry: str) 
     for tag in (recipe.tag, remote):
         probe.api.remove_image(tag)
     probe.api.pull(remote)
-    assert probe.ready().name == remote, "an image that was pulled is one of ours, by its labels"
+    ready = probe.ready()
+    assert ready.name == remote, "an image that was pulled is one of ours, by its labels and its name"
+    assert ready.note == f"its image was pulled from {registry}"
 
 
 def test_a_registry_that_is_not_there_is_told(probe: Probe) -> None:

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from faceorch.engine import client
 from faceorch.engine.client import endpoint
 from faceorch.engine.facts import read_facts
 from faceorch.engine.sandbox import sandbox
 from faceorch.errors import EngineError
+from faceorch.images import built
 from faceorch.images import recipe as images
-from faceorch.images.options import Builder, find_builder
+from faceorch.images.assembly import Assembly
+from faceorch.images.options import Builder, BuildOptions, find_builder
 from faceorch.owner import Owner
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
@@ -78,10 +81,56 @@ def test_the_sandbox_holds(probe: Probe) -> None:
     assert (facts["tmp"], facts["out"]) == (True, True)
     assert facts["capabilities"] == ["0" * 16] * 3
     assert (facts["no_new_privileges"], facts["seccomp"]) == ("1", "2")
-    assert (facts["uid"], facts["gid"]) == (os.getuid(), os.getgid())
+    user = (os.getuid(), os.getgid()) if os.getuid() else (65534, 65534)
+    assert (facts["uid"], facts["gid"]) == user
     assert facts["files"] == 16384
     assert facts["first_process"] == "docker-init"
-    assert (probe.out / "x").stat().st_uid == os.getuid()
+    assert (probe.out / "x").stat().st_uid == user[0]
+
+
+def test_a_container_runs_as_root_only_where_that_is_asked_for(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe.portrait.chmod(0o600)  # whoever the container runs as, it can read its inputs
+    probe.write("job.portrait.read_bytes(); print('I am', __import__('os').getuid())")
+    probe.build()
+    assert f"I am {os.getuid() or 65534}\n" in run(probe.launch())[2]
+    if os.getuid() == 0:
+        monkeypatch.setenv("FACEORCH_CONTAINER_USER", "0:0")
+        assert "I am 0\n" in run(probe.launch())[2]
+    monkeypatch.setenv("FACEORCH_CONTAINER_USER", "root")
+    with pytest.raises(EngineError, match="FACEORCH_CONTAINER_USER is 'root', UID:GID needed"):
+        run(probe.launch())
+
+
+def test_the_proxies_of_the_docker_cli_stay_outside(
+    probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").mkdir()
+    proxy = {"httpProxy": "http://me:secret@proxy:3128", "httpsProxy": "http://me:secret@proxy:3128"}
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"proxies": {"default": proxy}}), "utf-8")
+    probe.write("print('seen', sorted(k for k in __import__('os').environ if 'proxy' in k.lower()))")
+    probe.build()
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    client._connect.cache_clear()
+    try:
+        assert client.connect()._proxy_configs, "the client has read them"  # type: ignore[attr-defined]
+        assert "seen []\n" in run(probe.launch())[2]
+    finally:
+        client._connect.cache_clear()
+
+
+def test_an_image_with_our_labels_and_another_name_is_not_run(probe: Probe) -> None:
+    tag = probe.build()
+    recipe = images.make_recipe(probe.network, "cpu", probe.base)
+    probe.api.tag(tag, "evil", "latest")
+    probe.api.remove_image(recipe.tag)
+    try:
+        found = DockerRuntime().ready(probe.network, "cpu")
+        assert isinstance(found, Reason)
+        assert found.text == "an image with its labels is called evil:latest, which is not its name"
+        assert found.remedy == "faceorch build probe"
+        assert Assembly.of([recipe], built.ours(probe.api), BuildOptions.of(), jobs=1).items[-1].state == "waiting"
+    finally:
+        probe.api.remove_image("evil:latest")
 
 
 def test_events_and_log_arrive_apart_and_the_exit_code_is_told(probe: Probe) -> None:

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import __version__ as runner_version
+from . import lifeline
 from .errors import ErrorKind, RunnerError, classify
 from .events import EventKind, EventStream
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
 from .memory import let_blocks_grow
 from .network import Network, Progress, load_network
-from .tasks import EXIT_OWNER_DIED, TaskFile, run_task
+from .tasks import TaskFile, run_task
 from .video import conform
 
 EXIT_DONE = 0
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> int:
         return EXIT_FAILED
     try:
         raw = read_json(Path(arguments[0]))
+        if isinstance(raw, dict) and raw.get("feed") == Feed.STDIN.value:
+            lifeline.hold()
         if isinstance(raw, dict) and "op" in raw:
             run_task(TaskFile.from_json(raw), events)
             return EXIT_DONE
@@ -175,7 +178,7 @@ class _Runner:
                 self.failed = True
                 _fail(self.events, None, error)
         # Also after `drain`: the host holds stdin open until the runner has left.
-        os._exit(EXIT_OWNER_DIED)
+        os._exit(lifeline.EXIT_OWNER_DIED)
 
 
 class _Deadline:

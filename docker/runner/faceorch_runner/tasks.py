@@ -15,9 +15,9 @@ from typing import Any
 from .errors import JobFileError, RunnerError
 from .events import EventKind, EventStream
 from .jobs import SCHEMA, Feed, job_file_fields, json_object, nothing_left, take
+from .lifeline import EXIT_OWNER_DIED
 from .network import load_module
 
-EXIT_OWNER_DIED = 75
 MARKER = "SYNTHETIC"
 
 

@@ -105,17 +105,21 @@ def _recipes(
     names: tuple[str, ...], base: str | None, base_image: str | None, console: Console, *, everything: bool
 ) -> list[Recipe]:
     from faceorch.errors import CannotRun
+    from faceorch.files import check_home
     from faceorch.images.recipe import make_base_recipe, make_recipe
     from faceorch.needs import no_gpu_problem
     from faceorch.networks.bases import choose_base, load_bases, pick_base
     from faceorch.networks.discover import load_networks, pick
     from faceorch.telemetry.nvml import read_gpus
 
+    check_home()
     known, bases = load_networks(), load_bases()
     if base is not None:
         pick_base(bases, base)
     here = read_gpus()
     recipes = []
+    for name, error in known.broken.items() if not names else ():
+        console.print(f"{name}: skipped: {error.message}", markup=False)
     for name in names or known:
         if name.startswith("base-") and name not in known:
             recipes.append(make_base_recipe(pick_base(bases, name.removeprefix("base-")).name, base_image))

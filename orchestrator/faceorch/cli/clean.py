@@ -63,12 +63,12 @@ def _engine() -> APIClient | None:
 
 
 def _removed(one: Leftover) -> bool:
-    import docker.errors
+    from faceorch.errors import UserError
 
     try:
         one.remove()
-    except docker.errors.APIError as error:
-        reason = str(error.explanation)
+    except UserError as error:
+        reason = error.message
     except OSError as error:
         reason = str(error.strerror)
     else:

@@ -16,6 +16,7 @@ from faceorch import __version__
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
+_AGAIN_S = 0.01
 
 # name -> one line of help; the module faceorch.cli.<name> is imported when the command is used.
 COMMANDS = {
@@ -79,15 +80,18 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; never returns."""
     gc.set_threshold(100_000)  # imports create many long-lived objects, in which the collector finds nothing
-    for name in ("SIGTERM", "SIGHUP"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # An ignored signal stays ignored, as nohup requires.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
     try:
         code = cli.main(prog_name="faceorch", standalone_mode=False)
-    except click.exceptions.Abort:
-        code = EXIT_INTERRUPTED
+    except click.exceptions.Abort as error:
+        # click also takes an EOFError, from wherever it comes, for the end of a dialogue.
+        ended = isinstance(error.__cause__, EOFError)
+        code = _bug(error.__cause__) if ended else EXIT_INTERRUPTED  # type: ignore[arg-type]
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except click.ClickException as error:
@@ -107,7 +111,16 @@ def main() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End as on Ctrl-C: stop, record, clean up."""
+    """End as on Ctrl-C: stop, record, clean up.
+
+    Not in the middle of an import, which could leave Python's import lock held for good: then a little later.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+            return
+        frame = frame.f_back
+    sys.unraisablehook = lambda _: None  # what the interrupt leaves half made has nothing to say
     raise KeyboardInterrupt
 
 

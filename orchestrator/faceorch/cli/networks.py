@@ -10,6 +10,7 @@ import click
 from faceorch.cli.types import NetworkName
 
 if TYPE_CHECKING:
+    from faceorch.errors import ManifestError
     from faceorch.networks.discover import Network
     from faceorch.runs.plan import Obstacle, Planned
 
@@ -48,9 +49,12 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
     states.update({obstacle.network.name: obstacle for obstacle in plan.obstacles})
     if as_json:
         rows = [_as_json(network, states[network.name]) for network in chosen]
+        rows += [] if name else [_broken_as_json(unfit, error) for unfit, error in known.broken.items()]
         click.echo(json.dumps(rows if name is None else rows[0], indent=2))
     elif name is None:
         _table(chosen, states)
+        for unfit, error in known.broken.items():
+            click.echo(f"{unfit}: not ready\n  {error.message} -> {error.remedy or 'mend that file'}")
     else:
         _details(chosen[0], states[name])
 
@@ -97,6 +101,14 @@ def _as_json(network: Network, state: Planned | Obstacle) -> dict[str, Any]:
         "reason": None if isinstance(state, Planned) else msgspec.to_builtins(state.reason),
         **msgspec.to_builtins(network.manifest),
     }
+
+
+def _broken_as_json(name: str, error: ManifestError) -> dict[str, Any]:
+    import msgspec
+
+    from faceorch.runs.plan import unusable
+
+    return {"name": name, "ready": False, "reason": msgspec.to_builtins(unusable(error))}
 
 
 def _table(networks: list[Network], states: dict[str, Planned | Obstacle]) -> None:

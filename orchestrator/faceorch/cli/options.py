@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faceorch.cli.types import Assignment, BaseName, Duration, Folder, SettingName
+from faceorch.paths import absolute
 
 if TYPE_CHECKING:
     from faceorch.record.request import SettingValue
@@ -91,7 +92,7 @@ def confirmed(question: str, unasked: str) -> bool:
 
 def interpreters(given: tuple[tuple[str, str], ...]) -> dict[str, str]:
     """Return network -> absolute path of every `--python`; not resolved: a virtual environment's Python is a link."""
-    return {name: str(Path(path).expanduser().absolute()) for name, path in given}
+    return {name: str(absolute(path)) for name, path in given}
 
 
 def parse_settings(given: tuple[tuple[str, str], ...]) -> dict[str, dict[str, SettingValue]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from faceorch.record.folder import RunFolder
 
 EXIT_SOME_FAILED = 1
+MOST_REPETITIONS = 1000
 # What may be given together with --resume; everything else is taken from the record.
 _WITH_RESUME = {"resume", "timeout", "pythons", "use_images", "as_json", "quiet"}
 
@@ -40,14 +41,14 @@ _WITH_RESUME = {"resume", "timeout", "pythons", "use_images", "as_json", "quiet"
     ),
     click.option(
         "--repeat",
-        type=click.IntRange(1),
+        type=click.IntRange(1, MOST_REPETITIONS),
         default=1,
         show_default=True,
         help="Do each job this many times: the report then shows how far its figures vary.",
     ),
     click.option(
         "--warmup",
-        type=click.IntRange(0),
+        type=click.IntRange(0, MOST_REPETITIONS),
         default=0,
         show_default=True,
         help="Do each job this many times before those that count.",

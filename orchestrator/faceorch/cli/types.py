@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_LONGEST_S = 30 * 24 * 3600.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|)")
 
 
@@ -28,8 +29,8 @@ class Duration(click.ParamType[float]):
         if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
             self.fail(f"{value!r} is not a duration; write 90s, 5m or 1h30m", param, ctx)
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-        if seconds <= 0:
-            self.fail("the duration must be above 0", param, ctx)
+        if not 0 < seconds <= _LONGEST_S:
+            self.fail(f"the duration must be above 0, and {_LONGEST_S / 3600:.0f}h at most", param, ctx)
         return seconds
 
 

@@ -289,6 +289,7 @@ def convert(
       faceorch weights convert baseline --drop-originals
     """
     from faceorch.networks.discover import load_networks, pick
+    from faceorch.paths import absolute
     from faceorch.runs.plan import demand, make_plan
     from faceorch.runs.repack import repack
     from faceorch.runtimes.choose import make_runtimes
@@ -296,7 +297,7 @@ def convert(
     from faceorch.weights.store import Store
 
     chosen = pick(load_networks(), network)
-    pythons = {} if python is None else {network: str(Path(python).expanduser().absolute())}
+    pythons = {} if python is None else {network: str(absolute(python))}
     runtimes = make_runtimes(runtime, pythons, {} if image is None else {network: image})  # type: ignore[arg-type]
     plan = make_plan([chosen], runtimes=runtimes, gpus=Gpus((), None), selected=(), weights=None)
     demand(plan, [network])

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceorch.doctor.findings import Finding, Severity
-from faceorch.engine.client import remove_container
+from faceorch.engine.client import asked, remove_container
 from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import INSTALL_TOOLKIT, Access
-from faceorch.engine.messages import explain
-from faceorch.engine.sandbox import gpu_requests, sandbox
+from faceorch.engine.sandbox import container_user, gpu_requests, sandbox
 from faceorch.errors import EngineError
 from faceorch.images.built import Image
 from faceorch.images.recipe import LABEL
 from faceorch.networks.bases import Base
 from faceorch.owner import Owner
+from faceorch.untrusted import NAME, SENTENCE, text
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -52,55 +52,35 @@ def choose_image(found: Sequence[Image], bases: Mapping[str, Base], preferred: s
         base = bases.get(image.base)
         return (image.base == preferred, base is not None and base.torch is not None, image.created)
 
-    return max(found, key=rank, default=None)
+    return max((image for image in found if image.own_tag), key=rank, default=None)
 
 
 def probe_container(
     api: APIClient, facts: EngineFacts, image: Image, access: Access, uuids: Sequence[str]
 ) -> InContainer:
     """Start a container as `faceorch run` does, compute on every GPU of `uuids` in it, and remove it."""
-    import docker.errors
-    import requests
-
     begun_s = time.monotonic()
     name = f"faceorch-doctor-{uuid.uuid4().hex[:12]}"
     result: dict[str, Any] = {}
     problem, remedy = "", ""
     try:
-        entrypoint = api.inspect_image(image.id)["Config"].get("Entrypoint") or ["python3"]  # type: ignore[no-untyped-call]
-        api.create_container(
-            image.id,
-            name=name,
-            # The first word of a runner's entrypoint is its environment's Python.
-            entrypoint=[entrypoint[0], "-c", _SCRIPT.read_text("utf-8")],
-            command=[],
-            labels={f"{LABEL}.run": "doctor", f"{LABEL}.owner": str(Owner.me())},
-            host_config=sandbox(
-                api,
-                facts,
-                mounts=[],
-                memory_bytes=_MEMORY_BYTES,
-                gpus=gpu_requests(access, uuids),
-                log_bytes=_LOG_BYTES,
-            ),
-        )
-        api.start(name)
-        code = int(api.wait(name, timeout=_PATIENCE_S)["StatusCode"])
-        output = api.logs(name, stdout=True, stderr=False).decode("utf-8", "replace")
+        with asked():
+            _create(api, facts, image, access, uuids, name)
+            api.start(name)
+            code = int(api.wait(name, timeout=_PATIENCE_S)["StatusCode"])
+            output = api.logs(name, stdout=True, stderr=False).decode("utf-8", "replace")
+            everything = api.logs(name, stdout=True, stderr=True).decode("utf-8", "replace")
         try:
-            result = json.loads(output)
+            result = _result(output)
         except ValueError:
-            last = api.logs(name, stdout=True, stderr=True).decode("utf-8", "replace").strip().splitlines()[-1:]
-            problem = f"the program in the container ended with exit code {code}: {' '.join(last) or 'no output'}"
+            last = text("".join(everything.strip().splitlines()[-1:]), SENTENCE)
+            problem = f"the program in the container ended with exit code {code}: {last or 'no output'}"
             remedy = f"inspect the image: docker run --rm -it --entrypoint sh {image.tag}"
-    except docker.errors.APIError as error:
-        told = explain(str(error))
-        problem, remedy = told.message, told.remedy
     except EngineError as error:
         problem, remedy = error.message, error.remedy
-    except requests.RequestException:
-        problem = f"the container did not finish within {_PATIENCE_S} s"
-        remedy = "check that nvidia-smi responds; restart the host if it does not"
+        if _timed_out(error):
+            problem = f"the container did not finish within {_PATIENCE_S} s"
+            remedy = "check that nvidia-smi responds; restart the host if it does not"
     finally:
         remove_container(api, name)
     return InContainer(
@@ -112,6 +92,56 @@ def probe_container(
         problem=problem,
         remedy=remedy,
     )
+
+
+def _create(api: APIClient, facts: EngineFacts, image: Image, access: Access, uuids: Sequence[str], name: str) -> None:
+    entrypoint = api.inspect_image(image.id)["Config"].get("Entrypoint") or ["python3"]  # type: ignore[no-untyped-call]
+    api.create_container(
+        image.id,
+        name=name,
+        # The first word of a runner's entrypoint is its environment's Python.
+        entrypoint=[entrypoint[0], "-c", _SCRIPT.read_text("utf-8")],
+        command=[],
+        user=":".join(map(str, container_user(facts))),
+        use_config_proxy=False,
+        labels={f"{LABEL}.run": "doctor", f"{LABEL}.owner": str(Owner.me())},
+        host_config=sandbox(
+            api,
+            facts,
+            mounts=[],
+            memory_bytes=_MEMORY_BYTES,
+            gpus=gpu_requests(access, uuids),
+            log_bytes=_LOG_BYTES,
+        ),
+    )
+
+
+def _timed_out(error: EngineError) -> bool:
+    return "timed out" in str(error.__cause__).lower()
+
+
+def _result(output: str) -> dict[str, Any]:
+    """Return what the program printed, as text that can be shown; `ValueError` when it is something else."""
+    try:
+        found = json.loads(output)
+    except RecursionError as error:
+        raise ValueError("brackets within brackets") from error
+    gpus = found.get("gpus", []) if isinstance(found, dict) else None
+    kernels = found.get("kernels", []) if isinstance(found, dict) else None
+    if not (isinstance(gpus, list) and all(isinstance(gpu, dict) for gpu in gpus) and isinstance(kernels, list)):
+        raise ValueError("not what the program prints")
+    return {
+        **{key: text(str(found[key]), SENTENCE) for key in ("with", "error") if key in found},
+        "kernels": [text(str(name), NAME) for name in kernels],
+        "gpus": [
+            {
+                "name": text(str(gpu.get("name", "?")), NAME),
+                "right": gpu.get("right") is True,
+                **({"error": text(str(gpu["error"]), SENTENCE)} if "error" in gpu else {}),
+            }
+            for gpu in gpus
+        ],
+    }
 
 
 def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:

@@ -15,7 +15,7 @@ from faceorch.doctor.disks import judge_disks
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.judge_engine import judge_access, judge_engine, judge_kind, judge_toolkit
 from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge_kernels
-from faceorch.doctor.judge_host import judge_memory, judge_system
+from faceorch.doctor.judge_host import judge_home, judge_memory, judge_system
 from faceorch.doctor.probes import HostFacts, probe
 from faceorch.engine.client import connect
 from faceorch.engine.facts import EngineFacts
@@ -93,6 +93,7 @@ def judge(
     findings = [
         judge_system(facts.machine, found.architecture if found else None),
         judge_memory(facts.machine, found.memory_bytes if found else 0, needs),
+        judge_home(facts.home, facts.home_problem),
         judge_engine(engine),
     ]
     if found is not None:
@@ -116,7 +117,7 @@ def _networks() -> tuple[dict[str, Network], list[Finding]]:
         found = load_networks()
     except UserError as error:
         return {}, [_wrong(error, "no network can run")]
-    findings = []
+    findings = [_wrong(error, f"{name} cannot run") for name, error in found.broken.items()]
     for name, network in list(found.items()):
         try:
             load_weights(network)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import Machine, Space
+from faceorch.files import HOME_REMEDY
 from faceorch.needs import ARCHITECTURE, GB, architecture_problem, ram_problem
 from faceorch.networks.manifest import Needs
 from faceorch.words import size
@@ -48,6 +49,21 @@ def judge_system(machine: Machine, engine_architecture: str | None) -> Finding:
             remedy="for measurements that are compared, use native Linux",
         )
     return Finding(check="system", severity=Severity.OK, found=found, needed=needed)
+
+
+def judge_home(folder: str, problem: str) -> Finding:
+    """Check faceorch's own folder: environments, weights, logs and notes go there."""
+    needed = "a folder for environments, weights and logs that can be written to"
+    if not problem:
+        return Finding(check="cache folder", severity=Severity.OK, found=folder, needed=needed)
+    return Finding(
+        check="cache folder",
+        severity=Severity.ERROR,
+        found=f"cannot write to {folder}: {problem}",
+        needed=needed,
+        running="networks run only in a container, with weights from elsewhere",
+        remedy=HOME_REMEDY,
+    )
 
 
 def judge_memory(machine: Machine, engine_bytes: int, needs: Mapping[str, Needs]) -> Finding:

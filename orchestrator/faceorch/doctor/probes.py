@@ -15,7 +15,9 @@ from faceorch import proc
 from faceorch.engine.client import connect, endpoint
 from faceorch.engine.facts import EngineFacts, is_wsl, read_facts
 from faceorch.errors import UserError
+from faceorch.files import home_problem
 from faceorch.images.built import Image, ours
+from faceorch.paths import home
 from faceorch.telemetry.nvml import Gpus, GpuState, read_gpus, read_states
 
 # Both are of the same release and print its version; older toolkits only have the second.
@@ -86,6 +88,8 @@ class HostFacts:
     toolkit: Toolkit
     image_space: Space | None
     weight_space: Space
+    home: str = ""
+    home_problem: str = ""
 
 
 def probe(weights: Path) -> HostFacts:
@@ -101,25 +105,18 @@ def probe(weights: Path) -> HostFacts:
         toolkit=probe_toolkit(),
         image_space=probe_image_space(engine),
         weight_space=probe_space(weights),
+        home=os.fspath(home()),
+        home_problem=home_problem(),
     )
 
 
 def probe_engine() -> tuple[EngineFacts | NoEngine, tuple[Image, ...]]:
     """Return the engine's facts, and the images of faceorch that it has."""
-    import docker.errors
-    import requests
-
     try:
         api = connect()
         return read_facts(api, endpoint()), tuple(ours(api))
     except UserError as error:
         return NoEngine(reason=error.message, remedy=error.remedy), ()
-    except (docker.errors.APIError, requests.RequestException) as error:
-        gone = NoEngine(
-            reason=f"the container engine at {endpoint()} answered with an error: {error}",
-            remedy="check the engine's log (journalctl -u docker), then restart it",
-        )
-        return gone, ()
 
 
 def probe_machine() -> Machine:

@@ -6,10 +6,10 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from faceorch import bugs
 from faceorch.errors import EngineError, UserError
@@ -57,6 +57,23 @@ def asked() -> Iterator[None]:
         log = bugs.write_log(error)
         message = f"the container engine's answer cannot be used ({bugs.describe(error)})"
         raise EngineError(message, _SEE + (f"; details: {log}" if log else "")) from error
+
+
+def answers(ask: Callable[[], Iterable[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the objects of an answer that comes piece by piece, such as that of a build; `EngineError` as in `asked`.
+
+    What the caller does between two of them is its own affair.
+    """
+    with asked():
+        pieces = iter(ask())
+    while True:
+        with asked():
+            piece = next(pieces, None)
+            if piece is not None and not isinstance(piece, dict):
+                raise TypeError(f"an object was expected, not {type(piece).__name__}")
+        if piece is None:
+            return
+        yield piece
 
 
 def endpoint() -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import Access
+from faceorch.errors import EngineError
 from faceorch.telemetry.nvml import read_gpus
 
 if TYPE_CHECKING:
@@ -18,6 +21,25 @@ SHM_BYTES = 2 * 2**30  # torch's data loaders fail with the engine's default of 
 # Engine 29 lowered the default to 1024. An engine cannot grant more than its own limit, often 20000.
 FILES = 16384
 PROCESSES = 4096
+ENV_USER = "FACEORCH_CONTAINER_USER"
+NOBODY = 65534  # whom the images name
+_USER = re.compile(r"(\d{1,9}):(\d{1,9})")
+
+
+def container_user(facts: EngineFacts) -> tuple[int, int]:
+    """Return the user and group id that a container runs as: the caller's, but nobody's where the caller is root.
+
+    `FACEORCH_CONTAINER_USER` overrides it. A rootless engine maps its root to the caller: there root is the caller.
+    """
+    given = os.environ.get(ENV_USER)
+    if given:
+        found = _USER.fullmatch(given)
+        if found is None:
+            raise EngineError(f"{ENV_USER} is {given!r}, UID:GID needed", f"{ENV_USER}=1000:1000, or unset it")
+        return int(found[1]), int(found[2])
+    if facts.rootless:
+        return 0, 0
+    return (os.getuid(), os.getgid()) if os.geteuid() else (NOBODY, NOBODY)
 
 
 def sandbox(

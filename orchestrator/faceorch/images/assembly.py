@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceorch.engine.client import new_client
-from faceorch.errors import BuildError, UserError
+from faceorch.engine.client import answers, asked, new_client
+from faceorch.errors import BuildError, EngineError, UserError
 from faceorch.images import build
 from faceorch.images.built import Image
 from faceorch.images.failures import Failed
@@ -77,7 +77,7 @@ class Assembly:
     ) -> Assembly:
         """Return the assembly of `recipes` and the bases that they need; `present` are the engine's images."""
         wanted = list(recipes)
-        there = {image.inputs: image for image in present if image.tags}
+        there = {image.inputs: image for image in present if image.own_tag}
         items: dict[str, Item] = {}
         for recipe in wanted:
             needed = options.no_cache or recipe.inputs not in there
@@ -180,7 +180,8 @@ class Assembly:
         repository, tag = f"{registry.rstrip('/')}/{item.recipe.repository}", item.recipe.inputs[:12]
         item.log.parent.mkdir(parents=True, exist_ok=True)
         with new_client() as api, item.log.open("a", encoding="utf-8") as log:
-            api.tag(image, repository, tag, force=True)
+            with asked():
+                api.tag(image, repository, tag, force=True)
             return _pushed(api, repository, tag, log.write, lambda step: self._say(item, step=step))
 
 
@@ -192,17 +193,20 @@ def _pushed(
 
     digest, said = "", ""
     try:
-        for entry in api.push(repository, tag, stream=True, decode=True):
+        for entry in answers(lambda: api.push(repository, tag, stream=True, decode=True)):
             if "error" in entry:
                 raise _push_error(repository, str(entry["error"]))
-            digest = str((entry.get("aux") or {}).get("Digest") or digest)
+            said_more = entry.get("aux")
+            digest = str((said_more if isinstance(said_more, dict) else {}).get("Digest") or digest)
             step = f"push {entry.get('id', '')} {entry.get('status', '')}".rstrip()
             if step != said:
                 said = step
                 write(step + "\n")
                 on_step(step)
-    except docker.errors.APIError as error:
-        raise _push_error(repository, str(error.explanation)) from error
+    except EngineError as error:
+        if not isinstance(error.__cause__, docker.errors.APIError):
+            raise
+        raise _push_error(repository, str(error.__cause__.explanation)) from error
     return digest
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceorch.engine.client import new_client
+from faceorch.engine.client import asked, new_client
 from faceorch.images import buildx, classic
 from faceorch.images.failures import explain
 from faceorch.images.options import PROXIES, BuildOptions
@@ -44,7 +44,8 @@ def build(
             tail = classic.build(api, recipe, options, arguments, sources, context, log, on_step)
         if tail is not None:
             raise explain(recipe.name, tail, log)
-        return str(api.inspect_image(recipe.tag)["Id"])  # type: ignore[no-untyped-call]
+        with asked():
+            return str(api.inspect_image(recipe.tag)["Id"])  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -9,9 +9,13 @@ from faceorch.engine.client import asked
 from faceorch.images.recipe import LABEL, make_base_recipe, make_recipe
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network
+from faceorch.untrusted import text
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+
+_LABEL = 500  # characters: a label of ours is shorter, and what is in an image may be anybody's
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,20 @@ class Image:
     created: float
 
     @property
+    def own_tag(self) -> str:
+        """The name that faceorch gives such an image, with a registry's before it where it was pulled; else empty.
+
+        Anybody can make an image with our labels: only one that also has our name is taken for ours.
+        """
+        name = f"faceorch/{self.network or f'base-{self.base}'}:{self.inputs[:12]}"
+        return next((tag for tag in sorted(self.tags, key=len) if tag == name or tag.endswith(f"/{name}")), "")
+
+    @property
+    def registry(self) -> str:
+        """The registry that its name says it was pulled from; empty for an image that was built or loaded here."""
+        return self.own_tag.partition("/faceorch/")[0] if "/faceorch/" in self.own_tag else ""
+
+    @property
     def tag(self) -> str:
         """Its first name and tag."""
         return self.tags[0] if self.tags else "<none>"
@@ -38,7 +56,7 @@ def ours(api: APIClient) -> list[Image]:
     """Return every image that faceorch built, newest first."""
     found = []
     for entry in api.images(filters={"label": f"{LABEL}.inputs"}):
-        labels = entry.get("Labels") or {}
+        labels = {key: text(str(value), _LABEL) for key, value in (entry.get("Labels") or {}).items()}
         found.append(
             Image(
                 id=entry["Id"],

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from faceorch.engine.client import answers
+from faceorch.errors import EngineError
 from faceorch.images.options import BuildOptions
 from faceorch.images.recipe import Recipe, labels_of
 
@@ -34,20 +36,7 @@ def build(
     pending = ""  # the engine sends a step's output in pieces, not in lines
     with log.open("a", encoding="utf-8") as file:
         try:
-            stream: Iterator[dict[str, Any]] = api.build(
-                fileobj=_tar(context),
-                custom_context=True,
-                dockerfile=recipe.dockerfile,
-                tag=recipe.tag,
-                buildargs={**sources, **arguments},
-                labels=labels_of(recipe, "classic"),
-                nocache=options.no_cache,
-                network_mode=options.network,
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            for entry in stream:
+            for entry in answers(lambda: _ask(api, recipe, options, {**sources, **arguments}, context)):
                 text = str(entry["stream"]) if "stream" in entry else _status(entry)
                 file.write(text)
                 *lines, pending = (pending + text).split("\n")
@@ -57,10 +46,32 @@ def build(
                         on_step(part)
                 if "error" in entry:
                     return tail
-        except docker.errors.APIError as error:  # refused before the first step: the base image is not available
-            file.write(f"{error.explanation}\n")
-            return [*tail, str(error.explanation)]
+        except EngineError as error:
+            if not isinstance(error.__cause__, docker.errors.APIError):
+                raise
+            # Refused before the first step: the base image is not available.
+            file.write(f"{error.__cause__.explanation}\n")
+            return [*tail, str(error.__cause__.explanation)]
     return None
+
+
+def _ask(
+    api: Any, recipe: Recipe, options: BuildOptions, arguments: Mapping[str, str], context: Path
+) -> Iterator[dict[str, Any]]:
+    built: Iterator[dict[str, Any]] = api.build(
+        fileobj=_tar(context),
+        custom_context=True,
+        dockerfile=recipe.dockerfile,
+        tag=recipe.tag,
+        buildargs=dict(arguments),
+        labels=labels_of(recipe, "classic"),
+        nocache=options.no_cache,
+        network_mode=options.network,
+        rm=True,
+        forcerm=True,
+        decode=True,
+    )
+    return built
 
 
 def _status(entry: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from faceorch.media.clip import Clip, LoadedClip, check_length, read_clip, samples_sha256, write_clip
 from faceorch.media.files import check_output_folder
+from faceorch.media.marks import mark, read_marks
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, thumbnail, write_portrait
 from faceorch.media.reading import Reading
 from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, first_frame, probe_video
@@ -19,8 +20,10 @@ __all__ = [
     "check_length",
     "check_output_folder",
     "first_frame",
+    "mark",
     "probe_video",
     "read_clip",
+    "read_marks",
     "read_portrait",
     "samples_sha256",
     "thumbnail",

@@ -8,6 +8,7 @@ import math
 import wave
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from faceorch import bugs
 from faceorch.errors import InputError
@@ -112,10 +113,13 @@ def write_clip(loaded: LoadedClip, path: Path) -> Clip:
     )
 
 
-def samples_sha256(path: Path) -> str:
-    """Return the SHA-256 of the samples of a normalised WAV."""
-    with wave.open(str(path), "rb") as file:
-        return hashlib.sha256(file.readframes(file.getnframes())).hexdigest()
+def samples_sha256(wav: BinaryIO) -> str:
+    """Return the SHA-256 of the samples of a normalised WAV; of what is no such file, that of nothing."""
+    try:
+        with wave.open(wav, "rb") as file:
+            return hashlib.sha256(file.readframes(file.getnframes())).hexdigest()
+    except (wave.Error, EOFError, ValueError):
+        return hashlib.sha256().hexdigest()
 
 
 def _looks_like(data: bytes) -> str:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from faceorch.errors import CannotRun, InputError, ManifestError
 from faceorch.networks.manifest import MANIFEST, PRESET, Manifest, read_manifest
-from faceorch.paths import docker_folder
+from faceorch.paths import absolute, docker_folder
 from faceorch.record.request import SettingValue
+from faceorch.untrusted import NAME as LONGEST_NAME
+from faceorch.untrusted import text
 from faceorch.words import near
 
 ENV_FOLDERS = "FACEORCH_NETWORKS"
@@ -85,15 +87,27 @@ class Network:
             ) from None
 
 
+class Networks(dict[str, Network]):
+    """The networks by name. `broken` are those whose manifest cannot be used, and why."""
+
+    def __init__(self, found: Mapping[str, Network], broken: Mapping[str, ManifestError]) -> None:
+        super().__init__(sorted(found.items()))
+        self.broken = dict(sorted(broken.items()))
+
+
 def network_folders() -> list[Path]:
     """Return the folders that contain networks: faceorch's own first, then those of FACEORCH_NETWORKS."""
     extra = os.environ.get(ENV_FOLDERS, "")
-    return [docker_folder(), *(Path(part).expanduser().resolve() for part in extra.split(os.pathsep) if part)]
+    return [docker_folder(), *(absolute(part).resolve() for part in extra.split(os.pathsep) if part)]
 
 
-def load_networks(folders: list[Path] | None = None) -> dict[str, Network]:
-    """Return every network by name, in alphabetical order; raise `ManifestError` for the first invalid manifest."""
+def load_networks(folders: list[Path] | None = None) -> Networks:
+    """Return every network by name, in alphabetical order; an invalid manifest is that network's trouble alone.
+
+    Raise `ManifestError` where it is not clear which networks there are.
+    """
     found: dict[str, Network] = {}
+    broken: dict[str, ManifestError] = {}
     for parent in network_folders() if folders is None else folders:
         if not parent.is_dir():
             raise ManifestError(f"{parent} is not a folder", f"correct {ENV_FOLDERS}")
@@ -103,13 +117,16 @@ def load_networks(folders: list[Path] | None = None) -> dict[str, Network]:
                 raise ManifestError(
                     f"two networks are called {name}: {found[name].folder} and {path.parent}", "rename one"
                 )
-            found[name] = Network(path.parent, read_manifest(path))
-    return dict(sorted(found.items()))
+            try:
+                found[name] = Network(path.parent, read_manifest(path))
+            except ManifestError as error:
+                broken[text(name, LONGEST_NAME)] = error
+    return Networks(found, broken)
 
 
 def open_network(folder: Path) -> Network:
     """Return the network in a folder, wherever the folder is; raise `ManifestError` if it contains none."""
-    folder = folder.expanduser().absolute()
+    folder = absolute(folder)
     folder = folder.resolve() if folder.name in ("", "..") else folder  # the folder's name is the network's name
     if not (folder / MANIFEST).is_file():
         raise ManifestError(
@@ -119,7 +136,12 @@ def open_network(folder: Path) -> Network:
 
 
 def pick(networks: Mapping[str, Network], name: str) -> Network:
-    """Return the network called `name`; raise `CannotRun`, with the nearest name, if there is none."""
+    """Return the network called `name`; raise `CannotRun`, with the nearest name, if there is none.
+
+    `ManifestError` when there is one whose manifest cannot be used.
+    """
+    if isinstance(networks, Networks) and name in networks.broken:
+        raise networks.broken[name]
     if name not in networks:
         raise CannotRun(f"no network is called {name!r}{near(name, networks)}", f"choose from: {', '.join(networks)}")
     return networks[name]

@@ -11,7 +11,7 @@ from pathlib import Path
 from faceorch.errors import InputError, OutputError
 from faceorch.files import umask
 from faceorch.networks.discover import NAME, Network, load_networks, open_network
-from faceorch.paths import docker_folder
+from faceorch.paths import absolute, docker_folder
 
 TEMPLATE = Path(__file__).parent / "template" / "mynetwork"
 _TITLE = "MyNetwork"
@@ -30,7 +30,7 @@ def make_network(name: str, parent: Path) -> Network:
         raise InputError(f"a network called {name} already exists: {known[name].folder}", "choose another name")
     if (docker_folder() / name).exists():
         raise InputError(f"the name {name} is reserved for a part of every image", "choose another name")
-    target = parent.expanduser().absolute() / name
+    target = absolute(parent) / name
     if os.path.lexists(target):
         raise InputError(f"{target} already exists", "choose another name, or another folder with --in")
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import re
@@ -17,12 +15,15 @@ from typing import Any
 import msgspec
 
 from faceorch.errors import RunFolderError
-from faceorch.files import sha256_of, write_atomically
+from faceorch.files import Held, Refused, held, open_below, sha256_of_file, write_atomically
+from faceorch.record.kinds import JobStatus
 from faceorch.record.run import SCHEMA, Run, Video
 from faceorch.record.schemas import published
 from faceorch.record.upgrade import upgrade
+from faceorch.untrusted import SENTENCE, text
 
 FILE_NAME = "run.json"
+RECORD_BYTES = 64 * 2**20  # a thousand repetitions take a tenth of it
 SCHEMA_ID = f"urn:faceorch:run:{SCHEMA}"
 
 
@@ -61,26 +62,20 @@ class RunFolder:
         The lock is on the folder itself and ends with the process, whatever happens. A file system that has no locks
         gives none.
         """
-        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunFolderError(f"{self.path} is in use by another faceorch", "wait for it to end") from None
-            except OSError as error:
-                if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
-                    raise
-            for left in self.path.glob(f".{FILE_NAME}.*"):  # half written by a faceorch that was killed
-                left.unlink(missing_ok=True)
-            yield
-        finally:
-            os.close(handle)
+            with held(self.path):
+                for left in self.path.glob(f".{FILE_NAME}.*"):  # half written by a faceorch that was killed
+                    left.unlink(missing_ok=True)
+                yield
+        except Held:
+            raise RunFolderError(f"{self.path} is in use by another faceorch", "wait for it to end") from None
 
     def holds(self, video: Video) -> bool:
         """Return whether a video is still there as it was recorded."""
         try:
-            return sha256_of(self.path / video.file) == video.sha256
-        except OSError:
+            with open_below(self.path, video.file, limit=video.bytes) as file:
+                return sha256_of_file(file) == video.sha256
+        except (Refused, OSError):
             return False
 
     def save(self) -> None:
@@ -100,20 +95,38 @@ class RunFolder:
         folder = path.parent if path.name == FILE_NAME else path
         file = folder / FILE_NAME
         try:
-            raw = json.loads(file.read_text("utf-8"))
+            with open_below(folder, FILE_NAME, limit=RECORD_BYTES) as opened:
+                raw = json.loads(opened.read(RECORD_BYTES).decode("utf-8"))
+        except Refused as error:
+            raise RunFolderError(f"{folder} is no run folder: {error}", _WHERE) from error
         except OSError as error:
             raise RunFolderError(f"{folder} is no run folder: {error.strerror}: {FILE_NAME}", _WHERE) from error
-        except ValueError as error:
-            raise RunFolderError(f"{file} is not JSON: {error}", _WHERE) from error
+        except (ValueError, RecursionError) as error:
+            raise RunFolderError(f"{file} is not JSON: {text(str(error), SENTENCE)}", _WHERE) from error
         found = raw.get("schema") if isinstance(raw, dict) else None
         if found not in (1, SCHEMA):
             raise RunFolderError(
                 f"{file} has schema {found!r}, this faceorch reads 1 to {SCHEMA}", "use the faceorch that wrote it"
             )
         try:
-            return cls(folder, msgspec.convert(upgrade(raw), Run))
-        except (msgspec.ValidationError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RunFolderError(f"{file} is damaged: {error}", _WHERE) from error
+            run = msgspec.convert(upgrade(raw), Run)
+            _check(run)
+        except Exception as error:  # an upgrade stumbles over what was never a record in as many ways as there are
+            raise RunFolderError(f"{file} is damaged: {text(str(error), SENTENCE)}", _WHERE) from error
+        return cls(folder, run)
+
+
+def _check(run: Run) -> None:
+    """Raise `ValueError` for what a record's types allow and no faceorch writes."""
+    names = [job.network for job in run.jobs]
+    if not names or len(set(names)) < len(names):
+        raise ValueError("its jobs are not one per network")
+    for name in names:
+        if not name.isprintable() or "/" in name or name in ("", ".", "..", "inputs"):
+            raise ValueError(f"{name[:100]!r} is not the name of a network")
+    for job in run.jobs:
+        if job.status is JobStatus.DONE and job.video is None:
+            raise ValueError(f"{job.network} is done and has no video")
 
 
 _WHERE = "name a folder that `faceorch run` made, such as results/20260131-120000-face-clip"

@@ -48,8 +48,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     use_images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
     weights: Annotated[str | None, Meta(description="--weights DIR")] = None
-    repeat: Annotated[int, Meta(ge=1, description="repetitions that count")] = 1
-    warmup: Annotated[int, Meta(ge=0, description="repetitions before them that do not count")] = 0
+    repeat: Annotated[int, Meta(ge=1, le=1000, description="repetitions that count")] = 1
+    warmup: Annotated[int, Meta(ge=0, le=1000, description="repetitions before them that do not count")] = 0
     price_per_kwh: Price | None = None
     price_per_gpu_hour: Price | None = None
     currency: Annotated[str, Meta(description="of the prices, as given")] = ""

@@ -222,6 +222,7 @@ class Video(_Record, frozen=True):
     audio_codec: str | None
     bytes: Bytes
     sha256: Sha256
+    marks: Annotated[list[str], Meta(description="what in the file says that it was made by AI")] = []
 
 
 class Repetition(_Record, frozen=True):

@@ -73,6 +73,7 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "videos": [_shown(folder.path, job, embed) for job in done],
         "embedded": embed,
+        "marked": _marked(done),
         "portrait": _portrait_url(folder.path, run.inputs.portrait.file),
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
@@ -106,8 +107,22 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
     return "; ".join([first, *(part for part in rest if part)]) + "."
 
 
+def _marked(done: list[Job]) -> str:
+    """Return what the videos themselves say of having been made by AI, in one sentence for each way."""
+    ways: dict[tuple[str, ...], list[str]] = {}
+    for job in done:
+        ways.setdefault(tuple(job.video.marks if job.video else ()), []).append(job.title)
+    sentences = []
+    for marks, titles in ways.items():
+        whose = "Each video" if len(ways) == 1 else ", ".join(titles)
+        carries = "; ".join(marks) or "nothing that says so"
+        sentences.append(f"{whose} was made by AI and carries {carries}.")
+    return " ".join(sentences)
+
+
 def _shown(folder: Path, job: Job, embed: bool) -> Shown:
-    assert job.video is not None
+    if job.video is None:
+        return Shown(job, None, None, "its record names no video")
     name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
     try:
         with open_below(folder, name, limit=limit) as file:

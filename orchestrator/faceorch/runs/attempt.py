@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from faceorch.errors import InputError, OutputError, UserError
+from faceorch.files import excess
 from faceorch.media import BrokenVideo
 from faceorch.record.folder import now
 from faceorch.record.kinds import OutcomeKind
@@ -31,6 +32,9 @@ from faceorch_runner import Event, EventKind
 
 _DRAIN = b'{"op":"drain"}\n'
 _TURN_S = 0.5  # no wait is longer: the clock decides at every turn
+# A network that keeps every frame of ten minutes as a file takes less of both.
+OUT_BYTES, OUT_ENTRIES = 64 * 2**30, 100_000
+LOOK_S = 5.0  # how often what a runner has written is looked at
 LEAVING_S = 10.0  # what a runner gets to leave by itself once it has said how its work ended
 
 Clock = Callable[[], float]
@@ -141,6 +145,7 @@ class _Following:
         self._launch, self._log, self._tell, self._watch = launch, log, tell, watch
         self._timeout_s, self._clock, self._names = timeout_s, clock, names
         self._timed_out = self._stayed = False
+        self._excess = ""
         self.transcript = Transcript(time.monotonic())
         self.ended_s: float | None = None
         self.total_s: float | None = None
@@ -162,12 +167,19 @@ class _Following:
     def _listen(self, process: Process) -> None:
         """Follow its output and then itself to the end, or end it when its time is over, whatever it does meanwhile."""
         until_s = math.inf if self._timeout_s is None else self._clock() + self._timeout_s
+        look_s = self._clock() + LOOK_S
         printing = True
         while self.exit is None:
             left_s = until_s - self._clock()
             if left_s <= 0:
                 self._end(process)
                 break
+            if self._clock() >= look_s:
+                self._excess = excess(self._launch.out, most_bytes=OUT_BYTES, most_entries=OUT_ENTRIES)
+                look_s = self._clock() + LOOK_S
+                if self._excess:
+                    self._end(process)
+                    break
             if not printing:
                 self.exit = process.wait(min(left_s, _TURN_S))
                 continue
@@ -184,7 +196,7 @@ class _Following:
     def _end(self, process: Process) -> None:
         """End a runner whose time is over; what it has printed until now counts."""
         self._stayed = self._said_its_end
-        self._timed_out = not self._stayed
+        self._timed_out = not self._stayed and not self._excess
         process.stop()
         for piece in process.output.rest():
             self._take(piece)
@@ -216,6 +228,9 @@ class _Following:
     def failure(self, *, in_container: bool) -> Reason | None:
         """Return why it has not done what it was asked for, None when it has."""
         network, said = self._launch.network, self.transcript
+        if self._excess:
+            found = f"it was ended: it has left {self._excess} in its folder"
+            return Reason(kind=OutcomeKind.KILLED, found=found, remedy="use a shorter clip, or see its log")
         if said.error is not None and not self._timed_out:
             return explain_error(said.error, network)
         if said.done:

@@ -221,6 +221,8 @@ class JobRun:
         copy = self.work / f"{self.name}.mp4"
         try:
             take(self.work, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)
+            media.probe_video(copy)
+            media.mark(copy, _marks(self.folder.run, self.folder.run.job(self.name)))
             return self._check(copy, keep=keep)
         except Refused as error:
             raise media.BrokenVideo(str(error)) from error
@@ -238,6 +240,8 @@ class JobRun:
             notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
         final = self.folder.video(self.name)
         if keep:
+            if final.is_dir() and not final.is_symlink():
+                remove(final)  # in the run folder of somebody else, or by somebody's mistake
             os.replace(made, final)
         video = Video(
             file=final.name,
@@ -251,6 +255,7 @@ class JobRun:
             audio_codec=info.audio_codec,
             bytes=info.bytes,
             sha256=info.sha256,
+            marks=["XMP metadata: digital source type trainedAlgorithmicMedia, network, commits, weights, faceorch"],
         )
         return Collected(video, tuple(notes))
 
@@ -278,6 +283,18 @@ class JobRun:
         if made.interrupted:
             self.record(history)
             raise KeyboardInterrupt
+
+
+def _marks(run: Run, job: Job) -> dict[str, str | list[str]]:
+    """Return what a video says of how it was made; nothing in it differs between two equal jobs."""
+    return {
+        "version": run.faceorch,
+        "network": job.network,
+        "weights": "none needed" if not job.weights else f"{len(job.weights)} files, verified",
+        **({"stand_in": "made with stand-in weights"} if run.synthetic else {}),
+        "upstream": [f"{code.url}@{code.commit}" for code in job.upstream],
+        "weight": [f"{file.path} sha256:{file.sha256}" for file in job.weights],
+    }
 
 
 def environment_of(plan: Planned, ready: Ready) -> Environment:

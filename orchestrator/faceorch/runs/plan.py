@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import psutil
 
 from faceorch import __version__
-from faceorch.errors import CannotRun, InputError
+from faceorch.errors import CannotRun, InputError, ManifestError
+from faceorch.files import check_home
 from faceorch.needs import driver_problem, kernel_problem, no_gpu_problem, ram_problem, vram_problem
 from faceorch.networks.bases import choose_base, load_bases, pick_base
 from faceorch.networks.discover import Network
@@ -75,9 +76,13 @@ def make_plan(
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:
-        decided = _decide(network, runtimes, gpus, selected, base, memory_bytes, weights)
-        if isinstance(decided, Planned):
-            decided = _weigh(decided, network.settings((settings or {}).get(network.name, {})), weights)
+        decided: Planned | Obstacle
+        try:
+            decided = _decide(network, runtimes, gpus, selected, base, memory_bytes, weights)
+            if isinstance(decided, Planned):
+                decided = _weigh(decided, network.settings((settings or {}).get(network.name, {})), weights)
+        except ManifestError as error:
+            decided = Obstacle(network, unusable(error))
         if isinstance(decided, Planned):
             planned.append(decided)
         else:
@@ -85,6 +90,11 @@ def make_plan(
     # The cheapest first: what is wrong with the portrait shows in seconds, not behind an hour of diffusion.
     planned.sort(key=lambda p: (p.network.manifest.needs.gpu, p.network.name))
     return Plan(tuple(planned), tuple(obstacles))
+
+
+def unusable(error: ManifestError) -> Reason:
+    """Return why a network whose manifest cannot be used cannot run."""
+    return Reason(kind=OutcomeKind.NOT_AVAILABLE, found=error.message, remedy=error.remedy or "mend that file")
 
 
 def _decide(
@@ -176,6 +186,12 @@ def _unfinished(network: Network) -> str:
     """Name what is missing of a network that somebody has begun; say nothing of one that is a manifest alone."""
     begun = any((network.folder / name).is_file() for name in ("code/runner.py", "Dockerfile"))
     return f": {', '.join(network.missing_files)} missing" if begun else ""
+
+
+def check_places(plan: Plan) -> None:
+    """Raise `OutputError` when a network runs on this host and there is no place for its environment and its notes."""
+    if any(planned.runtime.name == "venv" for planned in plan.planned):
+        check_home()
 
 
 def demand(plan: Plan, named: Sequence[str]) -> None:

@@ -9,17 +9,19 @@ from msgspec import structs
 
 from faceorch import __version__, media
 from faceorch.errors import CannotRun, RunFolderError
-from faceorch.files import sha256_of
+from faceorch.files import Refused, open_below, sha256_of_file
 from faceorch.networks.discover import load_networks, pick
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
 from faceorch.runs import host
 from faceorch.runs.events import Listener, Noted
-from faceorch.runs.plan import make_plan, select_gpus, without_too_short
+from faceorch.runs.plan import check_places, make_plan, select_gpus, unusable, without_too_short
 from faceorch.runs.start import Started, weights_for
 from faceorch.runtimes.choose import make_runtimes, sweep
 from faceorch.telemetry.nvml import read_gpus
+
+_INPUT_BYTES = 512 * 2**20  # of a normalised portrait or clip: more than either can have
 
 
 def resume_run(
@@ -44,8 +46,10 @@ def resume_run(
     missing = [job for job in run.jobs if not _has_video(record, job)]
     if not missing:
         return Started(record, (), fresh=False, missing=False)
+    unfit = {job.network: unusable(known.broken[job.network]) for job in missing if job.network in known.broken}
     wanted = {job.network for job in missing if job.status is not JobStatus.SKIPPED or _was_interrupted(job)}
-    networks = [pick(known, job.network) for job in missing]
+    there = [job.network for job in missing if job.network in known or job.network in wanted]
+    networks = [pick(known, name) for name in there if name not in unfit]
     request = structs.replace(
         run.request,
         timeout_s=run.request.timeout_s if timeout_s is None else timeout_s,
@@ -66,15 +70,16 @@ def resume_run(
         weights=weights_for(request),
     )
     plan = without_too_short(plan, run.inputs.clip.duration_s, ())
-    blocked = [obstacle for obstacle in plan.obstacles if obstacle.network.name in wanted]
+    obstacles = {**{obstacle.network.name: obstacle.reason for obstacle in plan.obstacles}, **unfit}
+    blocked = [name for name in obstacles if name in wanted]
     if blocked and not plan.planned:
-        names, why = ", ".join(obstacle.network.name for obstacle in blocked), blocked[0].reason
+        names, why = ", ".join(blocked), obstacles[blocked[0]]
         raise CannotRun(f"{names} cannot run here now: {why.text}", why.remedy)
+    check_places(plan)
     run.request, run.host, run.faceorch = request, host.describe(gpus, runtimes), __version__
-    for obstacle in plan.obstacles:
-        job = run.job(obstacle.network.name)
-        status = JobStatus.FAILED if job.network in wanted else JobStatus.SKIPPED
-        run.put(structs.replace(job, status=status, reason=obstacle.reason))
+    for name, reason in obstacles.items():
+        status = JobStatus.FAILED if name in wanted else JobStatus.SKIPPED
+        run.put(structs.replace(run.job(name), status=status, reason=reason))
     for planned in plan.planned:
         job = run.job(planned.network.name)
         run.put(structs.replace(job, status=JobStatus.PENDING, reason=None, resumed=job.resumed + 1))
@@ -98,8 +103,10 @@ def _check_inputs(record: RunFolder) -> None:
         (record.run.inputs.clip.file, record.run.inputs.clip.sha256),
     ):
         path = record.path / file
-        if not path.is_file():
-            raise RunFolderError(f"{path} is missing", "start a new run")
-        found = media.samples_sha256(path) if path.suffix == ".wav" else sha256_of(path)
+        try:
+            with open_below(record.path, file, limit=_INPUT_BYTES) as opened:
+                found = media.samples_sha256(opened) if path.suffix == ".wav" else sha256_of_file(opened)
+        except (Refused, OSError) as error:
+            raise RunFolderError(f"{path} cannot be used: {error}", "start a new run") from error
         if found != wanted:
             raise RunFolderError(f"{path} has changed since the run began", "start a new run")

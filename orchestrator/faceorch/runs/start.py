@@ -13,8 +13,8 @@ from pathlib import Path
 
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
-from faceorch.files import umask
-from faceorch.networks.discover import Network, load_networks, pick
+from faceorch.files import Held, held, remove, umask
+from faceorch.networks.discover import Network, Networks, load_networks, pick
 from faceorch.networks.patches import patches_of
 from faceorch.record.folder import RunFolder, new_run_id, now
 from faceorch.record.kinds import JobStatus, RunStatus
@@ -22,7 +22,7 @@ from faceorch.record.reason import Reason
 from faceorch.record.request import Request, SettingValue
 from faceorch.record.run import AppliedPatch, ClipRecord, Inputs, Job, PortraitRecord, Run, Upstream
 from faceorch.runs import host
-from faceorch.runs.plan import Plan, Planned, demand, make_plan, select_gpus, without_too_short
+from faceorch.runs.plan import Plan, Planned, check_places, demand, make_plan, select_gpus, unusable, without_too_short
 from faceorch.runtimes.choose import make_runtimes, sweep
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.weights.source import StandIn
@@ -30,7 +30,7 @@ from faceorch.weights.store import Store
 
 # A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
 _NEEDED_BYTES = 256 * 2**20
-_HALF_MADE, _HALF_MADE_S = ".faceorch-", 3600.0
+_HALF_MADE, _PROBE_S = ".faceorch-", 3600.0  # and how old a file must be with which a faceorch tried the folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ def start_run(
         weights=weights_for(request),
     )
     demand(plan, request.networks)
+    check_places(plan)
     portrait, clip = reading.result()
     media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = without_too_short(plan, clip.duration_s, request.networks)
@@ -92,7 +93,7 @@ def start_run(
             request=request,
             host=host.describe(gpus, runtimes),
             inputs=_inputs(request, kept_portrait, kept_clip),
-            jobs=_jobs(plan, request),
+            jobs=_jobs(plan, request) + ([] if request.networks else _unusable(known, request)),
         )
         RunFolder(half_made, run).save()
         folder = _publish(half_made, out, identity)
@@ -128,6 +129,15 @@ def _check_names(request: Request, chosen: Sequence[Network]) -> None:
 def _jobs(plan: Plan, request: Request) -> list[Job]:
     jobs = [_job(planned.network, request, None) for planned in plan.planned]
     return jobs + [_job(obstacle.network, request, obstacle.reason) for obstacle in plan.obstacles]
+
+
+def _unusable(known: Mapping[str, Network], request: Request) -> list[Job]:
+    """Return the rows of networks whose manifest cannot be used."""
+    broken = known.broken if isinstance(known, Networks) else {}
+    return [
+        Job(network=name, title=name, status=JobStatus.SKIPPED, reason=unusable(error), seed=request.seed)
+        for name, error in broken.items()
+    ]
 
 
 def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
@@ -184,15 +194,34 @@ def _new_folder(request: Request, out: Path) -> Iterator[tuple[Path, str]]:
     except OSError as error:
         raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
     media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
+    _clear_half_made(out)
+    with contextlib.ExitStack() as stack:
+        half_made = _hold_new(out, stack)
+        try:
+            yield half_made, new_run_id(Path(request.portrait), Path(request.clip), now())
+        finally:
+            shutil.rmtree(half_made, ignore_errors=True)
+
+
+def _hold_new(out: Path, stack: contextlib.ExitStack) -> Path:
+    """Make a hidden folder below `out` that is held until `stack` ends."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=out))
+        with contextlib.suppress(Held, FileNotFoundError):  # another faceorch was quicker, and took it for a dead one's
+            stack.enter_context(held(folder))
+            if folder.is_dir():
+                return folder
+
+
+def _clear_half_made(out: Path) -> None:
+    """Remove the half-made folders of dead faceorchs: those that nobody holds."""
     for old in out.glob(f"{_HALF_MADE}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > _HALF_MADE_S:
-                shutil.rmtree(old, ignore_errors=True)
-    half_made = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=out))
-    try:
-        yield half_made, new_run_id(Path(request.portrait), Path(request.clip), now())
-    finally:
-        shutil.rmtree(half_made, ignore_errors=True)
+        with contextlib.suppress(OSError, Held):
+            if old.is_dir() and not old.is_symlink():
+                with held(old):
+                    remove(old)
+            elif not old.is_symlink() and time.time() - old.stat().st_mtime > _PROBE_S:
+                old.unlink()
 
 
 def _publish(half_made: Path, out: Path, name: str) -> Path:

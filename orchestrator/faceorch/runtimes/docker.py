@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import threading
 import time
 import uuid
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from faceorch.engine.client import Missing, asked, connect, endpoint, remove_container
 from faceorch.engine.facts import EngineFacts, read_facts
 from faceorch.engine.gpu_access import Access, decide
-from faceorch.engine.sandbox import gpu_requests, sandbox
+from faceorch.engine.sandbox import ENV_USER, container_user, gpu_requests, sandbox
 from faceorch.errors import EngineError
 from faceorch.files import write_atomically
 from faceorch.images.built import Image, ours
@@ -110,9 +111,17 @@ class DockerRuntime:
             return self._ready_given(network.name)
         own = [image for image in self._images if image.network == network.name and image.base == base]
         for image in own:
-            if make_recipe(network, image.base, image.base_image).inputs == image.inputs:
-                return Ready(identity=image.id, name=image.tag, base=image.base, builder=image.builder or None)
+            if make_recipe(network, image.base, image.base_image).inputs == image.inputs and image.own_tag:
+                return Ready(
+                    identity=image.id,
+                    name=image.own_tag,
+                    base=image.base,
+                    builder=image.builder or None,
+                    note=f"its image was pulled from {image.registry}" if image.registry else "",
+                )
         reason = "its image is older than what it is made of" if own else "its image is not built"
+        if strange := [image.tag for image in own if image.tags and not image.own_tag]:
+            reason = f"an image with its labels is called {strange[0]}, which is not its name"
         remedy = f"faceorch build {network.name}"
         if len(network.manifest.needs.bases) > 1:
             reason, remedy = f"{reason} (base {base})", f"{remedy} --base {base}"
@@ -144,11 +153,14 @@ class DockerRuntime:
         """Start the container; on leaving, it is removed."""
         write_atomically(launch.job_file, job_file(launch, _places(launch)))
         launch.job_file.chmod(0o644)
+        user = container_user(self._facts)
+        if not self._facts.rootless:
+            _hand_over(launch, *user)
         name = f"faceorch-{launch.network.name}-{uuid.uuid4().hex[:12]}"
         running: _Running | None = None
         try:
             with asked():
-                container = self._create(name, launch)
+                container = self._create(name, launch, user)
                 running = _Running(self._api, name, container)
                 self._api.start(name)
             yield running
@@ -157,7 +169,7 @@ class DockerRuntime:
                 running.close()
             remove_container(self._api, name)
 
-    def _create(self, name: str, launch: Launch) -> str:
+    def _create(self, name: str, launch: Launch, user: tuple[int, int]) -> str:
         """Create the container and return its id."""
         from docker.types import Mount
 
@@ -175,9 +187,9 @@ class DockerRuntime:
             launch.environment.identity,
             name=name,
             command=["/job/job.json"],
-            # A rootless engine maps its root to the caller: there the default user is the right one.
-            user="0:0" if self._facts.rootless else f"{os.getuid()}:{os.getgid()}",
+            user=f"{user[0]}:{user[1]}",
             stdin_open=True,
+            use_config_proxy=False,  # those of the Docker CLI's config may hold a password
             labels={
                 f"{LABEL}.run": launch.run,
                 f"{LABEL}.owner": str(launch.owner),
@@ -234,6 +246,39 @@ class DockerRuntime:
             remove_container(self._api, entry["Id"])
             removed.append(f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died")
         return removed
+
+
+def _hand_over(launch: Launch, uid: int, gid: int) -> None:
+    """Let a container of another user than this one read what it is given, and write where it may.
+
+    Only root starts such containers. What root has made may be readable to root alone.
+    """
+    if uid == os.geteuid() != 0:
+        return
+    try:
+        for path in (launch.out, *([launch.weights] if launch.weights is not None and launch.weights_writable else [])):
+            os.chown(path, uid, gid, follow_symlinks=False)
+        for path in launch.inputs:
+            _let_read(path)
+        if launch.weights is not None and not launch.weights_writable:
+            for folder, _, names in os.walk(launch.weights):
+                _let_read(Path(folder))
+                for name in names:
+                    _let_read(Path(folder, name))
+    except PermissionError as error:
+        message = f"{error.filename} cannot be given to user {uid}: only root may do that"
+        raise EngineError(message, f"unset {ENV_USER}") from error
+
+
+def _let_read(path: Path) -> None:
+    """Let everybody read a file, or look into a folder, of ours."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return  # the engine says so
+    needed = 0o555 if stat.S_ISDIR(mode) else 0o444
+    if not stat.S_ISLNK(mode) and mode & needed != needed:
+        path.chmod(stat.S_IMODE(mode) | needed)
 
 
 def _places(launch: Launch) -> Places:

@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ from faceorch.telemetry.samples import Target
 from faceorch.uv import cause, find_uv, remedy, uv_environment
 
 _MARKER = "faceorch.json"
+ENV_MARK = "FACEORCH_RUNNER"  # by which a runner's processes are found, whatever becomes of them
 # What a shell may say to Python and to the libraries that do sums: another Python, other kernels, other rounding.
 _NOT_PASSED_ON = ("PYTHON", "VIRTUAL_ENV", "OPENBLAS_", "MKL_", "OMP_", "NPY_", "ATEN_", "ONEDNN_", "DNNL_", "OPENCV_")
 _TURN_MS = 500
@@ -60,14 +62,8 @@ class VenvRuntime:
                 remedy="install Docker, then: faceorch build " + network.name,
             )
         identity, folder = _identity(network, base), environment_folder(network, base)
-        marker = _read_json(folder / _MARKER)
-        return Ready(
-            identity=identity,
-            name=str(folder),
-            base=base,
-            python=None if marker is None else marker["python"],
-            prepared=marker is not None,
-        )
+        python = _python_of(folder)
+        return Ready(identity=identity, name=str(folder), base=base, python=python, prepared=python is not None)
 
     def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
         """Build the environment that `ready` describes; other processes that want it wait for this one."""
@@ -78,7 +74,7 @@ class VenvRuntime:
         folder = Path(ready.name)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder.with_suffix(".lock")):
-            if not (folder / _MARKER).is_file():
+            if _python_of(folder) is None:
                 _build(network, ready, folder, preparing)
         again = self.ready(network, ready.base)
         assert isinstance(again, Ready)
@@ -94,11 +90,14 @@ class VenvRuntime:
             code=launch.network.code, weights=launch.weights, out=launch.out, inputs=launch.inputs, sandboxed=False
         )
         write_atomically(launch.job_file, job_file(launch, places))
+        mark = uuid.uuid4().hex
         process = proc.start(
-            [str(python), "-m", "faceorch_runner", str(launch.job_file)], env=_runner_env(launch), cwd=launch.out
+            [str(python), "-m", "faceorch_runner", str(launch.job_file)],
+            env={**_runner_env(launch), ENV_MARK: mark},
+            cwd=launch.out,
         )
-        record = _note_process(process.pid, launch)
-        running = _Running(process)
+        record = _note_process(process.pid, launch, mark)
+        running = _Running(process, mark)
         try:
             yield running
         finally:
@@ -147,6 +146,8 @@ class VenvRuntime:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                     removed.append(f"ended runner process {process.pid} of a faceorch that died")
+            for pid in end_marked("" if note is None else note.get("mark", "")):
+                removed.append(f"ended process {pid}, left by a runner of a faceorch that died")
             path.unlink(missing_ok=True)
         return removed
 
@@ -165,6 +166,15 @@ def _given(python: Path) -> Ready | Reason:
     # Not resolved: the interpreter of a virtual environment is a link, and resolving it leaves the environment.
     path = str(python.absolute())
     return Ready(identity=path, name=path, given=True, python=found.tail[-1], note="environment given by the user")
+
+
+def _python_of(folder: Path) -> str | None:
+    """Return the Python version of an environment; None when it is not there, half made or damaged.
+
+    Its Python is a link into the system's: an upgrade of the system may have taken that away.
+    """
+    marker = _read_json(folder / _MARKER)
+    return marker.get("python") if marker is not None and os.access(folder / "bin" / "python", os.X_OK) else None
 
 
 def _identity(network: Network, base: str) -> str:
@@ -188,7 +198,9 @@ def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -
     shutil.rmtree(folder, ignore_errors=True)
     try:
         preparing.line(f"looking for Python {wanted}")
-        made = proc.run([uv, "venv", "--no-project", "--python", wanted, str(folder)], log=preparing.log, env=env)
+        made = proc.run(
+            [uv, "venv", "--no-project", "--python", wanted, str(folder)], log=preparing.log, env=env, tied=True
+        )
         if made.code != 0:
             raise VenvError(
                 f"no Python {wanted} for {network.name}: none is installed and uv cannot fetch one ({cause(made)})",
@@ -202,6 +214,7 @@ def _build(network: Network, ready: Ready, folder: Path, preparing: Preparing) -
             log=preparing.log,
             env=env,
             on_line=lambda line: preparing.line(line.strip()),
+            tied=True,
         )
         if done.code != 0:
             raise VenvError(
@@ -229,14 +242,33 @@ def _runner_env(launch: Launch) -> dict[str, str]:
     }
 
 
-def _note_process(pid: int, launch: Launch) -> Path:
+def end_marked(mark: str) -> list[int]:
+    """Kill the processes that a runner has left, in whatever session they are; return their ids.
+
+    They have its mark in the environment that they inherited. The runner's own watcher ends them too, but where the
+    watcher itself was killed.
+    """
+    if not mark or not sys.platform.startswith("linux"):
+        return []
+    ended, sign = [], f"{ENV_MARK}={mark}".encode()
+    for path in Path("/proc").iterdir():
+        if not path.name.isdecimal() or path.name == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if sign in (path / "environ").read_bytes().split(b"\0"):
+                os.kill(int(path.name), signal.SIGKILL)
+                ended.append(int(path.name))
+    return ended
+
+
+def _note_process(pid: int, launch: Launch, mark: str) -> Path:
     """Write down who started process `pid`, so that a later faceorch can end it when the owner died."""
     folder = home() / "processes"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{uuid.uuid4().hex}.json"
     with contextlib.suppress(ProcessLookupError):  # it has already ended: nothing to remember
         note = {"owner": str(launch.owner), "process": str(Owner.of(pid))}
-        note |= {"run": launch.run, "network": launch.network.name}
+        note |= {"run": launch.run, "network": launch.network.name, "mark": mark}
         write_atomically(path, json.dumps(note).encode())
     return path
 
@@ -251,9 +283,9 @@ def _read_json(path: Path) -> dict[str, str] | None:
 
 
 class _Running:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
         self.output = Output()
-        self._process = process
+        self._process, self._mark = process, mark
         self._closed = threading.Event()
         self.target = Target(session=process.pid)  # it was started in a session of its own
         self.probe, self.look_up = TreeProbe(process.pid), ProcLookUp()
@@ -271,8 +303,10 @@ class _Running:
 
     def _reap(self) -> None:
         """End the children that outlive the runner: they would hold its output open for ever."""
-        self._process.wait()
+        code = self._process.wait()
         self._signal(signal.SIGKILL)
+        if code < 0:  # a runner that leaves by itself has seen to it
+            end_marked(self._mark)
 
     def _read(self, stream: Stream, pipe: IO[bytes]) -> None:
         """Read to the end, or until the pipe is let go: a child in a session of its own may hold it open."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from faceorch.files import write_atomically
+from faceorch import proc
+from faceorch.files import open_below, write_atomically
 from faceorch.telemetry.attribution import Attribution
 from faceorch.telemetry.samples import GpuSample, UsageSample, Watched
 
 Format = Literal["parquet", "csv"]
 _FRAME = b"PAR1"
+_LARGEST_BYTES = 512 * 2**20  # days of samples
+_READING_BYTES, _READING_S = 4 * 2**30, 120.0
 
 # Columns in their order, with their Arrow types. A row is one sample of one GPU, or one of the container.
 COLUMNS = {
@@ -134,7 +138,8 @@ class Damaged(Exception):
 def read(path: Path) -> list[Row]:
     """Return the rows of a timeline that `write` wrote; raise `Damaged` for any other file."""
     try:
-        rows = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+        data = _read(path)
+        rows = _from_csv(data if path.suffix == ".csv" else _csv_of(data))
     except Exception as error:  # the library raises plain exceptions
         raise Damaged(f"{path} cannot be read: {error}") from error
     if rows and list(rows[0]) != list(COLUMNS):
@@ -142,22 +147,42 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
-def _read_csv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: _parse(COLUMNS[name], text) for name, text in row.items()} for row in csv.DictReader(file)]
+def _read(path: Path) -> bytes:
+    with open_below(path.parent, path.name, limit=_LARGEST_BYTES) as file:
+        return file.read(_LARGEST_BYTES)
 
 
-def _read_parquet(path: Path) -> list[Row]:
+def _from_csv(data: bytes) -> list[Row]:
+    table = csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""))
+    return [{name: _parse(COLUMNS[name], text) for name, text in row.items()} for row in table]
+
+
+def _csv_of(parquet: bytes) -> bytes:
+    """Return a Parquet file as CSV. A damaged one makes the library panic, or abort: a process of its own reads it."""
+    footer = int.from_bytes(parquet[-8:-4], "little")
+    if len(parquet) < 12 or parquet[:4] != _FRAME or parquet[-4:] != _FRAME or footer > len(parquet) - 12:
+        raise Damaged("it is not a complete Parquet file")
+    try:
+        return proc.convert([sys.executable, "-m", __name__], parquet, limit_s=_READING_S)
+    except proc.Failed as error:
+        raise Damaged(f"it is damaged: {error}") from error
+
+
+def main() -> None:
+    """Read Parquet on stdin and print it as CSV, within limits of memory and time."""
+    import resource
+
     from arro3.io import read_parquet
 
-    # Without its magic bytes, the library panics: not an `Exception`, and with a trace on stderr.
-    data = path.read_bytes()
-    footer = int.from_bytes(data[-8:-4], "little")
-    if len(data) < 12 or data[:4] != _FRAME or data[-4:] != _FRAME or footer > len(data) - 12:
-        raise Damaged("it is not a complete Parquet file")
-    table = read_parquet(io.BytesIO(data)).read_all()
+    resource.setrlimit(resource.RLIMIT_AS, (_READING_BYTES, _READING_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    table = read_parquet(io.BytesIO(sys.stdin.buffer.read())).read_all()
     columns = {name: table[name].to_pylist() for name in table.column_names}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if list(columns) != list(COLUMNS):
+        raise SystemExit("it has other columns")
+    sys.stdout.buffer.write(
+        _csv(dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    )
 
 
 def _parse(kind: str, text: str) -> Any:
@@ -195,3 +220,7 @@ def _csv(table: Iterable[Row]) -> bytes:
         values = (row.get(name) for name in COLUMNS)
         writer.writerow([str(value).lower() if isinstance(value, bool) else value for value in values])
     return text.getvalue().encode()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from faceorch.errors import WeightsError, one_line
 from faceorch.weights.download import Remote
@@ -47,7 +47,9 @@ def make_remote(
     source = file.source
     if source.url is not None:
         return Remote(url=_mirrored(source.url, mirrors), size=size, sha256=sha256)
-    return Remote(url=_hub_url(source, revision, mirrors), size=size, sha256=sha256, token=_token(), repo=source.repo)
+    return Remote(
+        url=_hub_url(source, revision, mirrors), size=size, sha256=sha256, token=_token(mirrors), repo=source.repo
+    )
 
 
 def ask_hub(source: Source, mirrors: Mapping[str, str]) -> Stated:
@@ -56,7 +58,7 @@ def ask_hub(source: Source, mirrors: Mapping[str, str]) -> Stated:
 
     url, where = _hub_url(source, None, mirrors), endpoint(mirrors)
     try:
-        found = get_hf_file_metadata(url, token=_token() or False, endpoint=where, retry_on_errors=True)
+        found = get_hf_file_metadata(url, token=_token(mirrors) or False, endpoint=where, retry_on_errors=True)
     except errors.GatedRepoError as error:
         raise WeightsError(f"{url}: access is gated", _gated(source)) from error
     except errors.RepositoryNotFoundError as error:
@@ -99,10 +101,21 @@ def _mirrored(url: str, mirrors: Mapping[str, str]) -> str:
     return url
 
 
-def _token() -> str | None:
+def _token(mirrors: Mapping[str, str]) -> str | None:
+    """Return the hub's token, for the hub and for what HF_ENDPOINT names in its place; a mirror gets none."""
     from huggingface_hub import constants, get_token
 
-    return None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    where = endpoint(mirrors)
+    named = (HUB, (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/"))
+    if where not in named or not _private(where) or constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+        return None
+    return get_token()
+
+
+def _private(address: str) -> bool:
+    """Return whether nobody on the way can read what is sent to an address: https, or this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _gated(source: Source) -> str:

@@ -25,7 +25,7 @@ import msgspec
 from faceorch.errors import OutputError, WeightsError
 from faceorch.files import sha256_of, write_atomically
 from faceorch.owner import Owner
-from faceorch.paths import home
+from faceorch.paths import absolute, home
 from faceorch.weights.identify import describe_wrong
 from faceorch.weights.manifest import File
 
@@ -84,7 +84,7 @@ class Store:
 
     def __init__(self, root: Path | None = None) -> None:
         given = os.environ.get(ENV_STORE)
-        self.root = (root or (Path(given).expanduser() if given else home() / "weights")).absolute()
+        self.root = absolute(root or given or home() / "weights")
 
     # -- places
 

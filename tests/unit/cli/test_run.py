@@ -159,6 +159,13 @@ class TestRun:
                 "grey has no setting 'siz' (did you mean 'size'?)",
                 "its settings: gain, loud, mode, size",
             ),
+            ({"timeout": "99999999999h"}, 2, "the duration must be above 0, and 720h at most", ""),
+            ({"timeout": "9" * 400 + "h"}, 2, "the duration must be above 0, and 720h at most", ""),
+            ({"repeat": "10000000000"}, 2, "10000000000 is not in the range 1<=x<=1000.", ""),
+            ({"image": "a" * 5000}, 3, "File name too long", "name the image"),
+            ({"out": "a" * 5000}, 4, "File name too long", "choose another --out"),
+            ({"image": "large"}, 3, "large.png has 5120 MiB, at most 512 MiB are read", "use a smaller image file"),
+            ({"image": "/dev/zero"}, 3, "/dev/zero is no regular file", "name the image"),
             ({"timeout": "soon"}, 2, "'soon' is not a duration; write 90s, 5m or 1h30m", ""),
             ({"out": "portrait"}, 4, "cannot make the folder", "choose another --out"),
             ({"gpus": "7"}, 6, "--gpus names '7'; this host has none", "--gpus all"),
@@ -176,7 +183,9 @@ class TestRun:
         remedy: str,
     ) -> None:
         make_network("grey")
-        files = {"portrait": str(portrait), "clip": str(clip)}
+        with (tmp_path / "large.png").open("wb") as large:
+            large.truncate(5 * 2**30)
+        files = {"portrait": str(portrait), "clip": str(clip), "large": str(tmp_path / "large.png")}
         options = {"image": str(portrait), "audio": str(clip), "network": "grey", "out": str(tmp_path / "out")}
         options |= {key: files.get(value, value) for key, value in change.items()}
         arguments = ["run", "--runtime", "venv", "--python", f"grey={sys.executable}"]
@@ -318,7 +327,7 @@ class TestInterrupt:
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])
-@pytest.mark.parametrize("command", ["{} | head -1", "{} > /dev/full"])
+@pytest.mark.parametrize("command", ["{} | head -1", "{} > /dev/full", "{} >&-", "{} <&- >&- 2>&-"])
 def test_a_run_goes_on_without_its_reader(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path, command: str, form: list[str]
 ) -> None:
@@ -372,6 +381,37 @@ def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
         for name in ("SIGHUP", "SIGTERM")
     }
     assert codes == {"SIGHUP": 7, "SIGTERM": 130}
+
+
+def test_an_interrupt_is_quiet_at_every_moment(
+    make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
+) -> None:
+    """The moments are those at which a module is imported, from the first of faceorch's own on."""
+    make_network("grey")
+    script = (
+        "import os, signal, sys\n"
+        "at, seen = int(sys.argv.pop(1)), 0\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        global seen\n"
+        "        seen += 1\n"
+        "        if seen == at:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "from faceorch.__main__ import main\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "main()\n"
+    )
+    for moment in (1, 2, 40, 120, 250):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(moment), *run_arguments(portrait, clip, tmp_path / "out", "grey")],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert (moment, done.returncode, done.stderr.strip()) == (moment, 130, "")  # click ends the line of the ^C
+    for folder in (tmp_path / "out").iterdir() if (tmp_path / "out").exists() else []:
+        assert json.loads((folder / "run.json").read_text("utf-8"))["status"] == "interrupted"
 
 
 def test_kill_9_at_any_moment_leaves_only_runs_that_load(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,14 @@ def test_an_image_whose_torch_is_not_that_of_its_base_is_told() -> None:
 
 def image(tag: str, base: str, created: float) -> Image:
     return Image(
-        id=tag, tags=(tag,), network="", inputs="", base=base, base_image="", builder="classic", created=created
+        id=tag,
+        tags=(f"faceorch/base-{base}:{tag}",),
+        network="",
+        inputs=tag,
+        base=base,
+        base_image="",
+        builder="classic",
+        created=created,
     )
 
 
@@ -101,13 +109,14 @@ def image(tag: str, base: str, created: float) -> Image:
         ([image("a", "cpu", 9), image("b", "cu121", 1)], "cu128", "b"),
         ([image("a", "cu128", 9), image("b", "cu121", 1), image("c", "cu121", 2)], "cu121", "c"),
         ([image("a", "gone", 1), image("b", "cpu", 2)], None, "b"),
+        ([replace(image("a", "cpu", 9), tags=("evil:latest",))], "cpu", None),
     ],
 )
 def test_the_image_that_tells_most_is_looked_with(
     found: list[Image], preferred: str | None, chosen: str | None
 ) -> None:
     best = choose_image(found, BASES, preferred)
-    assert (best.tag if best else None) == chosen
+    assert (best.id if best else None) == chosen
 
 
 def run_program(*folders: Path) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Callable[[Build], list[str]]:
 
 
 def present(recipe: Recipe) -> Image:
-    return Image("sha256:0", (recipe.tag,), "", recipe.inputs, recipe.base.name, recipe.base_image, "classic", 0.0)
+    network = recipe.network.name if recipe.network else ""
+    return Image("sha256:0", (recipe.tag,), network, recipe.inputs, recipe.base.name, recipe.base_image, "classic", 0.0)
 
 
 def states(assembly: Assembly) -> dict[str, str]:

@@ -94,9 +94,10 @@ def test_the_level_survives(tmp_path: Path) -> None:
 def test_normalising_twice_gives_the_same_samples(tmp_path: Path) -> None:
     first = write_clip(read(make(tmp_path / "clip.mp3")), tmp_path / "one.wav")
     second = write_clip(read(tmp_path / "one.wav"), tmp_path / "two.wav")
-    assert first.sha256 == second.sha256 == samples_sha256(tmp_path / "two.wav")
-    with wave.open(str(tmp_path / "two.wav")) as file:
-        assert (file.getnchannels(), file.getsampwidth(), file.getnframes()) == (1, 2, second.samples)
+    with (tmp_path / "two.wav").open("rb") as file:
+        assert first.sha256 == second.sha256 == samples_sha256(file)
+    with wave.open(str(tmp_path / "two.wav")) as wav:
+        assert (wav.getnchannels(), wav.getsampwidth(), wav.getnframes()) == (1, 2, second.samples)
 
 
 class TestOddButUsable:

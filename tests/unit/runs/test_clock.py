@@ -49,12 +49,12 @@ HANGS = {
     "is silent": "time.sleep(86400)",
     "closes its pipes and stays": "close_pipes(); time.sleep(86400)",
     "ignores polite signals": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(86400)",
-    "leaves a child with its output": (
-        f"subprocess.Popen([sys.executable, '-c', {CHILD!r}], start_new_session=True)\n"
-        "        while not os.path.exists('child'): time.sleep(0.01)\n"
-        "        os._exit(3)"
-    ),
 }
+LEAVES_A_CHILD = (
+    f"subprocess.Popen([sys.executable, '-c', {CHILD!r}], start_new_session=True)\n"
+    "        while not os.path.exists('child'): time.sleep(0.01)\n"
+    "        os._exit(3)"
+)
 
 
 class Clock:
@@ -122,6 +122,46 @@ def test_time_ends_whatever_a_runner_does(
     )
     assert made.exit is not None
     assert not VenvRuntime().running()
+
+
+def test_a_child_that_a_runner_leaves_with_its_output_goes_with_it(
+    make_network: MakeNetwork, tmp_path: Path, portrait: Path, clip: Path
+) -> None:
+    launch = launch_of(make_network, tmp_path, portrait, clip, body=LEAVES_A_CHILD)
+    made = follow(VenvRuntime(), launch, tmp_path, Clock(), late_at="never")
+    assert made.failure is not None
+    assert made.failure.found == "it ended with exit code 3 and without saying why"
+    assert not any(
+        process.info["cmdline"] == [sys.executable, "-c", CHILD] for process in psutil.process_iter(["cmdline"])
+    )
+
+
+FILLS = {
+    "bytes": ("Path('a').write_bytes(bytes(2**20))", "more than 0.000976562 GiB"),
+    "files": ("[Path(f'f{n}').touch() for n in range(200)]", "more than 100 files and folders"),
+    "depth": ("[(os.mkdir('d'), os.chdir('d')) for n in range(300)]", "more than 100 folders within folders"),
+}
+
+
+@pytest.mark.parametrize("name", list(FILLS))
+def test_a_runner_that_fills_its_folder_is_ended(
+    make_network: MakeNetwork,
+    tmp_path: Path,
+    portrait: Path,
+    clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    body, found = FILLS[name]
+    monkeypatch.setattr(attempts, "OUT_BYTES", 2**20 - 2**12)
+    monkeypatch.setattr(attempts, "OUT_ENTRIES", 100 if name == "files" else 100_000)
+    monkeypatch.setattr(attempts, "LOOK_S", 0.0)
+    launch = launch_of(make_network, tmp_path, portrait, clip, body=f"{body}; time.sleep(86400)")
+    made = follow(VenvRuntime(), launch, tmp_path, Clock(), late_at="never")
+    assert made.failure is not None
+    assert made.failure.kind is OutcomeKind.KILLED
+    assert made.failure.found.startswith("it was ended: it has left more than ")
+    assert name == "bytes" or made.failure.found == f"it was ended: it has left {found} in its folder"
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,8 @@ main()
 def test_a_run_that_is_interrupted_in_a_repetition_keeps_its_timeline_and_is_finished_later(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
 ) -> None:
-    how = f"import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep({FOR_EVER_S})"
+    host = "psutil.Process().parents()[1].pid"  # between them is the watcher
+    how = f"import os, psutil, signal, time; os.kill({host}, signal.SIGINT); time.sleep({FOR_EVER_S})"
     make_network("grey", FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=1, how=how))
     out = tmp_path / "results"
     done = subprocess.run(

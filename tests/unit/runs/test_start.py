@@ -477,7 +477,7 @@ class TestResume:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (None, "is no run folder: No such file or directory: run.json"),
+            (None, "is no run folder: run.json does not exist"),
             ("{", "run.json is not JSON: "),
             ('{"schema": 99}', "run.json has schema 99, this faceorch reads 1 to 2"),
             ('{"schema": 1}', "run.json is damaged: "),

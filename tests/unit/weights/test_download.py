@@ -10,9 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from faceorch.errors import WeightsError
+from faceorch.weights.manifest import File
+from faceorch.weights.remote import make_remote
 from faceorch.weights.store import Store
 from tests.unit.weights import server as http
 from tests.unit.weights.conftest import DATA, HASTY, STALL_S, Heard, entry, on_hub
@@ -189,12 +192,35 @@ def test_redirects_are_followed_and_the_token_stays_at_home(
         there_url = cdn.host("/data", DATA, http.cut(1000)).replace("127.0.0.1", "localhost")
         path = f"/owner/name/resolve/{http.COMMIT}/in/repo.bin"
         server.host(path, DATA, always=http.redirect(there_url))
-        bring(entry(on_hub()), mirrors={"https://huggingface.co": server.url})
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        bring(entry(on_hub()))
         assert there(store)
         assert [h.get("authorization") for h in server.heard[path]] == ["Bearer hf_secret"] * 2
         assert [h.get("authorization") for h in cdn.heard["/data"]] == [None, None]
         assert cdn.ranges("/data") == [None, "bytes=1000-"], "the range survives the redirect"
         cdn.shutdown()
+
+
+def test_a_mirror_gets_no_token(server: Server, store: Store, bring: Bring, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    path = f"/owner/name/resolve/{http.COMMIT}/in/repo.bin"
+    server.host(path, DATA)
+    bring(entry(on_hub()), mirrors={"https://huggingface.co": server.url})
+    assert there(store)
+    assert [h.get("authorization") for h in server.heard[path]] == [None]
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [("https://hub.example.org", True), ("http://hub.example.org", False), ("http://localhost:80", True)],
+)
+def test_what_stands_for_the_hub_gets_the_token_where_nobody_listens(
+    monkeypatch: pytest.MonkeyPatch, address: str, sent: bool
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    file = msgspec.convert(entry(on_hub()), File)
+    assert make_remote(file, None, None, None, {}).token == ("hf_secret" if sent else None)
 
 
 def test_a_redirect_in_circles_is_named(server: Server, bring: Bring) -> None:

@@ -1,0 +1,150 @@
+"""kill -9 at random moments, each followed by the command that finishes the run: nothing is lost, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.conftest import LIMIT_S
+from tests.resuming import reported_command, shell
+
+ROUNDS = "FACEORCH_TEST_KILLS"
+VICTIMS = ("faceorch", "group", "runner")
+_MARK = "FACEORCH_TEST_CAMPAIGN"
+
+
+def rounds(default: int) -> int:
+    """Return how many kills there are: as many as the environment says."""
+    return int(os.environ.get(ROUNDS) or default)
+
+
+def campaign(
+    words: Sequence[str], out: Path, home: Path, count: int, check: Callable[[], object] = lambda: None
+) -> Counter[str]:
+    """Kill `count` runs of `faceorch WORDS`, whose results go below `out`; return what happened, counted.
+
+    After each kill the run is finished by the command that its report shows. `check` is asked when all should be gone.
+    """
+    mark, chance, seen = uuid.uuid4().hex, random.Random(count), Counter[str]()
+    env = {**os.environ, _MARK: mark}
+    begun_s = time.monotonic()
+    wanted = videos(finish(words, env, out))
+    whole_s = time.monotonic() - begun_s
+    known = set(out.iterdir())
+    for number in range(count):
+        victim = VICTIMS[number % len(VICTIMS)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "faceorch", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=env,
+            start_new_session=True,
+        )
+        time.sleep(chance.uniform(0, whole_s))
+        kill(process, victim, chance)
+        process.wait(LIMIT_S)
+        fresh = {path for path in out.iterdir() if not path.name.startswith(".")} - known
+        assert len(fresh) <= 1
+        known |= fresh
+        if not fresh:
+            seen["nothing had begun"] += 1
+            continue
+        (folder,) = fresh
+        record = json.loads((folder / "run.json").read_text("utf-8"))
+        done = {job["network"]: job["video"]["sha256"] for job in record["jobs"] if job["status"] == "done"}
+        seen[f"{victim}: {len(done)} of {len(record['jobs'])} done"] += 1
+        if len(done) < len(record["jobs"]):
+            assert shell(f"faceorch report {shlex.quote(str(folder))}", out).returncode == 0
+            command = reported_command(folder / "report.md") if record["status"] != "done" else None
+            resumed = shell(command or f"faceorch run --resume {shlex.quote(str(folder))}", out)
+        else:
+            resumed = shell(f"faceorch run --resume {shlex.quote(str(folder))}", out)
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+        assert videos(folder) == wanted, "a result is lost, or another one"
+        again = json.loads((folder / "run.json").read_text("utf-8"))
+        assert again["status"] == "done"
+        for job in again["jobs"]:
+            assert job["network"] not in done or job["resumed"] == 0, "what was done is not done again"
+        assert leftovers(folder, wanted) == []
+        assert alive(mark) == []
+        check()
+    finish(words, env, out)
+    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == []
+    assert list((home / "processes").iterdir() if (home / "processes").exists() else []) == []
+    return seen
+
+
+def finish(words: Sequence[str], env: dict[str, str], out: Path) -> Path:
+    """Run to the end; return the newest folder below `out`."""
+    before = set(out.iterdir()) if out.exists() else set()
+    done = subprocess.run(
+        [sys.executable, "-m", "faceorch", *words],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = {path for path in out.iterdir() if not path.name.startswith(".")} - before
+    return folder
+
+
+def kill(process: subprocess.Popen[Any], victim: str, chance: random.Random) -> None:
+    if victim == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif victim == "faceorch":
+        process.kill()
+    else:
+        try:
+            found = psutil.Process(process.pid).children(recursive=True)
+            if found:
+                chance.choice(found).kill()
+        except psutil.NoSuchProcess:
+            pass  # it has ended
+
+
+def videos(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.mp4")}
+
+
+def leftovers(folder: Path, wanted: dict[str, bytes]) -> list[str]:
+    """Return what is in a finished run folder that no finished run leaves."""
+    networks = {name.removesuffix(".mp4") for name in wanted}
+    top = {"run.json", "report.html", "report.md", "inputs", *networks, *wanted}
+    left = [path.name for path in folder.iterdir() if path.name not in top]
+    kept = {"log.txt", "events.jsonl", "job.json", "telemetry.parquet", "prepare.log"}
+    return left + [
+        f"{name}/{path.name}" for name in networks for path in (folder / name).iterdir() if path.name not in kept
+    ]
+
+
+def alive(mark: str) -> list[list[str]]:
+    """Return the processes of the campaign that still live: what they have inherited says so."""
+    found, until_s = [], time.monotonic() + LIMIT_S
+    while time.monotonic() < until_s:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(_MARK) == mark:
+                    found.append(process.cmdline())
+            except psutil.Error:
+                continue
+        if not found:
+            break
+        time.sleep(0.05)
+    return found

@@ -100,10 +100,10 @@ def _recipes(names: tuple[str, ...], base: str | None, base_image: str | None, c
     from faceorch.errors import CannotRun
     from faceorch.images.recipe import make_base_recipe, make_recipe
     from faceorch.networks.bases import choose_base, load_bases, pick_base
-    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.discover import load_all, pick
     from faceorch.telemetry.nvml import read_gpus
 
-    known, bases = load_networks(), load_bases()
+    known, bases = load_all(), load_bases()
     if base is not None:
         pick_base(bases, base)
     gpus = read_gpus().gpus

@@ -26,9 +26,9 @@ def command(as_json: bool) -> None:
     """
     from faceorch.engine.client import connect
     from faceorch.housekeeping import list_images
-    from faceorch.networks.discover import load_networks
+    from faceorch.networks.discover import load_all
 
-    networks = load_networks()
+    networks = load_all()
     listed = list_images(connect(), networks)
     if as_json:
         click.echo(json.dumps([_row(one) for one in listed], indent=2))

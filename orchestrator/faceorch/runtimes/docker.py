@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _CODE = Path("/opt/faceorch/network")
-_INPUTS = (Path("/job/portrait.png"), Path("/job/clip.wav"))
+_PORTRAIT, _CLIP = Path("/job/portrait.png"), Path("/job/clip.wav")
 _ENDED = ("exited", "dead", "removing")
 _PAUSES_S = (0.01, 0.5)
 _READER_S = 5.0
@@ -166,7 +166,7 @@ class DockerRuntime:
             Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
             Mount("/out", str(launch.out), type="bind"),
         ]
-        for target, source in zip(_INPUTS, launch.inputs, strict=False):
+        for target, source in zip(_places(launch).inputs, launch.inputs, strict=True):
             mounts.append(Mount(str(target), str(source), type="bind", read_only=True))
         if launch.weights is not None:
             read_only = not launch.weights_writable
@@ -239,7 +239,9 @@ class DockerRuntime:
 def _places(launch: Launch) -> Places:
     """Return where a container finds things."""
     weights = None if launch.weights is None else Path("/weights")
-    return Places(code=_CODE, weights=weights, out=Path("/out"), inputs=_INPUTS, sandboxed=True)
+    videos = (Path(f"/job/video{number}{path.suffix}") for number, path in enumerate(launch.inputs[2:], 1))
+    inputs = (_PORTRAIT, _CLIP, *videos) if launch.inputs else ()
+    return Places(code=_CODE, weights=weights, out=Path("/out"), inputs=inputs, sandboxed=True)
 
 
 class _Here:

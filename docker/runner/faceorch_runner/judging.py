@@ -1,10 +1,11 @@
 """The runner of the judge: one portrait, one clip and the videos made of them in, findings and series out.
 
-The judge is a package like a network's with a function `begin()` in its module `judge`. It returns a session: its
-`self_check` is empty when the judge has proved on a drawn clip that it measures right, otherwise one line; its method
+The judge is a package like a network's with a function `begin(weights)` in its module `judge`; `weights` is the folder
+of its weights, None where it has none or they are not there. It returns a session. Its `self_check` is empty when the
+judge has proved on a drawn clip that it measures right, otherwise it is one line. Its method
 `judge(portrait, audio, video, series, progress)` returns what it found as JSON-ready values, writes every series as
-Parquet to `series`, and tells with `progress(share)` how far it is. `check()` is the long check of itself: it returns
-one line per thing that it tried and raises `RunnerError` when one went wrong.
+Parquet to `series`, and tells with `progress(share)` how far it is. `check(progress)` is the long check of itself: it
+returns one line per thing that it tried and raises `RunnerError` when one went wrong.
 """
 
 from __future__ import annotations
@@ -57,14 +58,14 @@ class Session(Protocol):
         """Check the judge at length; `RunnerError` says what went wrong."""
 
 
-def judge(task: Judge, code: Path, name: str, out: Path, events: EventStream) -> None:
+def judge(task: Judge, code: Path, name: str, weights: Path | None, out: Path, events: EventStream) -> None:
     """Judge every video; one that cannot be decoded, or at which the judge stumbles, does not keep the others back.
 
     `RunnerError` when the judge fails its check of itself: then nothing is judged.
     """
     deadline = Deadline(events, None, task.timeout_s)
     try:
-        session = _begin(code, name, events)
+        session = _begin(code, name, weights, events)
         if task.full:
             events.emit(EventKind.STAGE, None, name="full check")
             for line in session.check(_Progress(events, None)):
@@ -77,14 +78,14 @@ def judge(task: Judge, code: Path, name: str, out: Path, events: EventStream) ->
         deadline.cancel()
 
 
-def _begin(code: Path, name: str, events: EventStream) -> Session:
+def _begin(code: Path, name: str, weights: Path | None, events: EventStream) -> Session:
     events.emit(EventKind.STAGE, None, name="import")
     module = load_module(code, name, "judge")
     begin = getattr(module, "begin", None)
     if not callable(begin):
-        raise RunnerError(f"{module.__file__} has no function begin()")
+        raise RunnerError(f"{module.__file__} has no function begin(weights)")
     events.emit(EventKind.STAGE, None, name="setup")
-    session: Session = begin()
+    session: Session = begin(weights)
     events.emit(EventKind.STAGE, None, name="self-check")
     if session.self_check:
         raise RunnerError(session.self_check)

@@ -164,7 +164,7 @@ def run_task(file: TaskFile, events: EventStream) -> None:
         threading.Thread(target=_hold, name="lifeline", daemon=True).start()
     started_s = time.monotonic()
     if isinstance(file.task, Judge):
-        judge(file.task, file.code, file.network, file.out, events)
+        judge(file.task, file.code, file.network, file.weights, file.out, events)
     else:
         assert file.weights is not None  # `from_json` has seen to it
         events.emit(EventKind.STAGE, None, name=_OPERATIONS[type(file.task)])

@@ -71,7 +71,7 @@ def folder_whole(network: Network) -> None:
 def runner_keeps_contract(network: Network) -> None:
     """Check that code/runner.py defines one subclass of Network with the methods that it must have.
 
-    A judge defines the function begin() in code/judge.py instead.
+    A judge defines the function begin(weights) in code/judge.py instead.
     """
     entry = network.entry
     try:
@@ -80,7 +80,7 @@ def runner_keeps_contract(network: Network) -> None:
         raise Broken(f"{entry} is not Python: {error}", "fix the line") from error
     if network.manifest.role == "judge":
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        need("begin" in functions, f"{entry} has no function begin", f"define begin() in {entry}")
+        need("begin" in functions, f"{entry} has no function begin", f"define begin(weights) in {entry}")
         return
     classes = [
         node

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _CODE = Path("/opt/faceorch/network")
 _PORTRAIT, _CLIP = Path("/job/portrait.png"), Path("/job/clip.wav")
+_VIDEOS = Path("/job/videos")
 _ENDED = ("exited", "dead", "removing")
 _PAUSES_S = (0.01, 0.5)
 _READER_S = 5.0
@@ -239,7 +240,7 @@ class DockerRuntime:
 def _places(launch: Launch) -> Places:
     """Return where a container finds things."""
     weights = None if launch.weights is None else Path("/weights")
-    videos = (Path(f"/job/video{number}{path.suffix}") for number, path in enumerate(launch.inputs[2:], 1))
+    videos = (_VIDEOS / path.name for path in launch.inputs[2:])
     inputs = (_PORTRAIT, _CLIP, *videos) if launch.inputs else ()
     return Places(code=_CODE, weights=weights, out=Path("/out"), inputs=inputs, sandboxed=True)
 

@@ -186,12 +186,12 @@ class TestAgain:
     def test_a_finished_run_is_judged_anew_and_its_report_written(self, compare: Compare) -> None:
         folder = compare()
         code = folder.path.parents[1] / "networks/standin/code/judge.py"
-        code.write_text(code.read_text("utf-8").replace("4.5, unit", "5.5, unit"), "utf-8")
+        code.write_text(code.read_text("utf-8").replace("4.5, unit", "5.125, unit"), "utf-8")
         (folder.path / "report.html").unlink()
         again = comparison.judge(folder.path, ignore)
         (job,) = RunFolder.load(again.path).run.jobs
         assert job.judgement is not None
-        assert job.judgement.findings["head_motion"].value == 5.5
+        assert job.judgement.findings["head_motion"].value == 5.125
         assert (folder.path / "report.html").is_file()
 
     def test_what_was_found_stays_when_nothing_is_found_now(self, compare: Compare) -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "judge": "Measure what moves in finished videos: head, hair, eyes, lips.",
     "import": "Compare videos that were made elsewhere.",
     "report": "Build the report of a run again.",
+    "export": "Write the videos of runs for another evaluation.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "weights": "Download, list, verify and remove the networks' weights.",
     "build": "Build the networks' images.",

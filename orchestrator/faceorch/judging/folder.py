@@ -32,7 +32,6 @@ def judge_folder(folder: RunFolder, tell: Listener) -> None:
     What goes wrong is recorded in `Run.judging` and raised no further, but for `KeyboardInterrupt`. Nothing is recorded
     where there is no judge, or no video.
     """
-    folder.run.judging = None  # of an earlier faceorch, when this one finishes its run
     try:
         judge, jobs = find_judge(), [job for job in _with_video(folder) if job.judgement is None]
     except UserError as error:
@@ -40,6 +39,7 @@ def judge_folder(folder: RunFolder, tell: Listener) -> None:
         return
     if judge is None or not jobs:
         return
+    folder.run.judging = None  # of an earlier faceorch, when this one finishes its run
     try:
         with folder.locked():
             _judge(folder, judge, jobs, tell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 from fractions import Fraction
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from faceorch import bugs
-from faceorch.errors import InputError
+from faceorch.errors import InputError, OutputError
 from faceorch.media.clip import LONGEST_S
 from faceorch.media.video import MOST_PIXELS, VIDEO_BYTES, BrokenVideo, VideoInfo, probe_video
 from faceorch.untrusted import SENTENCE, text
@@ -53,6 +54,8 @@ def take_film(path: Path, target: Path) -> tuple[VideoInfo, list[str]]:
     except BrokenVideo as error:
         raise InputError(f"{path} cannot be used: {str(error).removeprefix(f'{target.name} ')}", _REMEDY) from error
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OutputError(f"cannot write {target}: the disk is full", "free some space") from error
         raise InputError(f"cannot read {path}: {error.strerror or error}", _REMEDY) from error
     if found.audio_codec is None:
         notes.append("it has no sound")
@@ -107,10 +110,13 @@ def _encode(source: BinaryIO, target: Path) -> str:
             with av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as made:
                 _Encoder(container, made).run()
             return was
-    except (BrokenVideo, OSError):
+    except BrokenVideo:
         raise
     except Exception as error:  # PyAV raises more than FFmpeg's errors about files that are odd
-        bugs.write_log(error)
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            raise OutputError(f"cannot write {target}: the disk is full", "free some space") from error
+        if not isinstance(error, av.FFmpegError):
+            bugs.write_log(error)
         raise BrokenVideo(f"cannot be decoded: {text(str(error) or type(error).__name__, SENTENCE)}") from error
 
 

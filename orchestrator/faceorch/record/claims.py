@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
@@ -85,6 +86,7 @@ _NAMES = {
     "background": "background",
 }
 _UNITS = {"deg": "°"}
+_MOST_DIGITS = 6
 
 
 def name_of(key: str) -> str:
@@ -93,18 +95,20 @@ def name_of(key: str) -> str:
 
 
 def figure(finding: Finding) -> str:
-    """Return a finding's value with its interval, such as `4.5° (4 to 5)`; empty when nothing was measured."""
+    """Return a finding's value with its interval, such as `26° (24 to 28)`; empty when nothing was measured.
+
+    The interval decides the digits: half of it has one that means something.
+    """
     if finding.value is None:
         return ""
     unit = _UNITS.get(finding.unit, f" {finding.unit}" if finding.unit else "")
-    text = f"{_number(finding.value)}{unit}"
-    if finding.low is None or finding.high is None:
-        return text
-    return f"{text} ({_number(finding.low)} to {_number(finding.high)})"
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2g}" if abs(value) < 0.1 else f"{value:.3g}"
+    if finding.low is None or finding.high is None or not finding.low < finding.high:
+        return f"{finding.value:.3g}{unit}"
+    digits = max(0, -math.floor(math.log10((finding.high - finding.low) / 2)))
+    value, low, high = (
+        f"{number:.{min(digits, _MOST_DIGITS)}f}" for number in (finding.value, finding.low, finding.high)
+    )
+    return f"{value}{unit} ({low} to {high})"
 
 
 def face_in_still_picture(judgement: Judgement) -> bool:

@@ -45,7 +45,7 @@ def test_a_run_ends_as_its_networks_do_however_judging_went(
     assert done.returncode == 0, done.stderr
     (shown,) = [shown for shown in done.stdout.splitlines() if shown.startswith("standin: ")]
     assert shown.startswith(line)
-    assert ("grey: measured: head motion: moves, 4.5° (4 to 5)" in done.stdout) == (judge is STUB_JUDGE)
+    assert ("grey: measured: head motion: moves, 4.5° (4.0 to 5.0)" in done.stdout) == (judge is STUB_JUDGE)
 
 
 def test_interrupted_it_prints_the_command_that_judges_the_run(

@@ -37,10 +37,10 @@ def test_a_table_says_what_moves_and_how_surely(judge: Judge, tmp_path: Path) ->
     assert done.stdout.splitlines() == [
         str(tmp_path / "theirs.webm"),
         "  note: encoded once more: it was vp9 yuv420p in matroska",
-        "  head motion  moves         4.5° (4 to 5)             it is made up",
-        "  hair motion  stands still  0.001 IOD/s (0 to 0.002)  it is made up",
-        "  blinks       blinks        12 /min (3 to 30)         it is made up",
-        "  lip-sync     too short                               it is made up",
+        "  head motion  moves         4.5° (4.0 to 5.0)             it is made up",
+        "  hair motion  stands still  0.001 IOD/s (0.000 to 0.002)  it is made up",
+        "  blinks       blinks        12 /min (3 to 30)             it is made up",
+        "  lip-sync     too short                                   it is made up",
         "  The face moves inside a still picture: the head turns, and the hair around it does not.",
         "  note: a stand-in judged it",
     ]

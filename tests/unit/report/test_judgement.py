@@ -82,7 +82,7 @@ def test_values_have_their_intervals_and_what_is_not_measurable_says_why() -> No
     )
     (row,) = view(run_of(job("a", found))).rows
     head, hair, blinks, sync = row.cells
-    assert head.figure == "26° (24.2 to 27.9)"
+    assert head.figure == "26° (24 to 28)"
     assert (sync.says, sync.figure, sync.reason) == ("not measurable", "", "the clip has 1.2 s of speech, 2 s needed")
     assert (hair.says, hair.reason) == ("not measured", "the judge has no such metric")
     assert blinks.style == "open"

@@ -78,8 +78,8 @@ def test_real_footage_stands_on_top_and_closeness_beside_the_values(bring: Impor
     assert folder.run.jobs[0].title == "Real footage"
     rows = [line for line in (folder.path / "report.md").read_text("utf-8").splitlines() if "head motion" in line]
     assert rows == [
-        "| Real footage | head motion |  | moves | 6° (4 to 5) |  | it is made up |",
-        "| theirs | head motion |  | moves | 4.5° (4 to 5) | 0.75 | it is made up |",
+        "| Real footage | head motion |  | moves | 6.0° (4.0 to 5.0) |  | it is made up |",
+        "| theirs | head motion |  | moves | 4.5° (4.0 to 5.0) | 0.75 | it is made up |",
     ]
     assert "--reference" in folder.run.request.to_words()
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from faceorch.record.claims import Agreement, compare_claims, figure, name_of
-from faceorch.record.folder import resume_command
+from faceorch.record.folder import judge_command, resume_command
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.run import Job, Judging, Run
 from faceorch.words import duration
@@ -104,6 +104,8 @@ def closing_lines(run: Run, folder: Path) -> list[str]:
     if run.synthetic:
         lines += [f"{job.network}: {note}" for job in run.jobs for note in job.notes if note.startswith("checked: ")]
         lines.append("synthetic: these videos show that the code runs, not what the networks can do")
+    elif run.status is RunStatus.DONE and run.judging is not None and run.judging.reason is not None:
+        lines.append(f"judge it later with: {judge_command(folder)}")
     elif run.status is RunStatus.INTERRUPTED:
         lines.append(f"interrupted; finish it with: {resume_command(folder)}")
     return lines

@@ -41,6 +41,7 @@ class LiveTable(Display):
         self._turn = ""
         self._judge: str | None = None
         self._judging: Judging | None = None
+        self._judged_s = 0.0
         self._state = Progress()
         self._live = Live(console=console, get_renderable=self._lines, refresh_per_second=8, transient=False)
 
@@ -99,7 +100,7 @@ class LiveTable(Display):
         failed = self._judging.reason is not None
         state, style = ("no judgement", "yellow") if failed else ("done", "green")
         line = judging_line(self._judging) if failed else ""
-        return [(name, "bold"), (state, style), (duration(self._state.elapsed_s), ""), ("", ""), (line, "")]
+        return [(name, "bold"), (state, style), (duration(self._judged_s), ""), ("", ""), (line, "")]
 
     def __call__(self, event: Event) -> None:
         """Show `event` in the table, or above it."""
@@ -128,6 +129,7 @@ class LiveTable(Display):
                 self._live.start()
             case JudgingEnded():
                 self._judge, self._judging = event.judge, event.judging
+                self._judged_s = self._state.elapsed_s
                 self._live.refresh()
             case RunEnded():
                 self._end(event.run, Path(event.folder))

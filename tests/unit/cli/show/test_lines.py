@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faceorch.cli.show.lines import closing_lines, judging_line, measured_line
-from faceorch.record.kinds import OutcomeKind
+from faceorch.record.kinds import OutcomeKind, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.run import Judging
 from tests.unit.cli.show.test_table import run_of
@@ -51,3 +51,12 @@ def test_what_could_not_be_judged_is_told_at_the_end() -> None:
     run = run_of(job("a", None))
     run.judging = Judging(notes=["A: not judged: no frames"])
     assert "judge: A: not judged: no frames" in closing_lines(run, Path("x"))
+
+
+def test_a_run_without_its_judgement_says_how_to_get_it() -> None:
+    run = run_of(job("a", None))
+    run.status = RunStatus.DONE
+    run.judging = Judging(reason=Reason(kind=OutcomeKind.NOT_BUILT, found="its image is not built"))
+    assert closing_lines(run, Path("/x"))[-1] == "judge it later with: faceorch judge /x"
+    run.judging = Judging()
+    assert closing_lines(run, Path("/x"))[-1].startswith("report: ")

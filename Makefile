@@ -8,7 +8,7 @@ export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
-	@echo 'animating a portrait; the first time, the baseline gets an environment of its own (450 MB, a minute or two)'
+	@echo 'animating a portrait; the first time, the baseline and the judge get environments of their own (800 MB, a minute or two)'
 	$(VENV)/bin/faceorch run --image assets/face.png --audio assets/clip.wav
 
 test: $(VENV)/installed-dev

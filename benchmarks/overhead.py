@@ -69,7 +69,16 @@ def main() -> None:
         folder = Path(name)
         clip = short_clip(folder / "clip.wav")
         ours = [
-            *(str(faceorch), "run", "--image", str(ROOT / "assets/face.png"), "--audio", str(clip), "--quiet"),
+            *(
+                str(faceorch),
+                "run",
+                "--image",
+                str(ROOT / "assets/face.png"),
+                "--audio",
+                str(clip),
+                "--quiet",
+                "--no-judge",
+            ),
             *("--network", "baseline", "--runtime", "docker", "--set", "baseline.max_size=512", "--out", name),
         ]
         timed(ours)  # warms the page cache and makes the job file

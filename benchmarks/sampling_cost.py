@@ -52,6 +52,7 @@ def one_round(clip: Path, out: Path, runtime: str, image: str | None, hz: float,
         runtime=runtime,  # type: ignore[arg-type]
         use_images={} if image is None else {"baseline": image},
         sampling_hz=hz,
+        judge=False,
         settings={"baseline": {"max_size": 512}},
     )
     before, cpu_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.process_time()

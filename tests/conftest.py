@@ -52,6 +52,47 @@ class Grey(Network):
 """
 
 
+# A judge that needs nothing but the contract. Tests change it by replacing parts of it.
+STUB_JUDGE = """
+SELF_CHECK = ""
+
+def finding(verdict, says, value=None, **more):
+    return {"value": value, "verdict": verdict, "says": says, "reason": "it is made up", **more}
+
+class Session:
+    self_check = SELF_CHECK
+
+    def judge(self, portrait, audio, video, series, progress):
+        assert portrait.is_file() and audio.is_file() and video.stat().st_size > 0
+        for step in range(11):
+            progress(step / 10)
+        series.write_bytes(b"PAR1 made up PAR1")
+        return {
+            "judge": {"version": "1", "models": {"made-up.task": "a" * 64}, "thresholds": "b" * 64},
+            "frames": 25,
+            "duration_s": 1.0,
+            "coverage": 1.0,
+            "findings": {
+                "head_motion": finding("yes", "moves", 4.5, unit="deg", low=4.0, high=5.0),
+                "hair_motion": finding("no", "stands still", 0.001, unit="IOD/s", low=0.0, high=0.002),
+                "blinks": finding("yes", "blinks", 12.0, unit="/min", low=3.0, high=30.0, details={"count": 3}),
+                "lip_sync": finding("not_measurable", "too short"),
+            },
+            "traces": {"yaw": {"unit": "deg", "step_s": 0.25, "values": [0.0, 2.0, None, 1.0]}},
+            "boxes": {"face": {"left": 0.2, "top": 0.2, "width": 0.5, "height": 0.6}},
+            "notes": ["a stand-in judged it"],
+            "elapsed_s": 0.1,
+        }
+
+    def check(self, progress):
+        progress(1.0)
+        return ["a made-up head turns by 4.5 of 4.5 degrees"]
+
+def begin(weights):
+    return Session()
+"""
+
+
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no remark depend on how busy this machine is."""
@@ -63,10 +104,11 @@ def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep every test away from the user's cache."""
+    """Keep every test away from the user's cache, and from the true judge."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("FACEORCH_HOME", str(home))
     monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
+    monkeypatch.setenv("FACEORCH_JUDGE", "off")
     return home
 
 
@@ -146,6 +188,33 @@ def make_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeNetwork
         for base in manifest["needs"]["bases"]:
             (folder / f"requirements.{base}.lock").write_text("", "utf-8")
         monkeypatch.setenv("FACEORCH_NETWORKS", str(parent))
+        return Network(folder, read_manifest(folder / "network.yaml"))
+
+    return make
+
+
+@pytest.fixture
+def make_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeNetwork:
+    """Return a function that makes a judge's folder which faceorch finds and uses, beside the networks of the test."""
+    parent = tmp_path / "networks"
+
+    def make(source: str = STUB_JUDGE, name: str = "standin", **needs: object) -> Network:
+        folder = parent / name
+        folder.mkdir(parents=True)
+        manifest: dict[str, Any] = {
+            "schema": 1,
+            "role": "judge",
+            "title": name.title(),
+            "summary": "A judge of the tests.",
+            "approach": "made-up values",
+            "licence": "Apache-2.0",
+            "needs": {"gpu": False, "runtimes": ["venv"], "bases": ["cpu"], "ram_gb": 1, **needs},
+        }
+        (folder / "network.yaml").write_text(yaml.safe_dump(manifest), "utf-8")
+        write_code(folder / "code", judge=source)
+        (folder / "requirements.cpu.lock").write_text("", "utf-8")
+        monkeypatch.setenv("FACEORCH_NETWORKS", str(parent))
+        monkeypatch.setenv("FACEORCH_JUDGE", name)
         return Network(folder, read_manifest(folder / "network.yaml"))
 
     return make

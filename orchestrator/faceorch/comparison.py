@@ -1,4 +1,4 @@
-"""A whole comparison, as whoever asks for one wants it: the run executed, and its report written."""
+"""A whole comparison, as whoever asks for one wants it: the run executed, judged, and its report written."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from faceorch import media, report
+from faceorch.errors import RunFolderError
+from faceorch.judging.folder import judge_again, judge_folder
 from faceorch.networks.discover import Network
-from faceorch.record.folder import RunFolder
+from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import RunStatus
 from faceorch.record.request import Request
-from faceorch.runs.events import Listener, Noted, RunEnded
+from faceorch.runs.events import Listener, Noted, RunEnded, RunStarted
 from faceorch.runs.execute import execute
+from faceorch.runs.imported import import_run
 from faceorch.runs.job import Check
 from faceorch.runs.resume import resume_run
 from faceorch.runs.start import Started, start_run
@@ -32,8 +35,9 @@ def compare(
 ) -> RunFolder:
     """Do everything that `request` asks for, in a new folder below `out`; return the finished run folder.
 
-    `check` sees every finished video; `reading` is that of the request's inputs, when it has been begun already;
-    `networks` are those that can be named, by default every one that there is.
+    The videos are judged once the last of them is made, unless the request says otherwise or is one of stand-in
+    weights, whose videos mean nothing. `check` sees every finished video; `reading` is that of the request's inputs,
+    when it has been begun already; `networks` are those that can be named, by default every one that there is.
     Raises `UserError` for whatever the user can mend, before anything is started or left behind; on
     `KeyboardInterrupt` the folder is complete and says how to go on.
     """
@@ -51,6 +55,38 @@ def resume(
     """Do what is missing in an earlier run; return its finished folder."""
     started = resume_run(path, tell, timeout_s=timeout_s, pythons=pythons, use_images=use_images)
     return _finish(started, tell, None) if started.missing else _complete(started.folder, tell)
+
+
+def bring(request: Request, out: Path, tell: Listener, *, reading: media.Reading | None = None) -> RunFolder:
+    """Make a run folder of videos that were made elsewhere (`request.videos`), judged and with its report.
+
+    Raises `UserError`, and leaves nothing behind, when an input or a video cannot be used.
+    """
+    folder = import_run(request, out, tell, reading)
+    tell(RunStarted(run=folder.run))
+    try:
+        if request.judge:
+            judge_folder(folder, tell)
+    finally:
+        _report(folder, tell)
+    return folder
+
+
+def judge(path: Path, tell: Listener, *, timeout_s: float | None = None) -> RunFolder:
+    """Judge the videos of a finished run once more, and write its report again; `UserError` when that fails."""
+    folder = RunFolder.load(path)
+    if folder.run.status is RunStatus.RUNNING:
+        raise RunFolderError(f"{path} is not finished", resume_command(folder.path))
+    try:
+        judge_again(folder, tell, timeout_s=timeout_s)
+    finally:
+        _report(folder, tell)
+    return folder
+
+
+def _report(folder: RunFolder, tell: Listener) -> None:
+    report.write_report(folder)
+    tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
 
 
 def _complete(folder: RunFolder, tell: Listener) -> RunFolder:
@@ -78,9 +114,10 @@ def _finish(started: Started, tell: Listener, check: Check | None) -> RunFolder:
     compiling.start()
     try:
         execute(started, tell, check)
+        if folder.run.request.judge and not folder.run.synthetic:
+            judge_folder(folder, tell)
     finally:
         compiling.cancel()
         if folder.run.status is not RunStatus.RUNNING:
-            report.write_report(folder)
-            tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
+            _report(folder, tell)
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.networks.discover import load_networks
+from faceorch.networks.discover import load_all
 from faceorch.networks.kit import imported_parts, kit_parts, kit_paths
 from faceorch.paths import docker_folder, kit_folder
 
@@ -28,7 +28,7 @@ def test_a_part_imports_nothing_that_differs_between_networks(name: str) -> None
 
 @pytest.mark.parametrize("name", PARTS)
 def test_a_part_is_there_because_a_network_needs_it(name: str) -> None:
-    manifests = [network.manifest for network in load_networks([docker_folder()]).values()]
+    manifests = [network.manifest for network in load_all([docker_folder()]).values()]
     assert any(PARTS[name] in kit_paths(kit_folder(), manifest.uses) for manifest in manifests)
 
 

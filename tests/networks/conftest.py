@@ -34,6 +34,7 @@ def own_home(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Use the environments that are there already."""
     monkeypatch.setenv("FACEORCH_HOME", str(SHARED_HOME))
     monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
+    monkeypatch.setenv("FACEORCH_JUDGE", "off")
     return SHARED_HOME
 
 

@@ -8,11 +8,13 @@ import pytest
 
 from faceorch.contract.making import Maker, why_not_here
 from faceorch.contract.reading import CHECKS
-from faceorch.networks.discover import Network, open_network
+from faceorch.networks.discover import Network, find_judge, open_network
 from faceorch.networks.new import TEMPLATE
+from faceorch.paths import docker_folder
 from tests.networks.conftest import NETWORKS
 
-ALL = [*NETWORKS, open_network(TEMPLATE)]
+JUDGE = find_judge([docker_folder()])
+ALL = [*NETWORKS, open_network(TEMPLATE), *([JUDGE] if JUDGE is not None else [])]
 FINISHED = [network for network in ALL if not network.missing_files]
 MANIFEST = "the manifest tells people what they need to choose"
 

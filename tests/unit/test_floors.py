@@ -21,7 +21,7 @@ FLOORS = (
     ("needs", "images"),
     ("runtimes",),
     ("runs",),
-    ("report",),
+    ("judging", "report"),
     ("comparison",),
     ("smoke", "contract", "doctor", "housekeeping", "speech"),
     ("cli",),

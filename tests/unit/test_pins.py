@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from faceorch.networks.bases import load_bases
-from faceorch.networks.discover import load_networks
+from faceorch.networks.discover import load_all
 from faceorch.paths import docker_folder
 
 DOCKER = docker_folder()
@@ -142,7 +142,7 @@ def pairs() -> list[tuple[Path, Path]]:
     base = DOCKER / "base"
     found = [(base / "tools.in", base / "tools.lock")]
     found += [(p, p.with_suffix(".lock")) for p in sorted(base.glob("requirements.*.in"))]
-    for network in load_networks([DOCKER]).values():
+    for network in load_all([DOCKER]).values():
         if (network.folder / "requirements.in").is_file():
             for name in network.manifest.needs.bases:
                 found.append((network.folder / "requirements.in", network.lock(name)))
@@ -164,7 +164,7 @@ def test_a_lock_that_no_longer_satisfies_its_in_is_noticed() -> None:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_networks_lock_holds_its_bases_lock(python: str) -> None:
     """So an image adds to the base's layers, and all networks share one torch."""
-    for network in load_networks([DOCKER]).values():
+    for network in load_all([DOCKER]).values():
         for base in network.manifest.needs.bases:
             if network.lock(base).is_file():
                 own = pins(network.lock(base), python)

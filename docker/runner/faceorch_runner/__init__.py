@@ -6,6 +6,7 @@ Standard library only, Python 3.10 and later: it runs inside every network's env
 from .errors import BadInput, ErrorKind, MissingWeight, NoFace, RunnerError, UnsupportedGpu
 from .events import Event, EventKind, EventParser
 from .jobs import SCHEMA, Feed, Job, JobFile
+from .judging import Judge, Judged
 from .network import Network, Progress
 from .tasks import Conversion, Convert, Synthetic, Task, TaskFile
 from .video import VideoWriter
@@ -24,6 +25,8 @@ __all__ = [
     "Feed",
     "Job",
     "JobFile",
+    "Judge",
+    "Judged",
     "MissingWeight",
     "Network",
     "NoFace",

@@ -66,6 +66,12 @@ _SENTENCES = (
 )
 
 
+def one_line(error: BaseException) -> str:
+    """Return what an error says in one line; with the name of its kind, unless it was expected."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return text if isinstance(error, RunnerError) else f"{type(error).__name__}: {text}"
+
+
 def classify(error: BaseException) -> ErrorKind:
     """Return the kind of any exception that reached the runner."""
     if isinstance(error, RunnerError):

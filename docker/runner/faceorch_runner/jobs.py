@@ -123,9 +123,7 @@ def read_json(path: Path) -> object:
 def job_from_json(raw: object, out: Path) -> Job:
     """Return the job that one entry of `jobs`, or one line on stdin, describes."""
     fields = json_object(raw, "a job")
-    job_id = take(fields, "id", str)
-    if not _JOB_ID.fullmatch(job_id):
-        raise JobFileError(f"job id {job_id!r} is no plain file name")
+    job_id = plain_id(take(fields, "id", str))
     timeout_s = fields.pop("timeout_s", None)
     synthetic = fields.pop("synthetic", False) is True
     job = Job(
@@ -140,6 +138,13 @@ def job_from_json(raw: object, out: Path) -> Job:
     )
     nothing_left(fields, f"job {job_id!r}")
     return job
+
+
+def plain_id(name: str) -> str:
+    """Return an id that can be the stem of a file's name; `JobFileError` when it cannot."""
+    if not _JOB_ID.fullmatch(name):
+        raise JobFileError(f"job id {name!r} is no plain file name")
+    return name
 
 
 def job_file_fields(raw: object) -> tuple[dict[str, Any], Feed]:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from . import __version__ as runner_version
 from . import lifeline
-from .errors import ErrorKind, RunnerError, classify
+from .deadline import Deadline
+from .errors import RunnerError, classify, one_line
 from .events import EventKind, EventStream
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
 from .memory import let_blocks_grow
@@ -110,7 +111,7 @@ class _Runner:
 
     def _animate(self, network: Network, job: Job) -> None:
         progress = Progress(self.events, job.id)
-        deadline = _Deadline(self.events, job)
+        deadline = Deadline(self.events, job.id, job.timeout_s, EXIT_FAILED)
         started_s = time.monotonic()
         try:
             job.work.mkdir(parents=True, exist_ok=True)
@@ -181,37 +182,11 @@ class _Runner:
         os._exit(lifeline.EXIT_OWNER_DIED)
 
 
-class _Deadline:
-    """Ends the whole process when a job takes too long: native code cannot be interrupted otherwise."""
-
-    def __init__(self, events: EventStream, job: Job) -> None:
-        self._timer: threading.Timer | None = None
-        if job.timeout_s is None:
-            return
-        message = f"not finished after {job.timeout_s:g} s"
-
-        def expire() -> None:
-            events.emit(EventKind.ERROR, job.id, kind=ErrorKind.TIMEOUT.value, message=message)
-            os._exit(EXIT_FAILED)
-
-        self._timer = threading.Timer(job.timeout_s, expire)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-
 def _fail(events: EventStream, job: str | None, error: BaseException) -> None:
     if not isinstance(error, RunnerError):
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
     sys.stderr.flush()
-    text = str(error).strip() or type(error).__name__
-    message = (
-        text.splitlines()[0] if isinstance(error, RunnerError) else f"{type(error).__name__}: {text.splitlines()[0]}"
-    )
-    events.emit(EventKind.ERROR, job, kind=classify(error).value, message=message)
+    events.emit(EventKind.ERROR, job, kind=classify(error).value, message=one_line(error))
 
 
 def _seed(seed: int) -> None:

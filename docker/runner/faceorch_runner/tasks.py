@@ -1,6 +1,7 @@
-"""What a runner does besides animating: stand-in weights for smoke tests, and repacking weights as safetensors.
+"""What a runner does besides animating: stand-in weights, repacking weights as safetensors, judging videos.
 
-A job file with an `op` asks for it: `synthetic` or `convert` (docs/contribute/network-weights.md).
+A job file with an `op` asks for it: `synthetic` or `convert` (docs/contribute/network-weights.md), or `judge`
+(docs/reference/runner-contract.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 from .errors import JobFileError, RunnerError
 from .events import EventKind, EventStream
-from .jobs import SCHEMA, Feed, job_file_fields, json_object, nothing_left, take
+from .jobs import SCHEMA, Feed, job_file_fields, json_object, nothing_left, plain_id, take
+from .judging import Judge, Judged, judge
 from .lifeline import EXIT_OWNER_DIED
 from .network import load_module
 
@@ -46,16 +48,20 @@ class Convert:
     files: tuple[Conversion, ...]
 
 
-Task = Synthetic | Convert
+Task = Synthetic | Convert | Judge
+_OPERATIONS: dict[type, str] = {Synthetic: "synthetic", Convert: "convert", Judge: "judge"}
 
 
 @dataclass(frozen=True)
 class TaskFile:
-    """A job file that asks for a task. `sandboxed`: what a pickle does here can reach nothing of value."""
+    """A job file that asks for a task. `sandboxed`: what a pickle does here can reach nothing of value.
+
+    `weights` is None for a judge that has none.
+    """
 
     network: str
     code: Path
-    weights: Path
+    weights: Path | None
     out: Path
     device: str
     feed: Feed
@@ -68,23 +74,24 @@ class TaskFile:
             "schema": SCHEMA,
             "network": self.network,
             "code": str(self.code),
-            "weights": str(self.weights),
+            "weights": None if self.weights is None else str(self.weights),
             "out": str(self.out),
             "device": self.device,
             "feed": self.feed.value,
             "sandboxed": self.sandboxed,
-            "op": "synthetic" if isinstance(self.task, Synthetic) else "convert",
-            **asdict(self.task),
+            "op": _OPERATIONS[type(self.task)],
+            **{key: _plain(value) for key, value in asdict(self.task).items()},
         }
 
     @classmethod
     def from_json(cls, raw: object) -> TaskFile:
         """Return the task that `raw` describes; `JobFileError` when it is none."""
         fields, feed = job_file_fields(raw)
+        weights = take(fields, "weights", (str, type(None)))
         file = cls(
             network=take(fields, "network", str),
             code=Path(take(fields, "code", str)),
-            weights=Path(take(fields, "weights", str)),
+            weights=None if weights is None else Path(weights),
             out=Path(take(fields, "out", str)),
             device=take(fields, "device", str),
             feed=feed,
@@ -92,7 +99,18 @@ class TaskFile:
             task=_task(fields),
         )
         nothing_left(fields, "the job file")
+        if file.weights is None and not isinstance(file.task, Judge):
+            raise JobFileError("'weights' is null, a folder needed")
         return file
+
+
+def _plain(value: Any) -> Any:
+    """Return paths as text, however deep they lie."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value
 
 
 def _task(fields: dict[str, Any]) -> Task:
@@ -101,7 +119,31 @@ def _task(fields: dict[str, Any]) -> Task:
         return Synthetic(take(fields, "full", bool))
     if operation == "convert":
         return Convert(tuple(_conversion(entry) for entry in take(fields, "files", list)))
-    raise JobFileError(f"'op' is {operation!r}, one of synthetic, convert needed")
+    if operation == "judge":
+        return _judge(fields)
+    raise JobFileError(f"'op' is {operation!r}, one of {', '.join(_OPERATIONS.values())} needed")
+
+
+def _judge(fields: dict[str, Any]) -> Judge:
+    timeout_s = fields.pop("timeout_s", None)
+    task = Judge(
+        portrait=Path(take(fields, "portrait", str)),
+        audio=Path(take(fields, "audio", str)),
+        videos=tuple(_judged(entry) for entry in take(fields, "videos", list)),
+        timeout_s=None if timeout_s is None else float(timeout_s),
+        full=fields.pop("full", False) is True,
+    )
+    ids = [video.id for video in task.videos]
+    if len(ids) != len(set(ids)):
+        raise JobFileError("two videos have the same id")
+    return task
+
+
+def _judged(raw: object) -> Judged:
+    fields = json_object(raw, "a video to judge")
+    made = Judged(id=plain_id(take(fields, "id", str)), video=Path(take(fields, "video", str)))
+    nothing_left(fields, "a video to judge")
+    return made
 
 
 def _conversion(raw: object) -> Conversion:
@@ -120,12 +162,16 @@ def run_task(file: TaskFile, events: EventStream) -> None:
     """Do what a job file asks for; raises on failure."""
     if file.feed is Feed.STDIN:
         threading.Thread(target=_hold, name="lifeline", daemon=True).start()
-    events.emit(EventKind.STAGE, None, name="synthetic" if isinstance(file.task, Synthetic) else "convert")
     started_s = time.monotonic()
-    if isinstance(file.task, Synthetic):
-        make_synthetic(file.code, file.network, file.weights, full=file.task.full)
+    if isinstance(file.task, Judge):
+        judge(file.task, file.code, file.network, file.weights, file.out, events)
     else:
-        _convert(file, file.task)
+        assert file.weights is not None  # `from_json` has seen to it
+        events.emit(EventKind.STAGE, None, name=_OPERATIONS[type(file.task)])
+        if isinstance(file.task, Synthetic):
+            make_synthetic(file.code, file.network, file.weights, full=file.task.full)
+        else:
+            _convert(file.task, file.weights, file.out, trusted=file.sandboxed)
     events.emit(EventKind.DONE, None, elapsed_s=round(time.monotonic() - started_s, 4))
 
 
@@ -139,12 +185,11 @@ def make_synthetic(code: Path, network: str, weights: Path, *, full: bool) -> No
     (weights / MARKER).write_text("Stand-in weights of faceorch smoke: random values, of no use for anything else.\n")
 
 
-def _convert(file: TaskFile, task: Convert) -> None:
+def _convert(task: Convert, weights: Path, out: Path, *, trusted: bool) -> None:
     from .convert import convert
 
     for entry in task.files:
-        source, target = file.weights / entry.source, file.out / entry.target
-        convert(source, target, key=entry.key, half=entry.half, trusted=file.sandboxed)
+        convert(weights / entry.source, out / entry.target, key=entry.key, half=entry.half, trusted=trusted)
 
 
 def _hold() -> None:

@@ -109,11 +109,11 @@ def _recipes(
     from faceorch.images.recipe import make_base_recipe, make_recipe
     from faceorch.needs import no_gpu_problem
     from faceorch.networks.bases import choose_base, load_bases, pick_base
-    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.discover import load_all, pick
     from faceorch.telemetry.nvml import read_gpus
 
     check_home()
-    known, bases = load_networks(), load_bases()
+    known, bases = load_all(), load_bases()
     if base is not None:
         pick_base(bases, base)
     here = read_gpus()

@@ -30,10 +30,10 @@ def command(ctx: click.Context, dry_run: bool, yes: bool) -> None:
       faceorch clean --yes
     """
     from faceorch.housekeeping import leftovers
-    from faceorch.networks.discover import load_networks
+    from faceorch.networks.discover import load_all
     from faceorch.words import plural, size
 
-    found = leftovers(_engine(), load_networks())
+    found = leftovers(_engine(), load_all())
     if not found:
         click.echo("nothing to remove")
         return

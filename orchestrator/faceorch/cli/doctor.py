@@ -66,6 +66,9 @@ def _show() -> Report:
     console.print("\nnetworks:")
     for state in report.networks:
         _print(console, "ok" if state.ready else "-", state.name, width, _state(state))
+    if report.judge is not None:
+        console.print("\njudge:")
+        _print(console, "ok" if report.judge.ready else "-", report.judge.name, width, _state(report.judge))
     console.print(f"\n{_summary(report)}")
     return report
 

@@ -28,10 +28,10 @@ def command(as_json: bool, everything: bool) -> None:
     from faceorch.engine.client import connect
     from faceorch.housekeeping import list_images
     from faceorch.needs import no_gpu_problem
-    from faceorch.networks.discover import load_networks
+    from faceorch.networks.discover import load_all
     from faceorch.telemetry.nvml import read_gpus
 
-    networks, here = load_networks(), read_gpus()
+    networks, here = load_all(), read_gpus()
     listed = list_images(connect(), networks)
     if as_json:
         click.echo(json.dumps([_row(one) for one in listed], indent=2))

@@ -22,7 +22,10 @@ _AGAIN_S = 0.01
 COMMANDS = {
     "run": "Animate one portrait with one clip, in every network, and compare.",
     "top": "Watch what running networks use of this machine.",
+    "judge": "Measure what moves in finished videos: head, hair, eyes, lips.",
+    "import": "Compare videos that were made elsewhere.",
     "report": "Build the report of a run again.",
+    "export": "Write the videos of runs for another evaluation.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "weights": "Download, list, verify and remove the networks' weights.",
     "build": "Build the networks' images.",
@@ -38,6 +41,9 @@ COMMANDS = {
 }
 
 
+_MODULES = {"import": "import_"}  # a word of Python's own
+
+
 class _Lazy(click.Group):
     """Imports a command's module when the command is asked for: `--help` stays instant."""
 
@@ -47,7 +53,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"faceorch.cli.{cmd_name.replace('-', '_')}").command
+        command: click.Command = importlib.import_module(f"faceorch.cli.{_module(cmd_name)}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -64,6 +70,10 @@ class _Lazy(click.Group):
             hint = f" (did you mean '{near[0]}'?)" if near else f"; commands: {', '.join(COMMANDS)}"
             ctx.fail(f"no command is called {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
+
+
+def _module(name: str) -> str:
+    return _MODULES.get(name, name.replace("-", "_"))
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -63,6 +63,7 @@ _WITH_RESUME = {"resume", "timeout", "pythons", "use_images", "as_json", "quiet"
         show_default=True,
         help="How every measurement over time is written, in a file per network.",
     ),
+    click.option("--no-judge", is_flag=True, help="Make the videos, and do not measure what moves in them."),
     click.option("--no-face-check", is_flag=True, help="Start although the first network finds no usable face."),
 )
 @click.pass_context
@@ -120,6 +121,7 @@ def command(
         price_per_gpu_hour=given["price_per_gpu_hour"],
         currency=one_line(given["currency"]),
         timeline=given["timeline"],
+        judge=not given["no_judge"],
     )
     with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
         folder = compare(request, out, display, reading=reading)

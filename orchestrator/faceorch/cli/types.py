@@ -64,8 +64,20 @@ class NetworkName(click.ParamType[str]):
         return [CompletionItem(name) for name in load_networks() if name.startswith(incomplete)]
 
 
-class ImageName(NetworkName):
-    """The name of a network, or `base-<base>`; completes in the shell."""
+class FolderName(NetworkName):
+    """The name of a network or of the judge; completes in the shell."""
+
+    name = "network"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the networks, and the judge, whose names begin so."""
+        from faceorch.networks.discover import load_all
+
+        return [CompletionItem(name) for name in load_all() if name.startswith(incomplete)]
+
+
+class ImageName(FolderName):
+    """The name of a network or of the judge, or `base-<base>`; completes in the shell."""
 
     name = "network"
 

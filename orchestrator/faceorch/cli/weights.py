@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from faceorch.cli.options import confirmed, parse_settings
-from faceorch.cli.types import NetworkName, SettingName
+from faceorch.cli.types import FolderName, SettingName
 from faceorch.words import plural, size
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("networks", nargs=-1, type=NetworkName())
+@click.argument("networks", nargs=-1, type=FolderName())
 @_dir
 @click.option(
     "--from",
@@ -125,7 +125,7 @@ def pull(
 
 
 @command.command()
-@click.argument("networks", nargs=-1, type=NetworkName())
+@click.argument("networks", nargs=-1, type=FolderName())
 @_dir
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
 def ls(networks: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
@@ -149,7 +149,7 @@ def ls(networks: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("networks", nargs=-1, type=NetworkName())
+@click.argument("networks", nargs=-1, type=FolderName())
 @_dir
 def verify(networks: tuple[str, ...], folder: Path | None) -> None:
     """Read every weight file of NETWORKS (default: all) and compare it with its hash.
@@ -180,7 +180,7 @@ def verify(networks: tuple[str, ...], folder: Path | None) -> None:
 
 
 @command.command()
-@click.argument("networks", nargs=-1, type=NetworkName())
+@click.argument("networks", nargs=-1, type=FolderName())
 @_dir
 @click.option("--all", "everything", is_flag=True, help="Remove the weights of every network.")
 @click.option("--unused", is_flag=True, help="Remove files that no network holds, and downloads under way.")
@@ -193,7 +193,7 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
       faceorch weights rm baseline
       faceorch weights rm --all
     """
-    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.discover import load_all, pick
     from faceorch.weights.store import Store
 
     if not (networks or everything or unused):
@@ -203,7 +203,7 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
     if everything and not yes and not confirmed(question, "faceorch weights rm --all --yes"):
         return
     store.make_folders()
-    known = load_networks()
+    known = load_all()
     for name in known if everything else [pick(known, name).name for name in networks]:
         store.remove(name)
     count, freed = store.collect(partial=everything or unused)
@@ -211,7 +211,7 @@ def rm(networks: tuple[str, ...], folder: Path | None, everything: bool, unused:
 
 
 @command.command()
-@click.argument("network", type=NetworkName())
+@click.argument("network", type=FolderName())
 @_dir
 def path(network: str, folder: Path | None) -> None:
     """Print the folder that NETWORK sees as its weights; fails when something is missing there.
@@ -221,12 +221,12 @@ def path(network: str, folder: Path | None) -> None:
       ls "$(faceorch weights path baseline)"
     """
     from faceorch.errors import WeightsError
-    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.discover import load_all, pick
     from faceorch.record.reason import Reason
     from faceorch.weights.check import check_weights
     from faceorch.weights.store import Store
 
-    chosen = pick(load_networks(), network)
+    chosen = pick(load_all(), network)
     found = check_weights(chosen, chosen.settings({}), Store(folder))
     if isinstance(found, Reason):
         raise WeightsError(f"{network}: {found.text}", found.remedy)
@@ -236,7 +236,7 @@ def path(network: str, folder: Path | None) -> None:
 
 
 @command.command()
-@click.argument("networks", nargs=-1, type=NetworkName())
+@click.argument("networks", nargs=-1, type=FolderName())
 @_dir
 @_mirror
 @click.option("--check", is_flag=True, help="Write nothing; fail when something is still open.")
@@ -270,7 +270,7 @@ def lock(networks: tuple[str, ...], folder: Path | None, mirrors: tuple[str, ...
 
 
 @command.command()
-@click.argument("network", type=NetworkName())
+@click.argument("network", type=FolderName())
 @_dir
 @click.option("--drop-originals", is_flag=True, help="Remove the files as they came: only the repacked ones stay.")
 @click.option("--runtime", type=click.Choice(["auto", "docker", "venv"]), default="auto", show_default=True)
@@ -288,7 +288,7 @@ def convert(
     Example:
       faceorch weights convert baseline --drop-originals
     """
-    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.discover import load_all, pick
     from faceorch.paths import absolute
     from faceorch.runs.plan import demand, make_plan
     from faceorch.runs.repack import repack
@@ -296,7 +296,7 @@ def convert(
     from faceorch.telemetry.nvml import Gpus
     from faceorch.weights.store import Store
 
-    chosen = pick(load_networks(), network)
+    chosen = pick(load_all(), network)
     pythons = {} if python is None else {network: str(absolute(python))}
     runtimes = make_runtimes(runtime, pythons, {} if image is None else {network: image})  # type: ignore[arg-type]
     plan = make_plan([chosen], runtimes=runtimes, gpus=Gpus((), None), selected=(), weights=None)
@@ -313,10 +313,10 @@ def convert(
 def _chosen(names: tuple[str, ...]) -> list[tuple[Network, Weights]]:
     """Return the named networks with their manifests, or all that have one."""
     from faceorch.errors import WeightsError
-    from faceorch.networks.discover import load_networks, pick
+    from faceorch.networks.discover import load_all, pick
     from faceorch.weights.manifest import load_weights
 
-    known = load_networks()
+    known = load_all()
     chosen = []
     for network in [pick(known, name) for name in dict.fromkeys(names)] or known.values():
         weights = load_weights(network)

@@ -29,6 +29,8 @@ _WALL = 256  # pixels a side
 def why_not_here(network: Network) -> str:
     """Return why nothing of a network can be made in an environment of this host; nothing when it can."""
     needs = network.manifest.needs
+    if network.manifest.role == "judge":
+        return "it judges videos, and makes none: faceorch judge --self-check"
     if "venv" not in needs.runtimes:
         return f"it runs only in a container: faceorch build {network.name}, then faceorch smoke {network.name}"
     if needs.gpu:
@@ -140,6 +142,7 @@ class Maker:
             seed=seed,
             timeout_s=_LIMIT_S,
             stand_in=None if load_weights(self._network) is None else StandIn(size="tiny", device="cpu"),
+            judge=False,
         )
         return compare(request, self._folder / out, lambda _: None, networks={name: self._network})
 

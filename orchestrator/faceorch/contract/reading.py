@@ -21,7 +21,6 @@ from faceorch.paths import docker_folder
 from faceorch.weights.manifest import FILE_NAME, load_weights
 
 _KIT = "COPY kit/faceorch_kit /opt/faceorch/kit/faceorch_kit"
-_RUNNER = "code/runner.py"
 # What only BuildKit reads, in the words of whoever wrote it.
 _BUILDKIT_ONLY = {
     "RUN with options": r"^RUN\s+--",
@@ -42,7 +41,7 @@ def manifest_complete(network: Network) -> None:
     for key in ("title", "summary", "approach", "licence"):
         text = getattr(manifest, key)
         need(text and "\n" not in text, f"{key} is {text!r}, one line needed", f"fix {key} in {file}")
-    for key in ("source", "head_motion", "fps"):
+    for key in ("source", "head_motion", "fps") if manifest.role == "network" else ():
         found = manifest.expected is not None and getattr(manifest.expected, key)
         need(found, f"expected.{key} is missing", f"say in {file} what people may expect of it")
     needs = manifest.needs
@@ -69,12 +68,20 @@ def folder_whole(network: Network) -> None:
     need(not missing, f"{', '.join(missing)} missing", remedy)
 
 
-def runner_is_one_class(network: Network) -> None:
-    """Check that code/runner.py defines one subclass of Network, with the methods that it must have."""
+def runner_keeps_contract(network: Network) -> None:
+    """Check that code/runner.py defines one subclass of Network with the methods that it must have.
+
+    A judge defines the function begin(weights) in code/judge.py instead.
+    """
+    entry = network.entry
     try:
-        tree = ast.parse(_text(network, _RUNNER))
+        tree = ast.parse(_text(network, entry))
     except (SyntaxError, ValueError) as error:
-        raise Broken(f"{_RUNNER} is not Python: {error}", "fix the line") from error
+        raise Broken(f"{entry} is not Python: {error}", "fix the line") from error
+    if network.manifest.role == "judge":
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        need("begin" in functions, f"{entry} has no function begin", f"define begin(weights) in {entry}")
+        return
     classes = [
         node
         for node in tree.body
@@ -82,12 +89,12 @@ def runner_is_one_class(network: Network) -> None:
     ]
     need(
         len(classes) == 1,
-        f"{_RUNNER} defines {len(classes)} subclasses of faceorch_runner.Network, 1 needed",
+        f"{entry} defines {len(classes)} subclasses of faceorch_runner.Network, 1 needed",
         "define one: class Name(Network)",
     )
     methods = {node.name for node in classes[0].body if isinstance(node, ast.FunctionDef)}
     for method in ("setup", "animate"):
-        need(method in methods, f"{classes[0].name} has no method {method}", f"define {method} in {_RUNNER}")
+        need(method in methods, f"{classes[0].name} has no method {method}", f"define {method} in {entry}")
 
 
 def dockerfile_in_subset(network: Network) -> None:
@@ -236,7 +243,7 @@ def _instructions(dockerfile: str) -> Iterator[tuple[str, str]]:
 CHECKS: dict[str, Callable[[Network], None]] = {
     "the manifest tells people what they need to choose": manifest_complete,
     "the folder is whole": folder_whole,
-    "the runner is one class of the contract": runner_is_one_class,
+    "the runner is what the contract asks for": runner_keeps_contract,
     "the Dockerfile stays in what both builders take": dockerfile_in_subset,
     "upstream code is named in the manifest alone": upstream_named_once,
     "it declares the parts of the kit that its code imports": kit_declared,

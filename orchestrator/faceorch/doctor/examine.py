@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,7 +22,7 @@ from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import Access, decide
 from faceorch.errors import UserError
 from faceorch.networks.bases import Base, load_bases
-from faceorch.networks.discover import Network, load_networks
+from faceorch.networks.discover import Network, find_judge, load_networks
 from faceorch.networks.manifest import Needs
 from faceorch.record.schemas import published
 from faceorch.runs.plan import Planned, make_plan
@@ -52,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     gpu_access: Annotated[str | None, Meta(description="request or cdi: how containers get GPUs; null: they cannot")]
     findings: tuple[Finding, ...]
     networks: tuple[NetworkState, ...]
+    judge: Annotated[NetworkState | None, Meta(description="what judges the videos; null: there is none")] = None
 
 
 def json_schema() -> dict[str, Any]:
@@ -79,7 +80,8 @@ def examine(on_step: Callable[[str], None] = lambda _: None) -> Report:
         warnings=sum(finding.severity is Severity.WARNING for finding in findings),
         gpu_access=access.route.value if access is not None and access.route is not None else None,
         findings=tuple(findings),
-        networks=_states(facts, networks),
+        networks=_states(facts, networks.values()),
+        judge=_judge(facts),
     )
 
 
@@ -127,6 +129,15 @@ def _networks() -> tuple[dict[str, Network], list[Finding]]:
     return found, findings
 
 
+def _judge(facts: HostFacts) -> NetworkState | None:
+    """Return whether the videos of a run that starts now would be judged."""
+    try:
+        found = find_judge()
+        return None if found is None else _states(facts, [found])[0]
+    except UserError as error:  # a manifest that is wrong is a finding already
+        return NetworkState(name="judge", ready=False, reason=error.message, remedy=error.remedy)
+
+
 def _wrong(error: UserError, running: str) -> Finding:
     return Finding(
         check="networks",
@@ -156,12 +167,10 @@ def _in_container(
     return judge_container(seen, bases.get(seen.base))
 
 
-def _states(facts: HostFacts, networks: Mapping[str, Network]) -> tuple[NetworkState, ...]:
+def _states(facts: HostFacts, networks: Iterable[Network]) -> tuple[NetworkState, ...]:
     """Return what the plan of a run would do with each network."""
     runtimes = make_runtimes("auto", {}, {})
-    plan = make_plan(
-        list(networks.values()), runtimes=runtimes, gpus=facts.gpus, selected=facts.gpus.gpus, weights=Store()
-    )
+    plan = make_plan(list(networks), runtimes=runtimes, gpus=facts.gpus, selected=facts.gpus.gpus, weights=Store())
     states = [_ready(planned) for planned in plan.planned]
     states += [
         NetworkState(

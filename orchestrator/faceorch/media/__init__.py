@@ -2,6 +2,7 @@
 
 from faceorch.media.clip import Clip, LoadedClip, check_length, read_clip, samples_sha256, write_clip
 from faceorch.media.files import check_output_folder
+from faceorch.media.film import take_film
 from faceorch.media.marks import mark, read_marks
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, thumbnail, write_portrait
 from faceorch.media.reading import Reading
@@ -26,6 +27,7 @@ __all__ = [
     "read_marks",
     "read_portrait",
     "samples_sha256",
+    "take_film",
     "thumbnail",
     "write_clip",
     "write_portrait",

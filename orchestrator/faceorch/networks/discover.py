@@ -1,7 +1,7 @@
-"""Finds the networks: folders that contain a network.yaml.
+"""Finds the networks and the judge: folders that contain a network.yaml.
 
 A network is a folder under `docker/` (or under a folder of `FACEORCH_NETWORKS`); no other file contains its
-name.
+name. The judge is such a folder too: it is built, locked and looked after as networks are, and never run as one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from faceorch.untrusted import text
 from faceorch.words import near
 
 ENV_FOLDERS = "FACEORCH_NETWORKS"
+ENV_JUDGE = "FACEORCH_JUDGE"
+NO_JUDGE = "off"
 NAME = re.compile("[a-z][a-z0-9]*")
 
 
@@ -40,12 +42,17 @@ class Network:
         """Its own package, which the runner loads and the image contains as /opt/faceorch/network."""
         return self.folder / "code"
 
+    @property
+    def entry(self) -> str:
+        """The module that its runner loads, as a path below its folder."""
+        return "code/judge.py" if self.manifest.role == "judge" else "code/runner.py"
+
     @cached_property
     def missing_files(self) -> tuple[str, ...]:
         """Missing files that every runtime needs; empty for a complete network."""
         needed = [
             "code/__init__.py",
-            "code/runner.py",
+            self.entry,
             *(["Dockerfile"] if "docker" in self.manifest.needs.runtimes else []),
         ]
         needed += [self.lock(base).name for base in self.manifest.needs.bases]
@@ -91,7 +98,7 @@ class Networks(dict[str, Network]):
     """The networks by name. `broken` are those whose manifest cannot be used, and why."""
 
     def __init__(self, found: Mapping[str, Network], broken: Mapping[str, ManifestError]) -> None:
-        super().__init__(sorted(found.items()))
+        super().__init__(found)
         self.broken = dict(sorted(broken.items()))
 
 
@@ -102,10 +109,40 @@ def network_folders() -> list[Path]:
 
 
 def load_networks(folders: list[Path] | None = None) -> Networks:
-    """Return every network by name, in alphabetical order; an invalid manifest is that network's trouble alone.
+    """Return every network that animates by name, in alphabetical order; raise as `load_all` does."""
+    everything = load_all(folders)
+    animating = {name: network for name, network in everything.items() if network.manifest.role == "network"}
+    return Networks(animating, everything.broken)
 
-    Raise `ManifestError` where it is not clear which networks there are.
+
+def find_judge(folders: list[Path] | None = None) -> Network | None:
+    """Return what judges, None where nothing does.
+
+    FACEORCH_JUDGE names it, or says `off`; otherwise, of several, that of the last folder is taken. Raises `CannotRun`
+    when there is no judge of that name.
     """
+    wanted = os.environ.get(ENV_JUDGE, "")
+    if wanted == NO_JUDGE:
+        return None
+    judges = {name: network for name, network in _found(folders).items() if network.manifest.role == "judge"}
+    if wanted and wanted not in judges:
+        known = ", ".join([*judges, NO_JUDGE])
+        raise CannotRun(f"no judge is called {wanted!r}{near(wanted, judges)}", f"{ENV_JUDGE} may be: {known}")
+    return judges[wanted] if wanted else next(reversed(judges.values()), None)
+
+
+def load_all(folders: list[Path] | None = None) -> Networks:
+    """Return the networks and the judge by name, in alphabetical order.
+
+    An invalid manifest is the trouble of its network alone. Raises `ManifestError` where it is not clear which networks
+    there are.
+    """
+    found = _found(folders)
+    return Networks(dict(sorted(found.items())), found.broken)
+
+
+def _found(folders: list[Path] | None) -> Networks:
+    """Return what there is by name, in the order of the folders."""
     found: dict[str, Network] = {}
     broken: dict[str, ManifestError] = {}
     for parent in network_folders() if folders is None else folders:

@@ -86,6 +86,10 @@ class Manifest(Model, frozen=True, kw_only=True):
     """The content of network.yaml."""
 
     schema: Annotated[Literal[1], Meta(description="version of this format")]
+    role: Annotated[
+        Literal["network", "judge"],
+        Meta(description="network: it animates; judge: it measures the finished videos (code/judge.py)"),
+    ] = "network"
     title: Annotated[str, Meta(description="name for people, on one line")]
     summary: Annotated[str, Meta(description="what it is, in one sentence")]
     approach: Annotated[str, Meta(description="how it works, on one line")]

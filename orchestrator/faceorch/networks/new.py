@@ -10,7 +10,7 @@ from pathlib import Path
 
 from faceorch.errors import InputError, OutputError
 from faceorch.files import umask
-from faceorch.networks.discover import NAME, Network, load_networks, open_network
+from faceorch.networks.discover import NAME, Network, load_all, open_network
 from faceorch.paths import absolute, docker_folder
 
 TEMPLATE = Path(__file__).parent / "template" / "mynetwork"
@@ -25,7 +25,7 @@ def make_network(name: str, parent: Path) -> Network:
             f"{name!r} cannot be a network's name: it must consist of lower-case letters and digits, a letter first",
             f"try {near}" if near else "choose another name",
         )
-    known = load_networks()
+    known = load_all()
     if name in known:
         raise InputError(f"a network called {name} already exists: {known[name].folder}", "choose another name")
     if (docker_folder() / name).exists():

@@ -137,6 +137,11 @@ def resume_command(folder: Path) -> str:
     return shlex.join(["faceorch", "run", "--resume", os.fspath(folder.absolute())])
 
 
+def judge_command(folder: Path) -> str:
+    """Return the command that judges the videos of a run, for a shell in any folder."""
+    return shlex.join(["faceorch", "judge", os.fspath(folder.absolute())])
+
+
 def new_run_id(portrait: Path, clip: Path, when: datetime) -> str:
     """Return a folder name that sorts by time and can be recognised: `<time>-<slug>`."""
     slug = re.sub(r"[^a-z0-9]+", "-", f"{portrait.stem}-{clip.stem}".lower()).strip("-")[:40].strip("-")

@@ -15,6 +15,8 @@ SettingValue = bool | int | float | str
 DEFAULT_TIMEOUT_S = 7200.0
 DEFAULT_SAMPLING_HZ = 10.0
 
+REFERENCE = "reference"  # what the real footage is called among the jobs of a run
+
 Price = Annotated[float, Meta(ge=0)]
 
 
@@ -58,6 +60,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         DEFAULT_SAMPLING_HZ
     )
     stand_in: Annotated[StandIn | None, Meta(description="stand-in weights; null: the real ones")] = None
+    judge: Annotated[bool, Meta(description="false: --no-judge")] = True
+    videos: Annotated[
+        dict[str, str], Meta(description="name -> video made elsewhere, of the command import; empty: networks ran")
+    ] = {}
+    reference: Annotated[str | None, Meta(description="--reference: real footage, of the command import")] = None
 
     @property
     def several(self) -> bool:
@@ -73,6 +80,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Return the command line that asks for the same again; other inputs may stand in for the original ones."""
         if self.stand_in is not None:
             return self._smoke_words(self.stand_in)
+        if self.videos:
+            return self._import_words(portrait, clip)
         words = ["faceorch", "run", "--image", portrait or self.portrait, "--audio", clip or self.clip]
         for name in self.networks:
             words += ["--network", name]
@@ -87,11 +96,22 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         )
         words += ["--currency", self.currency] if self.currency else []
         words += ["--timeline", self.timeline] if self.timeline != "parquet" else []
-        return words
+        return words + self._judge_words()
 
     def to_command(self, *, portrait: str | None = None, clip: str | None = None) -> str:
         """Return the same as one line for a shell."""
         return shlex.join(self.to_words(portrait=portrait, clip=clip))
+
+    def _import_words(self, portrait: str | None, clip: str | None) -> list[str]:
+        kept = portrait is not None  # the run's own copies of the inputs: then those of the videos too
+        words = ["faceorch", "import", "--image", portrait or self.portrait, "--audio", clip or self.clip]
+        words += [f"{name}={f'{name}.mp4' if kept else path}" for name, path in self.videos.items()]
+        if self.reference is not None:
+            words += ["--reference", f"{REFERENCE}.mp4" if kept else self.reference]
+        return words + self._shared_words() + self._judge_words()
+
+    def _judge_words(self) -> list[str]:
+        return [] if self.judge else ["--no-judge"]
 
     def _smoke_words(self, stand_in: StandIn) -> list[str]:
         words = ["faceorch", "smoke", *self.networks]

@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, field
 
-from faceorch.record.judgement import Judgement
+from faceorch.record.claims import Claims
+from faceorch.record.judgement import Judge, Judgement
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.reason import Reason
-from faceorch.record.request import Request
+from faceorch.record.request import REFERENCE, Request
 
 SCHEMA = 2
 
@@ -280,6 +281,10 @@ class Job(_Record, frozen=True):
     caveats: Annotated[
         list[str], Meta(description="what the settings mean for the video, as the network's manifest says")
     ] = []
+    claims: Annotated[Claims | None, Meta(description="what is published of its motion")] = None
+    source: Annotated[
+        str | None, Meta(description="of a video made elsewhere: its path as given; null: it was made here")
+    ] = None
     resumed: Annotated[int, Meta(ge=0, description="how often it was taken up again")] = 0
     started: datetime | None = None
     finished: datetime | None = None
@@ -319,6 +324,22 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def synthetic(self) -> bool:
         """Whether it was made with stand-in weights, by `faceorch smoke`."""
         return self.request.stand_in is not None
+
+    @property
+    def reference(self) -> Job | None:
+        """The job that holds the real footage; None when there is none."""
+        if self.request.reference is None:
+            return None
+        return next((job for job in self.jobs if job.network == REFERENCE), None)
+
+    @property
+    def judges(self) -> list[Judge]:
+        """The different judges whose findings it holds: those of two are not compared."""
+        found: list[Judge] = []
+        for job in self.jobs:
+            if job.judgement is not None and job.judgement.judge not in found:
+                found.append(job.judgement.judge)
+        return found
 
     def job(self, network: str) -> Job:
         """Return the job of `network`."""

@@ -13,7 +13,7 @@ from faceorch.files import Refused, open_below
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
-from faceorch.report import costs
+from faceorch.report import costs, judgement
 from faceorch.words import NOT_AVAILABLE, duration, plural, size
 
 # A larger page would be slow to open. Above this, videos are linked instead of embedded (base64 adds a third).
@@ -84,12 +84,16 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "ranges": costs.ranges(run, seconds=duration, size=size, number=number),
         "ranking": costs.ranking(run),
         "remarks": costs.remarks(run),
+        "judgement": judgement.view(run),
     }
 
 
 def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[Job], unfinished: list[Job]) -> str:
     run = folder.run
     clip = run.inputs.clip
+    if run.request.videos:
+        of = f"{Path(run.inputs.portrait.source).name} speaking {Path(clip.source).name} ({clip.duration_s:.1f} s)"
+        return f"{plural(len(done), 'video')} made elsewhere: {of}."
     total = len(run.jobs)
     made = "made a video" if len(done) == 1 else "made videos"
     first = (

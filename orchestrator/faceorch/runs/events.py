@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from faceorch.record.run import Job, Run
+from faceorch.record.run import Job, Judging, Run
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -64,6 +64,20 @@ class JobEnded(_Event, frozen=True, tag="job_ended"):
     job: Job
 
 
+class JudgingStarted(_Event, frozen=True, tag="judging_started"):
+    """The judge begins: its stages and its progress follow under its own name."""
+
+    judge: str
+    videos: int
+
+
+class JudgingEnded(_Event, frozen=True, tag="judging_ended"):
+    """The judge is done, or `judging.reason` says why it is not; what it found is in the run's jobs."""
+
+    judge: str
+    judging: Judging
+
+
 class RunEnded(_Event, frozen=True, tag="run_ended"):
     """The run is over (done or interrupted), and its report is written."""
 
@@ -71,7 +85,18 @@ class RunEnded(_Event, frozen=True, tag="run_ended"):
     run: Run
 
 
-Event = RunStarted | JobStarted | RepetitionStarted | StageStarted | Progressed | Noted | JobEnded | RunEnded
+Event = (
+    RunStarted
+    | JobStarted
+    | RepetitionStarted
+    | StageStarted
+    | Progressed
+    | Noted
+    | JobEnded
+    | JudgingStarted
+    | JudgingEnded
+    | RunEnded
+)
 Listener = Callable[[Event], None]
 
 

@@ -55,6 +55,7 @@ def planned(job: Job) -> Job:
         upstream=job.upstream,
         patches=job.patches,
         caveats=job.caveats,
+        claims=job.claims,
         resumed=job.resumed,
     )
 

@@ -34,7 +34,7 @@ from faceorch_runner import ErrorKind, Synthetic
 
 # The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
 _RUNNER_GRACE_S = 30.0
-_DURATION_TOLERANCE_S = 0.5
+DURATION_TOLERANCE_S = 0.5
 
 
 # Looks at a finished video more closely: returns what it found in one line, or raises `BrokenVideo`.
@@ -236,7 +236,7 @@ class JobRun:
         if self.check is not None:
             notes.append(self.check(made, info, run, run.job(self.name)))
         clip_s = run.inputs.clip.duration_s
-        if abs(info.duration_s - clip_s) > _DURATION_TOLERANCE_S:
+        if abs(info.duration_s - clip_s) > DURATION_TOLERANCE_S:
             notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
         final = self.folder.video(self.name)
         if keep:

@@ -68,7 +68,7 @@ def explain_exit(exit_: Exit, network: Network, *, in_container: bool) -> Reason
     if exit_.signal is not None:
         return _crash(f"it crashed in native code ({_signal_name(exit_.signal)})")
     if exit_.code == 0:
-        return _crash("it ended without making a video and without saying why")
+        return _crash("it ended before it was done and without saying why")
     if in_container and exit_.code in (126, 127):
         return Reason(
             kind=OutcomeKind.START_FAILED,

@@ -41,8 +41,12 @@ def resume_run(
     run = record.run
     if run.synthetic:
         raise RunFolderError(f"{path} was made by faceorch smoke, which is not resumed", "faceorch smoke")
+    if run.request.videos:
+        raise RunFolderError(
+            f"{path} holds videos made elsewhere: there is nothing to resume", run.request.to_command()
+        )
     known = load_networks()
-    _check_inputs(record)
+    check_inputs(record)
     missing = [job for job in run.jobs if not _has_video(record, job)]
     if not missing:
         return Started(record, (), fresh=False, missing=False)
@@ -96,8 +100,8 @@ def _has_video(record: RunFolder, job: Job) -> bool:
     return job.status is JobStatus.DONE and job.video is not None and record.holds(job.video)
 
 
-def _check_inputs(record: RunFolder) -> None:
-    """Check that the inputs are still those of the run."""
+def check_inputs(record: RunFolder) -> None:
+    """Check that the inputs are still those of the run; raise `RunFolderError` when they are not."""
     for file, wanted in (
         (record.run.inputs.portrait.file, record.run.inputs.portrait.sha256),
         (record.run.inputs.clip.file, record.run.inputs.clip.sha256),

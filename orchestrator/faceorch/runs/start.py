@@ -14,8 +14,9 @@ from pathlib import Path
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
 from faceorch.files import Held, held, remove, umask
-from faceorch.networks.discover import Network, Networks, load_networks, pick
+from faceorch.networks.discover import Network, Networks, find_judge, load_networks, pick
 from faceorch.networks.patches import patches_of
+from faceorch.record.claims import Claims
 from faceorch.record.folder import RunFolder, new_run_id, now
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.reason import Reason
@@ -80,7 +81,7 @@ def start_run(
     portrait, clip = reading.result()
     media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = without_too_short(plan, clip.duration_s, request.networks)
-    with _new_folder(request, out) as (half_made, identity):
+    with new_folder(request, out) as (half_made, identity):
         (half_made / "inputs").mkdir()
         kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
         kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
@@ -92,11 +93,11 @@ def start_run(
             updated=now(),
             request=request,
             host=host.describe(gpus, runtimes),
-            inputs=_inputs(request, kept_portrait, kept_clip),
+            inputs=inputs_of(request, kept_portrait, kept_clip),
             jobs=_jobs(plan, request) + ([] if request.networks else _unusable(known, request)),
         )
         RunFolder(half_made, run).save()
-        folder = _publish(half_made, out, identity)
+        folder = publish(half_made, out, identity)
     record = RunFolder(folder, run)
     if record.run.id != folder.name:  # somebody else took the name meanwhile
         record.run.id = folder.name
@@ -113,7 +114,8 @@ def weights_for(request: Request) -> Store | StandIn:
 
 def _check_names(request: Request, chosen: Sequence[Network]) -> None:
     """Check that every option names a network that takes part."""
-    names = {network.name for network in chosen}
+    judge = find_judge() if request.judge else None
+    names = {network.name for network in chosen} | ({judge.name} if judge is not None else set())
     for option, given in (
         ("--set", request.settings),
         ("--python", request.pythons),
@@ -142,6 +144,7 @@ def _unusable(known: Mapping[str, Network], request: Request) -> list[Job]:
 
 def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
     settings = network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})})
+    expected = network.manifest.expected
     return Job(
         network=network.name,
         title=network.manifest.title,
@@ -152,6 +155,9 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
         caveats=network.caveats(settings),
+        claims=None
+        if expected is None
+        else Claims(source=expected.source, head_motion=expected.head_motion, eye_blinks=expected.eye_blinks),
     )
 
 
@@ -160,7 +166,8 @@ def _smoke_settings(network: Network, request: Request) -> dict[str, SettingValu
     return dict(network.manifest.smoke.settings) if tiny else {}
 
 
-def _inputs(request: Request, portrait: media.Portrait, clip: media.Clip) -> Inputs:
+def inputs_of(request: Request, portrait: media.Portrait, clip: media.Clip) -> Inputs:
+    """Return what the record says of the normalised inputs, which lie in the folder `inputs` of the run."""
     return Inputs(
         portrait=PortraitRecord(
             file="inputs/portrait.png",
@@ -184,7 +191,7 @@ def _inputs(request: Request, portrait: media.Portrait, clip: media.Clip) -> Inp
 
 
 @contextlib.contextmanager
-def _new_folder(request: Request, out: Path) -> Iterator[tuple[Path, str]]:
+def new_folder(request: Request, out: Path) -> Iterator[tuple[Path, str]]:
     """Yield a hidden folder below `--out`, and the name it will get: a run folder appears whole.
 
     Half-made folders of earlier runs that were killed are removed.
@@ -224,7 +231,7 @@ def _clear_half_made(out: Path) -> None:
                 old.unlink()
 
 
-def _publish(half_made: Path, out: Path, name: str) -> Path:
+def publish(half_made: Path, out: Path, name: str) -> Path:
     """Give a complete folder its name, or the next free one."""
     half_made.chmod(0o777 & ~umask())
     for number in range(1, 1000):

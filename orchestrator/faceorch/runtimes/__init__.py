@@ -17,7 +17,7 @@ from faceorch.runtimes.output import Output, Stream
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import Target
 from faceorch.telemetry.watch import Probe
-from faceorch_runner import Feed, Job, JobFile, Task, TaskFile
+from faceorch_runner import Feed, Job, JobFile, Judge, Task, TaskFile
 
 __all__ = [
     "Exit",
@@ -68,8 +68,11 @@ class Launch:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The portrait and the clip, for an order that has them."""
-        return (self.order.portrait, self.order.audio) if isinstance(self.order, Job) else ()
+        """The files that an order has: portrait and clip, and after them the videos to judge."""
+        if not isinstance(self.order, (Job, Judge)):
+            return ()
+        videos = tuple(judged.video for judged in self.order.videos) if isinstance(self.order, Judge) else ()
+        return (self.order.portrait, self.order.audio, *videos)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +94,11 @@ def job_file(launch: Launch, places: Places) -> bytes:
         job = replace(launch.order, portrait=portrait, audio=audio)
         file = JobFile(network, places.code, places.weights, places.out, device, Feed.STDIN, (job,)).to_json()
     else:
-        assert places.weights is not None  # a task is about weights
+        task = launch.order
+        if isinstance(task, Judge):
+            portrait, audio, *files = places.inputs
+            videos = tuple(replace(known, video=file) for known, file in zip(task.videos, files, strict=True))
+            task = replace(task, portrait=portrait, audio=audio, videos=videos)
         file = TaskFile(
             network,
             places.code,
@@ -100,7 +107,7 @@ def job_file(launch: Launch, places: Places) -> bytes:
             device,
             Feed.STDIN,
             sandboxed=places.sandboxed,
-            task=launch.order,
+            task=task,
         ).to_json()
     return json.dumps(file, indent=1).encode()
 

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _CODE = Path("/opt/faceorch/network")
-_INPUTS = (Path("/job/portrait.png"), Path("/job/clip.wav"))
+_PORTRAIT, _CLIP = Path("/job/portrait.png"), Path("/job/clip.wav")
+_VIDEOS = Path("/job/videos")
 _ENDED = ("exited", "dead", "removing")
 _PAUSES_S = (0.01, 0.5)
 _READER_S = 5.0
@@ -178,7 +179,7 @@ class DockerRuntime:
             Mount("/job/job.json", str(launch.job_file), type="bind", read_only=True),
             Mount("/out", str(launch.out), type="bind"),
         ]
-        for target, source in zip(_INPUTS, launch.inputs, strict=False):
+        for target, source in zip(_places(launch).inputs, launch.inputs, strict=True):
             mounts.append(Mount(str(target), str(source), type="bind", read_only=True))
         if launch.weights is not None:
             read_only = not launch.weights_writable
@@ -284,7 +285,9 @@ def _let_read(path: Path) -> None:
 def _places(launch: Launch) -> Places:
     """Return where a container finds things."""
     weights = None if launch.weights is None else Path("/weights")
-    return Places(code=_CODE, weights=weights, out=Path("/out"), inputs=_INPUTS, sandboxed=True)
+    videos = (_VIDEOS / path.name for path in launch.inputs[2:])
+    inputs = (_PORTRAIT, _CLIP, *videos) if launch.inputs else ()
+    return Places(code=_CODE, weights=weights, out=Path("/out"), inputs=inputs, sandboxed=True)
 
 
 class _Here:

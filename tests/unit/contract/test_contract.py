@@ -99,7 +99,7 @@ def test_the_command_names_what_fails_and_ends_with_1(folder: Path) -> None:
     done = CliRunner().invoke(command, [str(folder)])
     assert done.exit_code == 1
     assert "FAILED   the folder is whole: Dockerfile missing\n         try: " in done.output
-    assert "ok       the runner is one class of the contract\n" in done.output
+    assert "ok       the runner is what the contract asks for\n" in done.output
 
 
 def test_what_needs_a_gpu_or_a_container_is_not_run_here(folder: Path) -> None:

@@ -164,9 +164,9 @@ def test_labels_say_where_an_image_comes_from(network: Network) -> None:
 
 
 def test_upstream_commits_are_on_the_label() -> None:
-    from faceorch.networks.discover import load_networks
+    from faceorch.networks.discover import load_all
 
-    for network in (n for n in load_networks([docker_folder()]).values() if not n.missing_files):
+    for network in (n for n in load_all([docker_folder()]).values() if not n.missing_files):
         label = images.labels_of(images.make_recipe(network, network.manifest.needs.bases[0]), "classic").get(
             "io.faceorch.upstream", ""
         )

@@ -8,7 +8,7 @@ import pytest
 
 from faceorch.errors import CannotRun, ManifestError
 from faceorch.networks.bases import Base, choose_base, load_bases, pick_base
-from faceorch.networks.discover import load_networks
+from faceorch.networks.discover import load_all
 from faceorch.record.run import Gpu
 
 DIGEST = "x@sha256:" + "0" * 64
@@ -66,7 +66,7 @@ def test_the_first_base_that_covers_every_gpu_is_chosen(capabilities: list[str],
 def test_the_shipped_bases_are_those_of_the_networks() -> None:
     bases = load_bases()
     assert list(bases) == ["cpu", "cu121", "cu128"]
-    assert {name for n in load_networks().values() for name in n.manifest.needs.bases} <= set(bases)
+    assert {name for n in load_all().values() for name in n.manifest.needs.bases} <= set(bases)
     assert [b.name for b in bases.values()] == list(bases)
 
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from faceorch.errors import CannotRun, InputError, ManifestError
-from faceorch.networks.discover import Network, load_networks, pick
+from faceorch.networks.discover import Network, find_judge, load_all, load_networks, pick
 from faceorch.networks.manifest import read_manifest
 from faceorch.paths import docker_folder
 from tests.conftest import MakeNetwork
@@ -81,6 +81,35 @@ def test_a_manifest_that_is_no_yaml_is_named(tmp_path: Path) -> None:
 def test_networks_of_the_user_are_found(make_network: MakeNetwork) -> None:
     make_network("mine")
     assert "mine" in load_networks()
+
+
+def test_a_judge_is_no_network_and_is_found_as_what_it_is(make_network: MakeNetwork, make_judge: MakeNetwork) -> None:
+    make_network("mine")
+    assert make_judge().missing_files == ()
+    assert "standin" not in load_networks()
+    assert {"mine", "standin"} <= load_all().keys()
+    found = find_judge()
+    assert found is not None
+    assert found.name == "standin"
+
+
+@pytest.mark.parametrize(("wanted", "name"), [("off", None), ("first", "first"), ("", "second")])
+def test_of_several_judges_one_is_named_or_the_last_is_taken(
+    make_judge: MakeNetwork, monkeypatch: pytest.MonkeyPatch, wanted: str, name: str | None
+) -> None:
+    make_judge(name="first")
+    make_judge(name="second")
+    monkeypatch.setenv("FACEORCH_JUDGE", wanted)
+    found = find_judge()
+    assert (None if found is None else found.name) == name
+
+
+def test_an_unknown_judge_is_named(make_judge: MakeNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_judge()
+    monkeypatch.setenv("FACEORCH_JUDGE", "standing")
+    with pytest.raises(CannotRun) as caught:
+        find_judge()
+    assert caught.value.message == "no judge is called 'standing' (did you mean 'standin'?)"
 
 
 def test_two_networks_of_one_name_are_refused(make_network: MakeNetwork) -> None:

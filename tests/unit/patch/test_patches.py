@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from faceorch.cli.networks import command
 from faceorch.errors import ManifestError
-from faceorch.networks.discover import Network, load_networks
+from faceorch.networks.discover import Network, load_all
 from faceorch.networks.patches import patches_of
 from faceorch_patch import (
     DeleteImport,
@@ -348,7 +348,7 @@ def test_a_broken_patches_file_is_named(patched: Network, code: str, message: st
     assert caught.value.message == message.format(path=path)
 
 
-@pytest.mark.parametrize("network", load_networks().values(), ids=lambda network: network.name)
+@pytest.mark.parametrize("network", load_all().values(), ids=lambda network: network.name)
 def test_every_shipped_patch_belongs_to_a_checkout_of_its_network(network: Network) -> None:
     checkouts = {code.url.rstrip("/").rsplit("/", 1)[-1].lower() for code in network.manifest.upstream}
     assert {patch.file.partition("/")[0].lower() for patch in patches_of(network)} <= checkouts

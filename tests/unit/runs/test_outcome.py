@@ -26,7 +26,7 @@ from tests.conftest import MakeNetwork
         (Exit(code=137, signal=9), True, "killed", "it was killed (signal 9)"),
         (Exit(code=-11, signal=11), False, "crash", "it crashed in native code (SIGSEGV)"),
         (Exit(code=134, signal=6), True, "crash", "it crashed in native code (SIGABRT)"),
-        (Exit(code=0), False, "crash", "it ended without making a video and without saying why"),
+        (Exit(code=0), False, "crash", "it ended before it was done and without saying why"),
         (Exit(code=3), False, "crash", "it ended with exit code 3 and without saying why"),
         (Exit(code=127), True, "start_failed", "its image cannot be started (exit code 127)"),
         (Exit(code=None), False, "crash", "it ended with exit code None and without saying why"),

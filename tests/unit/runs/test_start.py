@@ -133,7 +133,7 @@ def test_what_happens_is_told_in_order(make_network: MakeNetwork, request_for: R
     [
         (failing("raise ValueError('wrong')"), "crash", "ValueError: wrong"),
         (failing("import os; os._exit(3)"), "crash", "it ended with exit code 3 and without saying why"),
-        (failing("import os; os._exit(0)"), "crash", "it ended without making a video and without saying why"),
+        (failing("import os; os._exit(0)"), "crash", "it ended before it was done and without saying why"),
         (failing("import os; os.kill(os.getpid(), 11)"), "crash", "it crashed in native code (SIGSEGV)"),
         (
             failing("import os; os.kill(os.getpid(), 9)"),

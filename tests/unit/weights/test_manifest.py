@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from faceorch.errors import ManifestError
-from faceorch.networks.discover import load_networks
+from faceorch.networks.discover import load_all
 from faceorch.weights.manifest import Weights, load_weights
 from tests.conftest import MakeNetwork
 
@@ -35,7 +35,7 @@ def test_a_network_without_the_file_needs_no_weights(make_network: MakeNetwork) 
 
 
 def test_every_manifest_that_ships_is_readable() -> None:
-    for network in load_networks().values():
+    for network in load_all().values():
         load_weights(network)
 
 

@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 
 from faceorch.cli.show import Lines
-from faceorch.cli.show.lines import MARKS, Progress, closing_lines, outcome_line
+from faceorch.cli.show.lines import MARKS, Progress, closing_lines, judging_line, outcome_line
 from faceorch.record.kinds import JobStatus
 from faceorch.runs.events import (
     Event,
     JobEnded,
     JobStarted,
+    JudgingEnded,
+    JudgingStarted,
     Noted,
     Progressed,
     RepetitionStarted,
@@ -35,7 +37,7 @@ class PlainLines(Lines):
     def __call__(self, event: Event) -> None:
         """Print what there is to say of `event`."""
         match event:
-            case JobStarted():
+            case JobStarted() | JudgingStarted():
                 self._state = Progress()
             case StageStarted():
                 self._state.enter(event.name)
@@ -48,6 +50,8 @@ class PlainLines(Lines):
         match event:
             case JobEnded():
                 return [f"{event.job.network}: {MARKS[event.job.status]}: {outcome_line(event.job)}"]
+            case JudgingEnded():
+                return [f"{event.judge}: {judging_line(event.judging)}"]
             case RunEnded():
                 return closing_lines(event.run, Path(event.folder))
         return [] if self._quiet else self._details(event)
@@ -56,8 +60,9 @@ class PlainLines(Lines):
         state = self._state
         match event:
             case RunStarted():
-                skipped = [job for job in event.run.jobs if job.status is JobStatus.SKIPPED]
-                return [f"{job.network}: skipped: {outcome_line(job)}" for job in skipped]
+                ended = (JobStatus.SKIPPED, JobStatus.DONE) if event.run.request.videos else (JobStatus.SKIPPED,)
+                jobs = [job for job in event.run.jobs if job.status in ended]
+                return [f"{job.network}: {MARKS[job.status]}: {outcome_line(job)}" for job in jobs]
             case RepetitionStarted():
                 return [f"{event.network}: {event.name}"]
             case StageStarted():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,8 @@ import pytest
 
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
+from tests.browser.conftest import LOCAL, open_page, requested
 from tests.conftest import LIMIT_S, MakeNetwork, compare_here, ignore, write_tone
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver (apt install chromium chromium-driver)"
-)
 
 BAD = """
     from faceorch_runner import Network
@@ -45,43 +36,9 @@ def make_run(make_network: MakeNetwork, portrait: Path, clip: Path, out: Path) -
     return compare_here(request, ignore, out)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--autoplay-policy=no-user-gesture-required", "--window-size=1280,1600"),
-        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
-
-
-def open_page(browser: Any, page: Path) -> None:
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    browser.get(page.absolute().as_uri())
-    WebDriverWait(browser, LIMIT_S).until(
-        lambda b: b.execute_script("return document.documentElement.dataset.videos"), "the videos do not load"
-    )
-
-
-def requested(browser: Any) -> list[str]:
-    """Return what the page asked for."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-
-
 def test_the_page_stands_alone_and_says_nothing_to_the_console(browser: Any, run: RunFolder) -> None:
     open_page(browser, run.path / "report.html")
-    assert [url for url in requested(browser) if not url.startswith(("file:", "data:", "chrome:"))] == []
+    assert [url for url in requested(browser) if not url.startswith(LOCAL)] == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "no sideways scroll"
 

@@ -4,7 +4,7 @@ from faceorch.media.clip import Clip, LoadedClip, check_length, read_clip, sampl
 from faceorch.media.files import check_output_folder
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, thumbnail, write_portrait
 from faceorch.media.reading import Reading
-from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, first_frame, probe_video
+from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, opened, probe_video, still
 
 __all__ = [
     "VIDEO_BYTES",
@@ -18,11 +18,12 @@ __all__ = [
     "VideoInfo",
     "check_length",
     "check_output_folder",
-    "first_frame",
+    "opened",
     "probe_video",
     "read_clip",
     "read_portrait",
     "samples_sha256",
+    "still",
     "thumbnail",
     "write_clip",
     "write_portrait",

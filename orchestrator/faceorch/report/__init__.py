@@ -40,8 +40,23 @@ def write_report(folder: RunFolder) -> Path:
     from faceorch.report import view
 
     html, markdown = templates()
-    content = view.content(folder)
+    content = view.content(folder) | _page()
     page, text = (folder.path / name for name in FILES)
     write_atomically(page, html.render(content).encode())
     write_atomically(text, markdown.render(content).encode())
     return page
+
+
+def _page() -> dict[str, object]:
+    """Return the style sheet and the script, and the words that allow them and nothing else."""
+    from markupsafe import Markup
+
+    from faceorch.report import assets
+
+    styles, script = assets.styles(), assets.script()
+    return {
+        "styles": Markup(styles),
+        "script": Markup(script),
+        "style_allowed": Markup(assets.allowed(styles)),
+        "script_allowed": Markup(assets.allowed(script)),
+    }

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from faceorch import media
-from faceorch.files import Refused, open_below
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
 from faceorch.report import costs
+from faceorch.report.looking import look
 from faceorch.words import NOT_AVAILABLE, duration, plural, size
-
-# A larger page would be slow to open. Above this, videos are linked instead of embedded (base64 adds a third).
-EMBED_BYTES = 50 * 2**20
-_PORTRAIT_SIDE = 1024
 
 # The parts of a job's time in order, with their names on the page.
 _PARTS = (
@@ -31,36 +24,27 @@ _PARTS = (
     ("animate_s", "animate and encode"),
     ("stop_s", "stop"),
 )
+_ONCE = ("prepare_s", "synthetic_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One segment of a time bar; `share` is its percentage of the longest job."""
+    """One segment of a time bar; `at` and `share` are its place and length in percent of the longest job."""
 
     name: str
     key: str
     seconds: float
+    at: float
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A finished video: its place, or why it cannot be shown."""
-
-    job: Job
-    source: str | None
-    poster: str | None
-    missing: str | None
-
-
-def content(folder: RunFolder) -> dict[str, Any]:
-    """Return everything that the templates need."""
+def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
+    """Return everything that the templates need; with `embed`, the videos are in the page."""
     run = folder.run
     done = [job for job in run.jobs if job.status is JobStatus.DONE]
     failed = [job for job in run.jobs if job.status is JobStatus.FAILED]
     skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
     unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
-    embed = sum(job.video.bytes for job in done if job.video) <= EMBED_BYTES
     # The kept inputs are what every network got; a smoke run has its own.
     again = run.request.to_command(portrait=run.inputs.portrait.file, clip=run.inputs.clip.file)
     longest_s = max((job.times.total_s or 0 for job in done + failed), default=0)
@@ -71,9 +55,8 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "skipped": skipped,
         "unfinished": unfinished,
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
-        "videos": [_shown(folder.path, job, embed) for job in done],
-        "embedded": embed,
-        "portrait": _portrait_url(folder.path, run.inputs.portrait.file),
+        "looking": look(folder.path, run, done, embed=embed),
+        "voting": {"id": run.id, "videos": {job.network: job.video.sha256 for job in done if job.video}},
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
@@ -106,37 +89,15 @@ def _lead(folder: RunFolder, done: list[Job], failed: list[Job], skipped: list[J
     return "; ".join([first, *(part for part in rest if part)]) + "."
 
 
-def _shown(folder: Path, job: Job, embed: bool) -> Shown:
-    assert job.video is not None
-    name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
-    try:
-        with open_below(folder, name, limit=limit) as file:
-            picture = media.first_frame(file)
-            file.seek(0)
-            source = _data_url(file.read(limit), "video/mp4") if embed else quote(name)
-    except (Refused, OSError) as error:
-        return Shown(job, None, None, f"the run folder no longer holds its video: {error}")
-    poster = None if picture is None else _data_url(picture, "image/jpeg")
-    return Shown(job, source, poster, None)
-
-
-def _portrait_url(folder: Path, name: str) -> str | None:
-    """Return the portrait at the size in which the page shows it: the run folder holds the whole one."""
-    try:
-        with open_below(folder, name, limit=EMBED_BYTES) as file:
-            picture = media.thumbnail(file, side=_PORTRAIT_SIDE)
-    except (Refused, OSError):
-        return None
-    return None if picture is None else _data_url(picture, "image/jpeg")
-
-
-def _data_url(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
 def _parts(job: Job, longest_s: float) -> list[Part]:
-    times = [(key, name, getattr(job.times, key)) for key, name in _PARTS]
-    return [Part(name, key, s, 100 * s / longest_s) for key, name, s in times if s is not None and s > 0]
+    """Return the parts of a job's time; those of repetitions are one repetition's, without what was done once."""
+    found, at_s = [], 0.0
+    for key, name in _PARTS:
+        seconds = None if job.repetitions and key in _ONCE else getattr(job.times, key)
+        if seconds:
+            found.append(Part(name, key, seconds, 100 * at_s / longest_s, 100 * seconds / longest_s))
+            at_s += seconds
+    return found
 
 
 def number(value: float | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
-from faceorch.files import umask
+from faceorch.files import Refused, open_below, umask, write_atomically
 from faceorch.networks.discover import Network, load_networks, pick
 from faceorch.networks.patches import patches_of
 from faceorch.record.folder import RunFolder, new_run_id, now
@@ -30,6 +30,7 @@ from faceorch.weights.store import Store
 
 # A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
 _NEEDED_BYTES = 256 * 2**20
+_TEXT_BYTES = 64 * 2**10
 _HALF_MADE, _HALF_MADE_S = ".faceorch-", 3600.0
 
 
@@ -83,6 +84,7 @@ def start_run(
         (half_made / "inputs").mkdir()
         kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
         kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
+        _keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
         run = Run(
             faceorch=__version__,
             id=identity,
@@ -143,6 +145,14 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
         caveats=network.caveats(settings),
     )
+
+
+def _keep_text(source: Path, target: Path) -> None:
+    """Keep what is said in the clip, when a text lies beside it under the clip's name: the report shows its words."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, Refused):
+        with open_below(source.parent, source.name, limit=_TEXT_BYTES) as file:
+            text = file.read().decode("utf-8")
+        write_atomically(target, text.encode())
 
 
 def _smoke_settings(network: Network, request: Request) -> dict[str, SettingValue]:

@@ -97,6 +97,16 @@ def test_a_run_leaves_videos_records_logs_and_reports(
     jsonschema.validate(json.loads((folder.path / "run.json").read_text("utf-8")), json_schema())
 
 
+def test_what_is_said_is_kept_when_its_text_lies_beside_the_clip(
+    make_network: MakeNetwork, request_for: RequestFor, clip: Path, listener: Listener
+) -> None:
+    make_network("grey")
+    clip.with_suffix(".txt").write_text("Good evening.", "utf-8")
+    folder = compare_here(request_for("grey"), listener)
+    assert (folder.inputs / "clip.txt").read_text("utf-8") == "Good evening."
+    assert ">evening.</button>" in (folder.path / "report.html").read_text("utf-8")
+
+
 PATCHES = """
 from faceorch_patch import Patch, Substitute
 PATCHES = (Patch(name="no-display", file="animator/a.py", reason="no <screen> here", edits=(Substitute("a", "b"),)),)

@@ -81,6 +81,6 @@ def _finish(started: Started, tell: Listener, check: Check | None) -> RunFolder:
     finally:
         compiling.cancel()
         if folder.run.status is not RunStatus.RUNNING:
-            report.write_report(folder)
+            report.write_report(folder, with_grid=folder.run.status is RunStatus.DONE)
             tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
     return folder

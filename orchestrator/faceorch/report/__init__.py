@@ -35,12 +35,32 @@ def templates() -> tuple[Template, Template]:
     return environment.get_template("report.html.j2"), plain.get_template("report.md.j2")
 
 
-def write_report(folder: RunFolder) -> Path:
-    """Write report.html and report.md into the run folder and return the path of the page."""
+def write_report(folder: RunFolder, *, with_grid: bool = True) -> Path:
+    """Write report.html and report.md, the posters and grid.mp4 into the run folder; return the path of the page.
+
+    The pages are there before the grid is made, which takes seconds: without it (`with_grid`), or when that fails, they
+    are whole all the same.
+    """
+    from faceorch.report import grid
+
+    page = _write_pages(folder)
+    if with_grid and not grid.is_there(folder):
+        try:
+            if grid.make_grid(folder):
+                _write_pages(folder)
+        except grid.NoGrid as error:
+            _write_pages(folder, f"{grid.NAME} could not be made: {error}")
+    return page
+
+
+def _write_pages(folder: RunFolder, problem: str = "") -> Path:
     from faceorch.report import view
 
     html, markdown = templates()
-    content = view.content(folder) | _page()
+    content = view.content(folder) | _page() | {"problem": problem}
+    for shown in content["looking"].videos:
+        if shown.poster is not None and shown.poster_file is not None:
+            write_atomically(folder.path / shown.poster_file, shown.poster)
     page, text = (folder.path / name for name in FILES)
     write_atomically(page, html.render(content).encode())
     write_atomically(text, markdown.render(content).encode())

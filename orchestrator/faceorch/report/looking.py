@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +21,7 @@ EMBED_BYTES = 400 * 2**20
 TEXT_FILE = "inputs/clip.txt"
 _PORTRAIT_BYTES = 200 * 2**20
 _PORTRAIT_SIDE, _POSTER_SIDE = 1024, 640
+_NAME = re.compile("[a-z][a-z0-9]*")
 _REGIONS = ("face", "eyes", "mouth")
 
 
@@ -36,6 +38,11 @@ class Shown:
     def poster_url(self) -> str | None:
         """The poster as it stands in the page."""
         return None if self.poster is None else data_url(self.poster, "image/jpeg")
+
+    @property
+    def poster_file(self) -> str | None:
+        """Name of the poster in the run folder; None when the network's name is not one: the record may be anybody's."""
+        return f"{self.job.network}.jpg" if _NAME.fullmatch(self.job.network) else None
 
     @property
     def cost(self) -> str:

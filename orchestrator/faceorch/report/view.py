@@ -9,7 +9,7 @@ from typing import Any
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
-from faceorch.report import costs
+from faceorch.report import costs, grid
 from faceorch.report.looking import look
 from faceorch.words import NOT_AVAILABLE, duration, plural, size
 
@@ -56,6 +56,7 @@ def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
         "unfinished": unfinished,
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "looking": look(folder.path, run, done, embed=embed),
+        "grid": grid.NAME if not embed and grid.is_there(folder) else None,
         "voting": {"id": run.id, "videos": {job.network: job.video.sha256 for job in done if job.video}},
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],

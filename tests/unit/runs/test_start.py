@@ -72,6 +72,7 @@ def test_a_run_leaves_videos_records_logs_and_reports(
         "report.html",
         "report.md",
         "grey.mp4",
+        "grey.jpg",
         "inputs/portrait.png",
         "inputs/clip.wav",
         "grey/log.txt",

@@ -74,6 +74,8 @@ def make_grid(folder: RunFolder) -> bool:
     A run of one video has none, and neither has one with stand-in weights. A video that cannot be decoded leaves its
     tile black: the files may be anybody's. `NoGrid` when the disk is full, or the encoder fails.
     """
+    import av
+
     jobs = shown_jobs(folder.run)
     if len(jobs) < 2:
         return False
@@ -91,7 +93,7 @@ def make_grid(folder: RunFolder) -> bool:
             os.replace(name, folder.path / NAME)
         finally:
             Path(name).unlink(missing_ok=True)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are among them
+    except (OSError, ValueError, av.FFmpegError) as error:
         raise NoGrid(bugs.describe(error)) from error
     return True
 

@@ -41,7 +41,7 @@ class Shown:
 
     @property
     def poster_file(self) -> str | None:
-        """Name of the poster in the run folder; None when the network's name is not one: the record may be anybody's."""
+        """Name of the poster in the run folder; None for a name that is none: the record may be anybody's."""
         return f"{self.job.network}.jpg" if _NAME.fullmatch(self.job.network) else None
 
     @property

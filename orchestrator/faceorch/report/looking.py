@@ -13,6 +13,7 @@ from faceorch.errors import OutputError
 from faceorch.files import Refused, open_below
 from faceorch.record.judgement import Box
 from faceorch.record.run import Job, Run
+from faceorch.report.costs import running_s
 from faceorch.report.sound import Sound, read_sound
 from faceorch.words import duration, size
 
@@ -30,6 +31,7 @@ class Shown:
     """A finished video: its place, or why it cannot be shown. `boxes` are where the judge found parts of the face."""
 
     job: Job
+    took_s: float | None = None
     source: str | None = None
     poster: bytes | None = None
     missing: str | None = None
@@ -48,7 +50,7 @@ class Shown:
     def cost(self) -> str:
         """What it cost, for its caption."""
         used = self.job.metrics.get("vram_peak_bytes")
-        parts = [duration(self.job.times.total_s)]
+        parts = [duration(self.took_s)]
         parts += [size(used.value)] if used is not None and used.value is not None else []
         return " · ".join(parts)
 
@@ -85,12 +87,12 @@ def look(folder: Path, run: Run, done: list[Job], *, embed: bool) -> Looking:
     at_s = 0.0 if sound is None else sound.loudest_s
     return Looking(
         portrait=_portrait_url(folder, run.inputs.portrait.file),
-        videos=[_shown(folder, job, embed=embed, at_s=at_s) for job in done],
+        videos=[_shown(folder, job, running_s(job, run.request), embed=embed, at_s=at_s) for job in done],
         sound=sound,
     )
 
 
-def _shown(folder: Path, job: Job, *, embed: bool, at_s: float) -> Shown:
+def _shown(folder: Path, job: Job, took_s: float | None, *, embed: bool, at_s: float) -> Shown:
     assert job.video is not None
     name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
     try:
@@ -99,8 +101,8 @@ def _shown(folder: Path, job: Job, *, embed: bool, at_s: float) -> Shown:
             file.seek(0)
             source = data_url(file.read(limit), "video/mp4") if embed else quote(name)
     except (Refused, OSError) as error:
-        return Shown(job, missing=f"the run folder no longer holds its video: {error}")
-    return Shown(job, source, poster)
+        return Shown(job, took_s, missing=f"the run folder no longer holds its video: {error}")
+    return Shown(job, took_s, source, poster)
 
 
 def _portrait_url(folder: Path, name: str) -> str | None:

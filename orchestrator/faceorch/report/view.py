@@ -9,9 +9,9 @@ from typing import Any
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
-from faceorch.report import costs, grid
+from faceorch.report import costs, grid, tables
 from faceorch.report.looking import look
-from faceorch.words import NOT_AVAILABLE, duration, plural, size
+from faceorch.words import duration, number, plural, size
 
 # The parts of a job's time in order, with their names on the page.
 _PARTS = (
@@ -63,8 +63,8 @@ def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
         "lead": _lead(folder, done, failed, skipped, unfinished),
         "again": again,
         "resume": resume_command(folder.path) if not run.synthetic else again,
-        "costs": costs.costs(run, seconds=duration, size=size, number=number),
-        "ranges": costs.ranges(run, seconds=duration, size=size, number=number),
+        "tables": tables.tables(run),
+        "ranges": costs.ranges(run),
         "ranking": costs.ranking(run),
         "remarks": costs.remarks(run),
     }
@@ -101,15 +101,10 @@ def _parts(job: Job, longest_s: float) -> list[Part]:
     return found
 
 
-def number(value: float | None) -> str:
-    """Return a number as text, `n/a` if unknown."""
-    return NOT_AVAILABLE if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
 def md(value: object) -> str:
     """Return text escaped for Markdown, on one line."""
     text = " ".join(str(value).split())
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in text)
 
 
-FILTERS = {"seconds": duration, "size": size, "number": number, "md": md}
+FILTERS = {"plain": tables.plain, "seconds": duration, "size": size, "number": number, "md": md}

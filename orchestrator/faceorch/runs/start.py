@@ -14,6 +14,7 @@ from pathlib import Path
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
 from faceorch.files import Refused, open_below, umask, write_atomically
+from faceorch.networks.about import about
 from faceorch.networks.discover import Network, load_networks, pick
 from faceorch.networks.patches import patches_of
 from faceorch.record.folder import RunFolder, new_run_id, now
@@ -141,6 +142,7 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
         reason=obstacle,
         seed=request.seed,
         settings=settings,
+        about=about(network),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
         caveats=network.caveats(settings),

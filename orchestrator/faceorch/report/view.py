@@ -9,7 +9,7 @@ from typing import Any
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
-from faceorch.report import costs, grid, tables
+from faceorch.report import charts, costs, grid, tables
 from faceorch.report.looking import look
 from faceorch.words import duration, number, plural, size
 
@@ -66,6 +66,7 @@ def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
         "tables": tables.tables(run),
         "ranges": costs.ranges(run),
         "ranking": costs.ranking(run),
+        "charts": charts.charts(folder),
         "remarks": costs.remarks(run),
     }
 

@@ -86,6 +86,12 @@ def until(browser: Any, script: str, what: str, check: Callable[[Any], Any] = bo
 
 
 def requested(browser: Any) -> list[str]:
-    """Return what pages have asked for since the last time."""
+    """Return what pages have asked for since the last time, and were not refused by their own policy."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    refused = {
+        m["params"]["requestId"]
+        for m in messages
+        if m["method"] == "Network.loadingFailed" and m["params"].get("blockedReason") == "csp"
+    }
+    asked = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [one["request"]["url"] for one in asked if one["requestId"] not in refused]

@@ -10,7 +10,8 @@ import pytest
 
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
-from tests.browser.conftest import LOCAL, open_page, requested
+from faceorch.report import write_single_file
+from tests.browser.conftest import LOCAL, open_page, requested, until
 from tests.conftest import LIMIT_S, MakeNetwork, compare_here, ignore, write_tone
 
 BAD = """
@@ -97,3 +98,29 @@ def test_paper_holds_every_column(browser: Any, run: RunFolder) -> None:
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
         browser.set_window_size(1280, 1600)
+
+
+def test_one_file_plays_and_votes_without_anything_beside_it(browser: Any, five: RunFolder, tmp_path: Path) -> None:
+    page = write_single_file(five, tmp_path / "alone.html")
+    open_page(browser, page)
+    assert browser.execute_script("return document.documentElement.dataset.videos") == "5 ready, 6.00 s"
+    browser.execute_script("document.querySelector('#play').click()")
+    until(browser, "return faceorch.players.time", "it does not play", lambda t: t > 0.2)
+    browser.execute_script("document.querySelector('#play').click()")
+    link = "document.querySelector('[data-name=birch] [data-take=src]')"
+    browser.execute_script(f"{link}.addEventListener('click', (e) => e.preventDefault()); {link}.click()")
+    assert browser.execute_script(f"return {link}.href.slice(0, 14)") == "data:video/mp4"
+
+
+def test_the_policy_lets_nothing_else_run(browser: Any, five: RunFolder, tmp_path: Path) -> None:
+    """Markup that got in all the same would be dead: no script, no style, no picture from elsewhere."""
+    page = (five.path / "report.html").read_text("utf-8")
+    more = "<img src='http://example.org/x.png' onerror='window.hurt = 1'><script>window.hurt = 2</script>"
+    for name in ("alder", "birch", "cedar", "dogwood", "elm"):
+        page = page.replace(f'src="{name}.mp4"', f'src="{(five.path / name).as_uri()}.mp4"')
+    (tmp_path / "bad.html").write_text(page.replace("<h1>", f"{more}<h1>"), "utf-8")
+    open_page(browser, tmp_path / "bad.html")
+    assert browser.execute_script("return window.hurt ?? null") is None
+    assert [url for url in requested(browser) if not url.startswith(LOCAL)] == []
+    said = [entry["message"] for entry in browser.get_log("browser")]
+    assert len([line for line in said if "Content Security Policy" in line]) >= 2

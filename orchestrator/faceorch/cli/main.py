@@ -21,7 +21,8 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {
     "run": "Animate one portrait with one clip, in every network, and compare.",
     "top": "Watch what running networks use of this machine.",
-    "report": "Build the report of a run again.",
+    "report": "Build the report of a run again, or pack it for others.",
+    "table": "Print the figures of runs as a table: Markdown, LaTeX or CSV.",
     "networks": "List the networks: what they are, need, and whether they are ready here.",
     "weights": "Download, list, verify and remove the networks' weights.",
     "build": "Build the networks' images.",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
-from faceorch.report import charts, costs, grid, tables
+from faceorch.report import charts, costs, grid, tables, votes
+from faceorch.report.how import how
 from faceorch.report.looking import look
 from faceorch.words import duration, number, plural, size
 
@@ -56,6 +60,7 @@ def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
         "unfinished": unfinished,
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "looking": look(folder.path, run, done, embed=embed),
+        "embedded": embed,
         "grid": grid.NAME if not embed and grid.is_there(folder) else None,
         "voting": {"id": run.id, "videos": {job.network: job.video.sha256 for job in done if job.video}},
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
@@ -66,6 +71,8 @@ def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
         "tables": tables.tables(run),
         "ranges": costs.ranges(run),
         "ranking": costs.ranking(run),
+        "votes": votes.ranking(folder),
+        "how": how(folder.path, run.jobs),
         "charts": charts.charts(folder),
         "remarks": costs.remarks(run),
     }
@@ -102,10 +109,20 @@ def _parts(job: Job, longest_s: float) -> list[Part]:
     return found
 
 
-def md(value: object) -> str:
-    """Return text escaped for Markdown, on one line."""
+@pass_context
+def md(context: Context, value: object) -> str:
+    """Return text escaped for Markdown, on one line; without this machine's paths where the page is for others."""
     text = " ".join(str(value).split())
+    share = context.get("share")
+    text = share(text) if share is not None else text
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in text)
 
 
-FILTERS = {"plain": tables.plain, "seconds": duration, "size": size, "number": number, "md": md}
+FILTERS = {
+    "name": lambda path: PurePath(path).name,
+    "plain": tables.plain,
+    "seconds": duration,
+    "size": size,
+    "number": number,
+    "md": md,
+}

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
+from faceorch import report
 from faceorch.cli.main import cli
 from faceorch.comparison import resume
 from faceorch.errors import CannotRun, InputError, RunFolderError
@@ -71,6 +72,8 @@ def test_a_run_leaves_videos_records_logs_and_reports(
         "run.json",
         "report.html",
         "report.md",
+        "report.json",
+        "report.csv",
         "grey.mp4",
         "grey.jpg",
         "inputs/portrait.png",
@@ -408,7 +411,7 @@ class TestResume:
         ]
         assert (folder.path / "report.html").stat() == page
 
-    @pytest.mark.parametrize("missing", ["report.html", "report.md"])
+    @pytest.mark.parametrize("missing", report.FILES)
     def test_what_a_kill_left_unwritten_is_written(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, missing: str
     ) -> None:

@@ -122,7 +122,13 @@ function setUpViews(zoom, compare, players) {
   on("#a", "change", (event) => compare.set({ a: event.target.value }));
   on("#b", "change", (event) => compare.set({ b: event.target.value }));
   on("#swap", "click", () => compare.swap());
-  for (const { name, figure } of compare.figures) {
+  for (const { name, figure, picture } of compare.figures) {
+    for (const take of figure.querySelectorAll("[data-take]")) {
+      // In a page of one file, the video is there once: its address is lent to the link when it is needed.
+      take.addEventListener("click", () => {
+        take.href = picture[take.dataset.take];
+      });
+    }
     figure.querySelector(".earlier")?.addEventListener("click", () => compare.move(name, -1));
     figure.querySelector(".later")?.addEventListener("click", () => compare.move(name, 1));
     figure.querySelector(".alone")?.addEventListener("click", () => {

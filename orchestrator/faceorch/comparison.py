@@ -81,6 +81,9 @@ def _finish(started: Started, tell: Listener, check: Check | None) -> RunFolder:
     finally:
         compiling.cancel()
         if folder.run.status is not RunStatus.RUNNING:
-            report.write_report(folder, with_grid=folder.run.status is RunStatus.DONE)
+            with_grid = folder.run.status is RunStatus.DONE
+            if with_grid and report.takes_seconds(folder):
+                tell(Noted(network=None, text="writing the report, and grid.mp4 of all videos"))
+            report.write_report(folder, with_grid=with_grid)
             tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
     return folder

@@ -223,7 +223,7 @@ def test_an_address_of_nonsense_does_no_harm(browser: Any, five: RunFolder, mome
 
 
 def test_words_lead_to_their_moment(page: Any) -> None:
-    click(page, ".words summary")
+    click(page, ".said summary")
     words = page.find_elements("css selector", "#words button")
     assert [word.text for word in words] == ["Good", "evening.", "Here", "is", "the", "news."]
     page.execute_script("arguments[0].click()", words[3])

@@ -45,6 +45,8 @@ def test_paper_holds_every_column_of_a_full_table(page: Any, width: int) -> None
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     beyond = "return [...document.querySelectorAll('.scroll')].filter(box => box.scrollWidth > box.clientWidth).length"
     assert page.execute_script(beyond) == 0
+    gone = "return [...document.querySelectorAll('[data-table] :is(th, td)')].filter(c => !c.checkVisibility()).length"
+    assert page.execute_script(gone) == 0, "a cell that is not there moves all others to wrong headings"
 
 
 def test_the_best_of_ranges_that_lie_apart_is_marked(page: Any) -> None:

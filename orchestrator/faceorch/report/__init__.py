@@ -58,6 +58,13 @@ def _finalize(context: Context, value: Any) -> Any:
     return share(value) if share is not None and plain else value
 
 
+def takes_seconds(folder: RunFolder) -> bool:
+    """Return whether `write_report` would make a grid, at which people wait."""
+    from faceorch.report import grid
+
+    return len(grid.shown_jobs(folder.run)) > 1
+
+
 def write_report(folder: RunFolder, *, with_grid: bool = True) -> Path:
     """Write the pages, the posters and grid.mp4 into the run folder; return the path of the page.
 

@@ -116,6 +116,8 @@ function setUpViews(zoom, compare, players) {
     button.hidden = region !== null && !zoom.regions.includes(region);
     button.addEventListener("click", () => zoom.show(region));
   }
+  on("#in", "click", () => zoom.by(1.5));
+  on("#out", "click", () => zoom.by(1 / 1.5));
   for (const button of document.querySelectorAll("[data-mode-button]")) {
     button.addEventListener("click", () => compare.set({ mode: button.dataset.modeButton }));
   }

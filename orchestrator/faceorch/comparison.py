@@ -85,7 +85,11 @@ def judge(path: Path, tell: Listener, *, timeout_s: float | None = None) -> RunF
 
 
 def _report(folder: RunFolder, tell: Listener) -> None:
-    report.write_report(folder)
+    """Write the report, with a grid of all videos once there are no more to come."""
+    with_grid = folder.run.status is RunStatus.DONE
+    if with_grid and report.takes_seconds(folder):
+        tell(Noted(network=None, text="writing the report, and grid.mp4 of all videos"))
+    report.write_report(folder, with_grid=with_grid)
     tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
 
 

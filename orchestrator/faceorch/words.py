@@ -1,4 +1,4 @@
-"""Sizes, durations, plurals and near misses in the words that people read: each in one way."""
+"""Sizes, durations, numbers, plurals and near misses in the words that people read: each in one way."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d} h"
+
+
+def number(value: float | None) -> str:
+    """Return a number with three digits; `n/a` when unknown."""
+    return NOT_AVAILABLE if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def plural(count: int, one: str, many: str = "") -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,9 @@ import pytest
 
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
+from faceorch.report import write_single_file
+from tests.browser.conftest import LOCAL, open_page, requested, until
 from tests.conftest import LIMIT_S, MakeNetwork, compare_here, ignore, write_tone
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver (apt install chromium chromium-driver)"
-)
 
 BAD = """
     from faceorch_runner import Network
@@ -45,43 +37,9 @@ def make_run(make_network: MakeNetwork, portrait: Path, clip: Path, out: Path) -
     return compare_here(request, ignore, out)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-        *("--autoplay-policy=no-user-gesture-required", "--window-size=1280,1600"),
-        f"--user-data-dir={tmp_path_factory.mktemp('browser')}",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    yield driver
-    driver.quit()
-
-
-def open_page(browser: Any, page: Path) -> None:
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    browser.get(page.absolute().as_uri())
-    WebDriverWait(browser, LIMIT_S).until(
-        lambda b: b.execute_script("return document.documentElement.dataset.videos"), "the videos do not load"
-    )
-
-
-def requested(browser: Any) -> list[str]:
-    """Return what the page asked for."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-
-
 def test_the_page_stands_alone_and_says_nothing_to_the_console(browser: Any, run: RunFolder) -> None:
     open_page(browser, run.path / "report.html")
-    assert [url for url in requested(browser) if not url.startswith(("file:", "data:", "chrome:"))] == []
+    assert [url for url in requested(browser) if not url.startswith(LOCAL)] == []
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "no sideways scroll"
 
@@ -140,3 +98,29 @@ def test_paper_holds_every_column(browser: Any, run: RunFolder) -> None:
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
         browser.set_window_size(1280, 1600)
+
+
+def test_one_file_plays_and_votes_without_anything_beside_it(browser: Any, five: RunFolder, tmp_path: Path) -> None:
+    page = write_single_file(five, tmp_path / "alone.html")
+    open_page(browser, page)
+    assert browser.execute_script("return document.documentElement.dataset.videos") == "5 ready, 6.00 s"
+    browser.execute_script("document.querySelector('#play').click()")
+    until(browser, "return faceorch.players.time", "it does not play", lambda t: t > 0.2)
+    browser.execute_script("document.querySelector('#play').click()")
+    link = "document.querySelector('[data-name=birch] [data-take=src]')"
+    browser.execute_script(f"{link}.addEventListener('click', (e) => e.preventDefault()); {link}.click()")
+    assert browser.execute_script(f"return {link}.href.slice(0, 14)") == "data:video/mp4"
+
+
+def test_the_policy_lets_nothing_else_run(browser: Any, five: RunFolder, tmp_path: Path) -> None:
+    """Markup that got in all the same would be dead: no script, no style, no picture from elsewhere."""
+    page = (five.path / "report.html").read_text("utf-8")
+    more = "<img src='http://example.org/x.png' onerror='window.hurt = 1'><script>window.hurt = 2</script>"
+    for name in ("alder", "birch", "cedar", "dogwood", "elm"):
+        page = page.replace(f'src="{name}.mp4"', f'src="{(five.path / name).as_uri()}.mp4"')
+    (tmp_path / "bad.html").write_text(page.replace("<h1>", f"{more}<h1>"), "utf-8")
+    open_page(browser, tmp_path / "bad.html")
+    assert browser.execute_script("return window.hurt ?? null") is None
+    assert [url for url in requested(browser) if not url.startswith(LOCAL)] == []
+    said = [entry["message"] for entry in browser.get_log("browser")]
+    assert len([line for line in said if "Content Security Policy" in line]) >= 2

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faceorch.errors import InputError
-from faceorch.media import BrokenVideo, first_frame, mark, probe_video, read_clip, read_marks, read_portrait, thumbnail
+from faceorch.media import BrokenVideo, mark, probe_video, read_clip, read_marks, read_portrait, still, thumbnail
 from tests.fuzz.conftest import inputs
 from tests.fuzz.mutation import damaged_bytes
 
@@ -90,7 +90,7 @@ def test_damaged_media_is_used_or_refused(tmp_path_factory: Any, data: st.DataOb
         elif kind == "clip":
             assert read_clip(path).duration_s > 0
         else:
-            first_frame(io.BytesIO(content))
+            still(io.BytesIO(content))
             assert probe_video(path).frames > 0
             mark(path, {"network": "grey"})
             with path.open("rb") as file:

@@ -10,7 +10,7 @@ import imageio_ffmpeg
 import pytest
 from PIL import Image
 
-from faceorch.media.video import BrokenVideo, first_frame, probe_video
+from faceorch.media.video import BrokenVideo, probe_video, still
 from faceorch_runner import VideoWriter
 from faceorch_runner.video import conform
 
@@ -29,7 +29,7 @@ def problem(path: Path) -> str:
     with pytest.raises(BrokenVideo) as caught:
         probe_video(path)
     with path.open("rb") as file:
-        assert first_frame(file) is None
+        assert still(file) is None
     return str(caught.value)
 
 

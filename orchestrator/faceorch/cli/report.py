@@ -10,17 +10,36 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--open", "open_", is_flag=True, help="Open the page in the browser.")
-def command(run: Path, open_: bool) -> None:
-    """Build report.html and report.md of RUN (a run folder) again, from its run.json and the files beside it.
+@click.option("--single-file", is_flag=True, help="Also write RUN/RUN.html, with the videos in it: one file to send.")
+@click.option("--zip", "zip_", is_flag=True, help="Also write RUN/RUN.zip: the page, the videos and the tables.")
+@click.option(
+    "--votes",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add votes that were saved from the page's blind vote; they are kept in RUN/votes.",
+)
+def command(run: Path, open_: bool, single_file: bool, zip_: bool, votes: tuple[Path, ...]) -> None:
+    """Build the report of RUN (a run folder) again: report.html, .md, .json, .csv, grid.mp4, and what is asked for.
+
+    It is made of run.json and the files beside it. In what is for others, paths of this machine are cut short.
 
     \b
-    Example:
+    Examples:
       faceorch report results/20260131-120000-face-clip --open
+      faceorch report results/20260131-120000-face-clip --zip --votes anna.json --votes ben.json
     """
     from faceorch.record.folder import RunFolder
-    from faceorch.report import write_report
+    from faceorch.report import votes as ballots
+    from faceorch.report import write_report, write_single_file, write_zip
 
-    page = write_report(RunFolder.load(run))
+    folder = RunFolder.load(run)
+    ballots.keep(folder, votes)
+    page = write_report(folder)
     click.echo(page)
+    if single_file:
+        click.echo(write_single_file(folder, folder.path / f"{folder.path.name}.html"))
+    if zip_:
+        click.echo(write_zip(folder, folder.path / f"{folder.path.name}.zip"))
     if open_:
         click.launch(page.absolute().as_uri())

@@ -34,6 +34,7 @@ def command(
 ) -> None:
     """Make a speech clip: 24 kHz, mono, 16-bit WAV, without silence at its ends.
 
+    The text goes beside it (clip.txt), for the report of a run.
     Its engines are an extra: pip install "faceorch[speech]".
 
     \b
@@ -42,6 +43,7 @@ def command(
     """
     from faceorch import media, speech
     from faceorch.errors import InputError, OutputError
+    from faceorch.files import write_atomically
 
     if list_voices:
         chosen = speech.EspeakNg() if engine == "espeak-ng" else speech.EdgeTts()
@@ -69,4 +71,7 @@ def command(
         text or "", voice=voice, engine=engine, seconds=seconds, note=lambda line: click.echo(line, err=True)
     )
     written = media.write_clip(clip, output)
+    said = output.with_suffix(".txt")
+    if file is None and (force or not said.exists()):
+        write_atomically(said, f"{text}\n".encode())  # a run of this clip shows its words
     click.echo(f"{output}: {written.duration_s:.2f} s, {written.sample_rate_hz} Hz, mono")

@@ -6,7 +6,7 @@ from faceorch.media.film import take_film
 from faceorch.media.marks import mark, read_marks
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, thumbnail, write_portrait
 from faceorch.media.reading import Reading
-from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, first_frame, probe_video
+from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, opened, probe_video, still
 
 __all__ = [
     "VIDEO_BYTES",
@@ -20,13 +20,14 @@ __all__ = [
     "VideoInfo",
     "check_length",
     "check_output_folder",
-    "first_frame",
     "mark",
+    "opened",
     "probe_video",
     "read_clip",
     "read_marks",
     "read_portrait",
     "samples_sha256",
+    "still",
     "take_film",
     "thumbnail",
     "write_clip",

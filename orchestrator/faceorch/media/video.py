@@ -51,7 +51,7 @@ def probe_video(path: Path) -> VideoInfo:
     if size == 0:
         raise BrokenVideo(f"{path.name} is empty")
     try:
-        with path.open("rb") as file, _opened(file) as container:
+        with path.open("rb") as file, opened(file) as container:
             if not container.streams.video:
                 raise BrokenVideo("holds no picture")
             stream = container.streams.video[0]
@@ -85,7 +85,7 @@ def probe_video(path: Path) -> VideoInfo:
         raise BrokenVideo(f"{path.name} cannot be decoded: {str(error) or type(error).__name__}") from error
 
 
-def _opened(file: BinaryIO) -> InputContainer:
+def opened(file: BinaryIO) -> InputContainer:
     """Open a video that is not ours; `BrokenVideo` when it is not what networks make, before a frame is decoded.
 
     FFmpeg decodes a little when it opens a file: it is told which decoders it may use, and for how many pixels.
@@ -109,14 +109,24 @@ def _opened(file: BinaryIO) -> InputContainer:
     return container
 
 
-def first_frame(file: BinaryIO, *, side: int = 640) -> bytes | None:
-    """Return the first frame of a video as JPEG with no side above `side` pixels; None when it cannot be decoded."""
+def still(file: BinaryIO, *, at_s: float = 0.0, side: int = 640) -> bytes | None:
+    """Return the frame of a video at `at_s` seconds (the last one of a shorter video) as JPEG.
+
+    No side of it is above `side` pixels; None when it cannot be decoded.
+    """
     import io
 
     try:
-        with _opened(file) as container:
-            frame = next(container.decode(video=0), None)
-            picture = None if frame is None else frame.to_image()
+        with opened(file) as container:
+            stream = container.streams.video[0]
+            if at_s > 0:
+                container.seek(int(at_s * 1_000_000), backward=True)
+            chosen = None
+            for frame in container.decode(stream):
+                chosen = frame
+                if frame.time is None or frame.time >= at_s:
+                    break
+            picture = None if chosen is None else chosen.to_image()
     except Exception:  # what cannot be decoded, and what is refused: there is no picture to show
         return None
     if picture is None:

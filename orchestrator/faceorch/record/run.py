@@ -187,12 +187,36 @@ class AppliedPatch(_Record, frozen=True):
     reason: str
 
 
+class Parity(_Record, frozen=True):
+    """How far a network's frames are those of the code that its authors published, as its folder states it."""
+
+    device: str
+    frames: Annotated[int, Meta(ge=0, description="that were compared")]
+    equal: Annotated[int, Meta(ge=0, description="of them, byte for byte")]
+    worst: Annotated[float, Meta(ge=0, description="largest difference of a byte, of 255")]
+    weights: Annotated[str, Meta(description="which weights both sides had")] = ""
+    differences: Annotated[list[str], Meta(description="what is different on purpose")] = []
+
+
+class About(_Record, frozen=True):
+    """What a network's folder says of it, when the run was planned."""
+
+    approach: str
+    licence: Annotated[str, Meta(description="of code and weights together, in words")]
+    homepage: str | None = None
+    paper: str | None = None
+    head_motion: Annotated[str | None, Meta(description="declared, not measured")] = None
+    eye_blinks: Annotated[str | None, Meta(description="declared, not measured")] = None
+    parity: Parity | None = None
+
+
 class Times(_Record, frozen=True):
     """Where the wall-clock time of one job went, in seconds; null where it was not reached.
 
     `start_s` from the request to the runner's first word, `import_s` loading code, `check_s` looking at the inputs,
     `setup_s` loading models, `animate_s` everything from the job's begin to its finished file, of which `encode_s` was
-    spent waiting for the encoder; `stop_s` from the runner's last word to a clean end; `total_s` all of it.
+    spent waiting for the encoder; `stop_s` from the runner's last word to a clean end; `total_s` all of it, but with
+    --repeat one repetition alone, without what was done once before all of them (`prepare_s`, `synthetic_s`).
     """
 
     prepare_s: Annotated[Seconds | None, Meta(description="building the environment, first time only")] = None
@@ -274,6 +298,7 @@ class Job(_Record, frozen=True):
     reason: Annotated[Reason | None, Meta(description="why it failed or was skipped; null otherwise")] = None
     seed: int = 0
     settings: Annotated[dict[str, Any], Meta(description="every setting with its value")] = {}
+    about: Annotated[About | None, Meta(description="null in records before there was this")] = None
     environment: Environment | None = None
     upstream: list[Upstream] = []
     weights: list[WeightFile] = []

@@ -1,23 +1,38 @@
-"""run.json and the files beside it -> report.html (one file, no network) and report.md."""
+"""A run folder -> its report, in every form: the page and the texts in the folder, one file, or a ZIP archive."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import tempfile
+import zipfile
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from faceorch.files import write_atomically
+from faceorch.errors import OutputError
+from faceorch.files import Refused, open_below, umask, write_atomically
 from faceorch.record.folder import RunFolder
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
+    from jinja2.runtime import Context
 
-FILES = ("report.html", "report.md")
+# What a report consists of, beside videos and posters; grid.mp4 is made for two or more videos.
+FILES = ("report.html", "report.md", "report.json", "report.csv")
+_PACKED_BYTES = 4 * 2**30
 
 
 @cache
 def templates() -> tuple[Template, Template]:
     """Return the templates of report.html and report.md; compiling them takes a tenth of a second, once."""
+    environment = _environment()
+    # Markdown has its own escaping (the `md` filter); HTML escapes would be visible.
+    plain = environment.overlay(autoescape=False)
+    return environment.get_template("report.html.j2"), plain.get_template("report.md.j2")
+
+
+def _environment() -> Environment:
     import jinja2
 
     from faceorch.report import view
@@ -28,20 +43,126 @@ def templates() -> tuple[Template, Template]:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=jinja2.pass_context(_finalize),
     )
     environment.filters.update(view.FILTERS)
-    # Markdown has its own escaping (the `md` filter); HTML escapes would be visible.
-    plain = environment.overlay(autoescape=False)
-    return environment.get_template("report.html.j2"), plain.get_template("report.md.j2")
+    return environment
 
 
-def write_report(folder: RunFolder) -> Path:
-    """Write report.html and report.md into the run folder and return the path of the page."""
-    from faceorch.report import view
+def _finalize(context: Context, value: Any) -> Any:
+    """Take this machine's paths out of every text of a page that is for others (one that is given `share`)."""
+    from markupsafe import Markup
 
-    html, markdown = templates()
-    content = view.content(folder)
-    page, text = (folder.path / name for name in FILES)
-    write_atomically(page, html.render(content).encode())
-    write_atomically(text, markdown.render(content).encode())
+    share = context.get("share")
+    plain = isinstance(value, str) and not isinstance(value, Markup) and not value.startswith("data:")
+    return share(value) if share is not None and plain else value
+
+
+def takes_seconds(folder: RunFolder) -> bool:
+    """Return whether `write_report` would make a grid, at which people wait."""
+    from faceorch.report import grid
+
+    return len(grid.shown_jobs(folder.run)) > 1
+
+
+def write_report(folder: RunFolder, *, with_grid: bool = True) -> Path:
+    """Write the pages, the posters and grid.mp4 into the run folder; return the path of the page.
+
+    The pages are there before the grid is made, which takes seconds: without it (`with_grid`), or when that fails, they
+    are whole all the same.
+    """
+    from faceorch.report import grid
+
+    page = _write_pages(folder)
+    if with_grid and not grid.is_there(folder):
+        try:
+            if grid.make_grid(folder):
+                _write_pages(folder)
+        except grid.NoGrid as error:
+            _write_pages(folder, f"{grid.NAME} could not be made: {error}")
     return page
+
+
+def _write_pages(folder: RunFolder, problem: str = "") -> Path:
+    from faceorch.report.shared import sharing
+
+    share = sharing(folder)
+    content = _content(folder) | {"problem": problem}
+    for shown in content["looking"].videos:
+        if shown.poster is not None and shown.poster_file is not None:
+            write_atomically(folder.path / shown.poster_file, shown.poster)
+    html, markdown = templates()
+    texts = [html.render(content, share=share), markdown.render(content), *_figures(folder)]
+    for name, text in zip(FILES, texts, strict=True):
+        write_atomically(folder.path / name, text.encode("utf-8", "backslashreplace"))
+    return folder.path / FILES[0]
+
+
+def write_single_file(folder: RunFolder, path: Path) -> Path:
+    """Write the page with all videos in it: one file to send. `OutputError` when they are too large for that."""
+    from faceorch.report.shared import sharing
+
+    page = templates()[0].render(_content(folder, embed=True), share=sharing(folder), problem="")
+    write_atomically(path, page.encode("utf-8", "backslashreplace"))
+    return path
+
+
+def write_zip(folder: RunFolder, path: Path) -> Path:
+    """Write an archive of the page, the videos and the texts, without anything that names this machine's folders."""
+    from faceorch.report import exports, grid
+    from faceorch.report.shared import sharing
+
+    share, run = sharing(folder), folder.run
+    content = _content(folder)
+    html, markdown = templates()
+    texts = [html.render(content, share=share, problem=""), markdown.render(content, share=share), *_figures(folder)]
+    named = dict(zip(FILES, texts, strict=True))
+    named["table.tex"] = share(exports.as_latex([run], exports.choose((), [run])))
+    files = [shown.job.video.file for shown in content["looking"].playable if shown.job.video]
+    files += [shown.poster_file for shown in content["looking"].videos if shown.poster and shown.poster_file]
+    files += [grid.NAME] if content["grid"] else []
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            top = folder.path.name
+            for inner, text in named.items():
+                archive.writestr(f"{top}/{inner}", text.encode("utf-8", "backslashreplace"))
+            for file in files:
+                with contextlib.suppress(Refused), open_below(folder.path, file, limit=_PACKED_BYTES) as source:
+                    info = zipfile.ZipInfo(f"{top}/{file}")
+                    with archive.open(info, "w", force_zip64=True) as packed:  # stored: videos do not get smaller
+                        while block := source.read(1 << 20):
+                            packed.write(block)
+        Path(name).chmod(0o666 & ~umask())
+        os.replace(name, path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}", "free some space, or choose another place"
+        ) from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return path
+
+
+def _content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
+    """Return what the templates need: the run's facts, the style sheet and the script, and what allows nothing else."""
+    from markupsafe import Markup
+
+    from faceorch.report import assets, view
+
+    styles, script = assets.styles(), assets.script()
+    return view.content(folder, embed=embed) | {
+        "styles": Markup(styles),
+        "script": Markup(script),
+        "style_allowed": Markup(assets.allowed(styles)),
+        "script_allowed": Markup(assets.allowed(script)),
+    }
+
+
+def _figures(folder: RunFolder) -> tuple[str, str]:
+    """Return report.json and report.csv."""
+    from faceorch.report import exports
+    from faceorch.report.shared import dump, share_json, sharing
+
+    share = sharing(folder)
+    return dump(share_json(exports.as_json(folder.run), share)).decode(), share(exports.as_csv([folder.run]))

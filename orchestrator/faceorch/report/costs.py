@@ -1,108 +1,17 @@
-"""Tables of each network's costs, with footnotes on how each figure was measured."""
+"""What each network cost: figures that follow from the record and the prices, ranges over repetitions, and remarks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from faceorch.record.kinds import JobStatus
 from faceorch.record.request import Request
 from faceorch.record.run import Job, Measured, Run, Sampled, Spread
 from faceorch.record.spread import rank
-
-# Measuring methods in the reader's words (docs/reference/measurements.md describes them in full).
-_METHODS = {
-    "per_process": "memory of the network's own processes, as the driver lists it",
-    "device_delta": "memory of the whole GPU, minus what was used before",
-    "allocator": "as torch's own allocator counts it",
-    "device": "of the whole GPU",
-    "energy_counter": "the GPU's energy counter",
-    "power_integral": "the GPU's power, summed over time",
-    "cgroup": "the container's control group",
-    "docker_stats": "the engine's statistics of the container",
-    "process_tree": "the runner's process and all its children",
-    "getrusage": "the runner's process (getrusage)",
-    "wall_clock": "the clock",
-}
+from faceorch.words import duration, number, size
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure as text, with the number of the footnote on how it was measured or why it is missing."""
-
-    text: str
-    note: int | None = None
-
-
-@dataclass(slots=True)
-class Table:
-    """Headings, rows of (title, cells), and the footnotes in order."""
-
-    headings: list[str]
-    rows: list[tuple[str, list[Cell]]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def number(self, text: str) -> int | None:
-        """Return the number of a footnote; equal texts share one."""
-        if not text:
-            return None
-        if text not in self.notes:
-            self.notes.append(text)
-        return self.notes.index(text) + 1
-
-
-Show = Callable[[float | None], str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    heading: str
-    of: Callable[[Job], Measured | None]
-    show: Show
-
-
-def costs(run: Run, *, seconds: Show, size: Show, number: Show) -> Table:
-    """Return the costs of every network that ran."""
-    jobs = [job for job in run.jobs if job.metrics and job.status in (JobStatus.DONE, JobStatus.FAILED)]
-    columns = [
-        _Column("peak VRAM", lambda job: job.metrics.get("vram_peak_bytes"), size),
-        _Column("GPU busy", lambda job: _gpu_busy(job), lambda value: _with(number(value), " %", value)),
-        _Column("energy", lambda job: job.metrics.get("energy_wh"), lambda value: _with(number(value), " Wh", value)),
-        _Column("Wh per s of video", lambda job: job.metrics.get("energy_wh_per_video_s"), number),
-        _Column("cost of energy", lambda job: energy_cost(job, run.request), number),
-        _Column("cost of GPU time", lambda job: gpu_time_cost(job, run.request), number),
-        _Column("CPU time", lambda job: job.metrics.get("cpu_s"), seconds),
-        _Column("peak memory", lambda job: job.metrics.get("memory_peak_bytes"), size),
-    ]
-    columns = [column for column in columns if any(column.of(job) is not None for job in jobs)]
-    table = Table([column.heading for column in columns])
-    for job in jobs:
-        cells = []
-        for column in columns:
-            measured = column.of(job)
-            if measured is None:
-                cells.append(Cell("n/a", table.number("n/a: not measured")))
-                continue
-            text = column.show(measured.value)
-            if measured.value is not None and column.heading.startswith("cost") and run.request.currency:
-                text = f"{text} {run.request.currency}"
-            cells.append(Cell(text, table.number(_footnote(measured))))
-        table.rows.append((job.title, cells))
-    return table
-
-
-def _with(text: str, unit: str, value: float | None) -> str:
-    return text if value is None else text + unit
-
-
-def _footnote(measured: Measured) -> str:
-    if measured.value is None:
-        return f"n/a: {measured.note}" if measured.note else "n/a"
-    how = _METHODS.get(measured.method, measured.method)
-    return f"{how}; {measured.note}" if measured.note else how
-
-
-def _gpu_busy(job: Job) -> Measured | None:
+def gpu_busy(job: Job) -> Measured | None:
     """Return the mean utilisation of a job's GPUs while it animated."""
     found = [gpu.sampled.get("gpu_utilisation_percent") for gpu in job.gpus]
     known = [s for s in found if s is not None and _mean(s) is not None]
@@ -134,7 +43,7 @@ def gpu_time_cost(job: Job, request: Request) -> Measured | None:
     price, used = request.price_per_gpu_hour, job.metrics.get("vram_peak_bytes")
     if price is None:
         return None
-    took_s = running_s(job)
+    took_s = running_s(job, request)
     if not job.gpus or took_s is None:
         note = used.note if used is not None else "not measured"
         return Measured(value=None, unit=request.currency, method="unavailable", note=note)
@@ -143,28 +52,34 @@ def gpu_time_cost(job: Job, request: Request) -> Measured | None:
     return Measured(value=value, unit=request.currency, method="wall_clock", note=note)
 
 
-def running_s(job: Job) -> float | None:
-    """Return how long a job's runner ran, without one-time preparation; None if it never started."""
-    times = job.times
-    if times.total_s is None:
-        return None
-    once_s = 0.0 if job.repetitions else (times.prepare_s or 0.0) + (times.synthetic_s or 0.0)
-    return times.total_s - once_s
+def once_s(job: Job) -> float | None:
+    """Return how long what is done once took, before a network's first job; None when there was nothing to do."""
+    found = [part for part in (job.times.prepare_s, job.times.synthetic_s) if part is not None]
+    return sum(found) if found else None
+
+
+def running_s(job: Job, request: Request) -> float | None:
+    """Return how long a job's runner ran, without what was done once before; None if it never started.
+
+    The record counts that as a part of a job's time, but not as one of a repetition's.
+    """
+    total_s = job.times.total_s
+    return total_s if total_s is None or request.several else total_s - (once_s(job) or 0.0)
 
 
 def _mean(sampled: Sampled) -> float | None:
     return sampled.mean if sampled.animate_mean is None else sampled.animate_mean
 
 
-# Figures shown for repetitions: key of the spread, heading, kind of number.
+# Figures shown for repetitions: key of the spread, heading, how it is written.
 _SPREADS = (
-    ("total_s", "end to end", "seconds"),
-    ("setup_s", "load models", "seconds"),
-    ("animate_s", "animate", "seconds"),
-    ("compute_s_per_video_s", "s per s of video", "number"),
-    ("vram_peak_bytes", "peak VRAM", "size"),
-    ("memory_peak_bytes", "peak memory", "size"),
-    ("energy_wh", "energy (Wh)", "number"),
+    ("total_s", "end to end", duration),
+    ("setup_s", "load models", duration),
+    ("animate_s", "animate", duration),
+    ("compute_s_per_video_s", "s per s of video", number),
+    ("vram_peak_bytes", "peak VRAM", size),
+    ("memory_peak_bytes", "peak memory", size),
+    ("energy_wh", "energy (Wh)", number),
 )
 
 
@@ -182,19 +97,18 @@ class Range:
     outliers: str
 
 
-def ranges(run: Run, *, seconds: Show, size: Show, number: Show) -> list[Range]:
+def ranges(run: Run) -> list[Range]:
     """Return the ranges of every repeated network."""
-    show = {"seconds": seconds, "size": size, "number": number}
     found = []
     for job in run.jobs:
-        for key, figure, kind in _SPREADS:
+        for key, figure, show in _SPREADS:
             spread = job.spreads.get(key)
             if spread is not None and spread.count > 1:
-                found.append(_range(job.title, figure, spread, show[kind]))
+                found.append(_range(job.title, figure, spread, show))
     return found
 
 
-def _range(title: str, figure: str, spread: Spread, show: Show) -> Range:
+def _range(title: str, figure: str, spread: Spread, show: Callable[[float | None], str]) -> Range:
     share = "n/a" if spread.spread is None else f"{100 * spread.spread:.1f} %"
     outliers = ", ".join(str(number) for number in spread.outliers) or "none"
     return Range(title, figure, show(spread.min), show(spread.median), show(spread.max), share, spread.count, outliers)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
-from urllib.parse import quote
 
-from faceorch import media
-from faceorch.files import Refused, open_below
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job
-from faceorch.report import costs, judgement
-from faceorch.words import NOT_AVAILABLE, duration, plural, size
-
-# A larger page would be slow to open. Above this, videos are linked instead of embedded (base64 adds a third).
-EMBED_BYTES = 50 * 2**20
-_PORTRAIT_SIDE = 1024
+from faceorch.report import charts, costs, grid, judgement, tables, votes
+from faceorch.report.how import how
+from faceorch.report.looking import look
+from faceorch.words import duration, number, plural, size
 
 # The parts of a job's time in order, with their names on the page.
 _PARTS = (
@@ -31,36 +28,27 @@ _PARTS = (
     ("animate_s", "animate and encode"),
     ("stop_s", "stop"),
 )
+_ONCE = ("prepare_s", "synthetic_s")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One segment of a time bar; `share` is its percentage of the longest job."""
+    """One segment of a time bar; `at` and `share` are its place and length in percent of the longest job."""
 
     name: str
     key: str
     seconds: float
+    at: float
     share: float
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A finished video: its place, or why it cannot be shown."""
-
-    job: Job
-    source: str | None
-    poster: str | None
-    missing: str | None
-
-
-def content(folder: RunFolder) -> dict[str, Any]:
-    """Return everything that the templates need."""
+def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
+    """Return everything that the templates need; with `embed`, the videos are in the page."""
     run = folder.run
     done = [job for job in run.jobs if job.status is JobStatus.DONE]
     failed = [job for job in run.jobs if job.status is JobStatus.FAILED]
     skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
     unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
-    embed = sum(job.video.bytes for job in done if job.video) <= EMBED_BYTES
     # The kept inputs are what every network got; a smoke run has its own.
     again = run.request.to_command(portrait=run.inputs.portrait.file, clip=run.inputs.clip.file)
     longest_s = max((job.times.total_s or 0 for job in done + failed), default=0)
@@ -71,18 +59,22 @@ def content(folder: RunFolder) -> dict[str, Any]:
         "skipped": skipped,
         "unfinished": unfinished,
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
-        "videos": [_shown(folder.path, job, embed) for job in done],
+        "looking": look(folder.path, run, done, embed=embed),
         "embedded": embed,
         "marked": _marked(done),
-        "portrait": _portrait_url(folder.path, run.inputs.portrait.file),
+        "grid": grid.NAME if not embed and grid.is_there(folder) else None,
+        "voting": {"id": run.id, "videos": {job.network: job.video.sha256 for job in done if job.video}},
         "bars": [(job, _parts(job, longest_s)) for job in done + failed if longest_s],
         "legend": [part for part in _PARTS if run.synthetic or part[0] != "synthetic_s"],
         "lead": _lead(folder, done, failed, skipped, unfinished),
         "again": again,
         "resume": resume_command(folder.path) if not run.synthetic else again,
-        "costs": costs.costs(run, seconds=duration, size=size, number=number),
-        "ranges": costs.ranges(run, seconds=duration, size=size, number=number),
+        "tables": tables.tables(run),
+        "ranges": costs.ranges(run),
         "ranking": costs.ranking(run),
+        "votes": votes.ranking(folder),
+        "how": how(folder.path, run.jobs),
+        "charts": charts.charts(folder),
         "remarks": costs.remarks(run),
         "judgement": judgement.view(run),
     }
@@ -124,49 +116,31 @@ def _marked(done: list[Job]) -> str:
     return " ".join(sentences)
 
 
-def _shown(folder: Path, job: Job, embed: bool) -> Shown:
-    if job.video is None:
-        return Shown(job, None, None, "its record names no video")
-    name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
-    try:
-        with open_below(folder, name, limit=limit) as file:
-            picture = media.first_frame(file)
-            file.seek(0)
-            source = _data_url(file.read(limit), "video/mp4") if embed else quote(name)
-    except (Refused, OSError) as error:
-        return Shown(job, None, None, f"the run folder no longer holds its video: {error}")
-    poster = None if picture is None else _data_url(picture, "image/jpeg")
-    return Shown(job, source, poster, None)
-
-
-def _portrait_url(folder: Path, name: str) -> str | None:
-    """Return the portrait at the size in which the page shows it: the run folder holds the whole one."""
-    try:
-        with open_below(folder, name, limit=EMBED_BYTES) as file:
-            picture = media.thumbnail(file, side=_PORTRAIT_SIDE)
-    except (Refused, OSError):
-        return None
-    return None if picture is None else _data_url(picture, "image/jpeg")
-
-
-def _data_url(data: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
 def _parts(job: Job, longest_s: float) -> list[Part]:
-    times = [(key, name, getattr(job.times, key)) for key, name in _PARTS]
-    return [Part(name, key, s, 100 * s / longest_s) for key, name, s in times if s is not None and s > 0]
+    """Return the parts of a job's time; those of repetitions are one repetition's, without what was done once."""
+    found, at_s = [], 0.0
+    for key, name in _PARTS:
+        seconds = None if job.repetitions and key in _ONCE else getattr(job.times, key)
+        if seconds:
+            found.append(Part(name, key, seconds, 100 * at_s / longest_s, 100 * seconds / longest_s))
+            at_s += seconds
+    return found
 
 
-def number(value: float | None) -> str:
-    """Return a number as text, `n/a` if unknown."""
-    return NOT_AVAILABLE if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def md(value: object) -> str:
-    """Return text escaped for Markdown, on one line."""
+@pass_context
+def md(context: Context, value: object) -> str:
+    """Return text escaped for Markdown, on one line; without this machine's paths where the page is for others."""
     text = " ".join(str(value).split())
+    share = context.get("share")
+    text = share(text) if share is not None else text
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in text)
 
 
-FILTERS = {"seconds": duration, "size": size, "number": number, "md": md}
+FILTERS = {
+    "name": lambda path: PurePath(path).name,
+    "plain": tables.plain,
+    "seconds": duration,
+    "size": size,
+    "number": number,
+    "md": md,
+}

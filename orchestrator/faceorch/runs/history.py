@@ -52,6 +52,7 @@ def planned(job: Job) -> Job:
         status=JobStatus.PENDING,
         seed=job.seed,
         settings=job.settings,
+        about=job.about,
         upstream=job.upstream,
         patches=job.patches,
         caveats=job.caveats,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
-from faceorch.files import Held, held, remove, umask
+from faceorch.files import Held, Refused, held, open_below, remove, umask, write_atomically
+from faceorch.networks.about import about
 from faceorch.networks.discover import Network, Networks, find_judge, load_networks, pick
 from faceorch.networks.patches import patches_of
 from faceorch.record.claims import Claims
@@ -31,6 +32,7 @@ from faceorch.weights.store import Store
 
 # A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
 _NEEDED_BYTES = 256 * 2**20
+_TEXT_BYTES = 64 * 2**10
 _HALF_MADE, _PROBE_S = ".faceorch-", 3600.0  # and how old a file must be with which a faceorch tried the folder
 
 
@@ -85,6 +87,7 @@ def start_run(
         (half_made / "inputs").mkdir()
         kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
         kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
+        _keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
         run = Run(
             faceorch=__version__,
             id=identity,
@@ -152,6 +155,7 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
         reason=obstacle,
         seed=request.seed,
         settings=settings,
+        about=about(network),
         upstream=[Upstream(url=u.url, commit=u.commit, licence=u.licence) for u in network.manifest.upstream],
         patches=[AppliedPatch(name=p.name, file=p.file, reason=p.reason) for p in patches_of(network)],
         caveats=network.caveats(settings),
@@ -159,6 +163,14 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
         if expected is None
         else Claims(source=expected.source, head_motion=expected.head_motion, eye_blinks=expected.eye_blinks),
     )
+
+
+def _keep_text(source: Path, target: Path) -> None:
+    """Keep what is said in the clip, when a text lies beside it under the clip's name: the report shows its words."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, Refused):
+        with open_below(source.parent, source.name, limit=_TEXT_BYTES) as file:
+            text = file.read().decode("utf-8")
+        write_atomically(target, text.encode())
 
 
 def _smoke_settings(network: Network, request: Request) -> dict[str, SettingValue]:

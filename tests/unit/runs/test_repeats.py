@@ -434,7 +434,7 @@ def test_the_report_shows_costs_with_their_method_and_the_ranges(
     write_report(folder)
     page = html.fromstring((folder.path / "report.html").read_text("utf-8"))
     (costs,) = page.xpath("//section[h2='What it cost']")
-    rows = {row.findtext("td"): [cell.text for cell in row.iterfind("td")][1:] for row in costs.iterfind(".//tbody/tr")}
+    rows = {row.findtext("th"): [cell.text for cell in row.iterfind("td")] for row in costs.iterfind(".//tbody/tr")}
     assert rows["Grey"][:2] == ["n/a", "n/a"]
     assert rows["Grey"][-1].endswith("MB")
     notes = [note.text for note in costs.iterfind(".//ol/li")]

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec import structs
 
+from faceorch import report
 from faceorch.cli.main import cli
 from faceorch.comparison import resume
 from faceorch.errors import CannotRun, InputError, RunFolderError
@@ -71,7 +72,10 @@ def test_a_run_leaves_videos_records_logs_and_reports(
         "run.json",
         "report.html",
         "report.md",
+        "report.json",
+        "report.csv",
         "grey.mp4",
+        "grey.jpg",
         "inputs/portrait.png",
         "inputs/clip.wav",
         "grey/log.txt",
@@ -95,6 +99,16 @@ def test_a_run_leaves_videos_records_logs_and_reports(
     assert sum(part for part in parts if part is not None) <= times.total_s + 0.05
     assert job.compute_s_per_video_s == pytest.approx(times.animate_s, rel=0.05)
     jsonschema.validate(json.loads((folder.path / "run.json").read_text("utf-8")), json_schema())
+
+
+def test_what_is_said_is_kept_when_its_text_lies_beside_the_clip(
+    make_network: MakeNetwork, request_for: RequestFor, clip: Path, listener: Listener
+) -> None:
+    make_network("grey")
+    clip.with_suffix(".txt").write_text("Good evening.", "utf-8")
+    folder = compare_here(request_for("grey"), listener)
+    assert (folder.inputs / "clip.txt").read_text("utf-8") == "Good evening."
+    assert ">evening.</button>" in (folder.path / "report.html").read_text("utf-8")
 
 
 PATCHES = """
@@ -397,7 +411,7 @@ class TestResume:
         ]
         assert (folder.path / "report.html").stat() == page
 
-    @pytest.mark.parametrize("missing", ["report.html", "report.md"])
+    @pytest.mark.parametrize("missing", report.FILES)
     def test_what_a_kill_left_unwritten_is_written(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, missing: str
     ) -> None:

@@ -1,0 +1,80 @@
+"""The charts' geometry: places that follow from the figures, and no chart where there is nothing to draw."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from faceorch.record.folder import RunFolder
+from faceorch.report import charts
+from tests.made_up import make_comparison
+
+COLOURS = {"alder": 0, "birch": 1, "cedar": 2}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return make_comparison(tmp_path / "run", count=3, seconds=0.5)
+
+
+def test_time_has_one_axis_and_quantities_one_scale(run: RunFolder) -> None:
+    found = charts.charts(run)
+    assert [panel.title for panel in found.panels] == ["Alder", "Birch", "Cedar"]
+    assert found.panels[-1].reach == 100
+    assert found.panels[0].reach == pytest.approx(100 * 9.75 / 33.75, abs=0.5)
+    assert [strip.name for strip in found.panels[0].strips] == [
+        "GPU memory",
+        "GPU busy",
+        "power",
+        "CPU cores",
+        "memory",
+    ]
+    peaks = [min(map(float, re.findall(r" ([\d.]+)", panel.strips[0].path))) for panel in found.panels]
+    assert peaks == sorted(peaks, reverse=True), "a network that needs more reaches higher"
+    assert [band.name for band in found.panels[0].bands] == ["start", "import", "setup", "animate"]
+
+
+def test_ranges_are_drawn_with_every_repetition(run: RunFolder) -> None:
+    chart = charts.ranges(run.run, "animate_s", "animate", str, COLOURS)
+    assert chart is not None
+    spans = {span.title: span for span in chart.spans}
+    assert spans["Cedar"].high == 100
+    assert len(spans["Alder"].ticks) == 3
+    assert spans["Alder"].low == min(spans["Alder"].ticks)
+    assert charts.ranges(run.run, "no such figure", "", str, COLOURS) is None
+
+
+def test_seconds_against_joules_and_what_the_judge_found(run: RunFolder) -> None:
+    plot = charts.trade_off(run.run, COLOURS)
+    assert plot is not None
+    assert plot.y_name == "joules per second of video"
+    assert [dot.mark for dot in plot.dots] == ["yes"] * 3
+    assert sorted(dot.x for dot in plot.dots) == [dot.x for dot in plot.dots], "slower is further right"
+    assert sorted((dot.y for dot in plot.dots), reverse=True) == [dot.y for dot in plot.dots], (
+        "more energy is higher up"
+    )
+    assert "lips: follows the speech" in plot.dots[0].text
+
+
+@pytest.mark.parametrize(("judged", "axis"), [(True, "lip-sync, as the judge found it"), (False, None)])
+def test_without_energy_the_judge_has_its_axis(tmp_path: Path, judged: bool, axis: str | None) -> None:
+    run = make_comparison(tmp_path / "run", count=2, seconds=0.5, gpu=False, judged=judged)
+    plot = charts.trade_off(run.run, COLOURS)
+    assert (plot and plot.y_name) == axis
+
+
+def test_one_network_has_no_trade_off_and_what_was_not_measured_no_panel(run: RunFolder) -> None:
+    run.run.jobs = [structs.replace(run.run.jobs[0], timeline=None)]
+    found = charts.charts(run)
+    assert (found.panels, found.trade_off) == ([], None)
+
+
+@pytest.mark.parametrize("values", [[1.0, 1.0], [0.001, 5000.0], [3.0, 4.0]])
+def test_a_scale_holds_its_values(values: list[float]) -> None:
+    for make in (charts.logarithmic, charts.linear):
+        scale, ticks = make(values, 10, 90)
+        assert all(10 <= scale(value) <= 90 for value in values)
+        assert 1 <= len(ticks) <= 8

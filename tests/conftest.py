@@ -56,6 +56,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("FACEORCH_HOME", str(home))
     monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
+    monkeypatch.setenv("FACEORCH_C2PA", "0")  # signing takes half a second: where it is meant, it is asked for
     return home
 
 

@@ -135,7 +135,8 @@ def leftovers(folder: Path, wanted: dict[str, bytes]) -> list[str]:
 
 def alive(mark: str) -> list[list[str]]:
     """Return the processes of the campaign that still live: what they have inherited says so."""
-    found, until_s = [], time.monotonic() + LIMIT_S
+    found: list[list[str]] = []
+    until_s = time.monotonic() + LIMIT_S
     while time.monotonic() < until_s:
         found = []
         for process in psutil.process_iter():

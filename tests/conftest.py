@@ -109,6 +109,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("FACEORCH_HOME", str(home))
     monkeypatch.delenv("FACEORCH_NETWORKS", raising=False)
     monkeypatch.setenv("FACEORCH_JUDGE", "off")
+    monkeypatch.setenv("FACEORCH_C2PA", "0")  # signing takes half a second: where it is meant, it is asked for
     return home
 
 

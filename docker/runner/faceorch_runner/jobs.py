@@ -30,7 +30,7 @@ class Job:
 
     `portrait` is an 8-bit RGB PNG with orientation and transparency resolved, `audio` a mono 16-bit PCM WAV at the
     clip's own rate, `settings` has every default filled in, `work` is a scratch folder that is deleted afterwards.
-    A `synthetic` job runs with stand-in weights, and its video says so.
+    A `synthetic` job runs with stand-in weights, and its video says so. `label`: its video gets a visible one.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Job:
     work: Path
     timeout_s: float | None = None
     synthetic: bool = False
+    label: bool = False
     writers: list[VideoWriter] = field(default_factory=list, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,6 +54,7 @@ class Job:
             "settings": dict(self.settings),
             "timeout_s": self.timeout_s,
             **({"synthetic": True} if self.synthetic else {}),
+            **({"label": True} if self.label else {}),
         }
 
     def video(self, width: int, height: int, fps: float) -> VideoWriter:
@@ -60,7 +62,8 @@ class Job:
 
         `width` and `height` are in pixels and even, `fps` in frames per second.
         """
-        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps, synthetic=self.synthetic)
+        marks = {"synthetic": self.synthetic, "label": self.label}
+        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps, **marks)
         self.writers.append(writer)
         return writer
 
@@ -125,7 +128,7 @@ def job_from_json(raw: object, out: Path) -> Job:
     fields = json_object(raw, "a job")
     job_id = plain_id(take(fields, "id", str))
     timeout_s = fields.pop("timeout_s", None)
-    synthetic = fields.pop("synthetic", False) is True
+    synthetic, label = (fields.pop(name, False) is True for name in ("synthetic", "label"))
     job = Job(
         id=job_id,
         portrait=Path(take(fields, "portrait", str)),
@@ -135,6 +138,7 @@ def job_from_json(raw: object, out: Path) -> Job:
         work=out / f".{job_id}.part",
         timeout_s=None if timeout_s is None else float(timeout_s),
         synthetic=synthetic,
+        label=label,
     )
     nothing_left(fields, f"job {job_id!r}")
     return job

@@ -143,7 +143,7 @@ class _Runner:
         if all(writer.path != video for writer in job.writers):
             progress.stage("encode")
             target = job.work / "conformed.mp4"
-            conform(video, job.audio, target, synthetic=job.synthetic)
+            conform(video, job.audio, target, synthetic=job.synthetic, label=job.label)
             video = target
         final = self.file.out / f"{job.id}.mp4"
         os.replace(video, final)

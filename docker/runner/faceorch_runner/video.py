@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Protocol
 
 from .errors import RunnerError
+from .label import label_for
 
 CRF = 18
 PRESET = "veryfast"
@@ -36,11 +37,12 @@ _H264 = [
     str(THREADS),
 ]
 # RGB is full range with sRGB primaries; players assume limited-range BT.709 for H.264, so convert and say so.
-_COLOUR = [
-    "-vf",
+_FILTER = (
     "scale=out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int,"
     # The filter before forgets two of the three, and the encoder believes its frames.
-    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv",
+    "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+)
+_COLOUR = [
     *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"),
 ]
 _CONTAINER = ["-movflags", "+faststart+write_colr"]  # players that do not look into the stream look there
@@ -83,7 +85,15 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, audio: Path, width: int, height: int, fps: float, *, synthetic: bool = False
+        self,
+        path: Path,
+        audio: Path,
+        width: int,
+        height: int,
+        fps: float,
+        *,
+        synthetic: bool = False,
+        label: bool = False,
     ) -> None:
         if width <= 0 or height <= 0 or width % 2 or height % 2:
             raise ValueError(f"frame size {width}x{height}: yuv420p needs even sizes above 0")
@@ -92,6 +102,7 @@ class VideoWriter:
         self.path, self.audio = path, audio
         self.width, self.height, self.fps = width, height, fps
         self._tags = _SYNTHETIC if synthetic else []
+        self._label = label_for(width, height) if label else None
         self.frames = 0
         self.first_frame_s: float | None = None
         self.blocked_s = 0.0
@@ -115,6 +126,7 @@ class VideoWriter:
             *(find_ffmpeg(), "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
             *source,
             *("-i", "pipe:0", "-i", os.fspath(self.audio), "-map", "0:v:0", "-map", "1:a:0"),
+            *("-vf", _FILTER),
             *(_COLOUR + _H264 + group + _AUDIO + _BITEXACT + self._tags),
             *(*_CONTAINER, os.fspath(self.path)),
         ]
@@ -129,6 +141,8 @@ class VideoWriter:
         view = memoryview(frame).cast("B")  # type: ignore[arg-type]
         if len(view) != self.width * self.height * 3:
             raise ValueError(f"frame of {len(view)} bytes, {self.width}x{self.height}x3 needed")
+        if self._label is not None:
+            view = self._label.onto(view, self.width)
         if self._process is None or self._process.stdin is None:
             raise EncodeError("the video is not open: use it as a context manager")
         started_s = time.monotonic()
@@ -167,10 +181,10 @@ class VideoWriter:
         return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 
-def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False) -> None:
+def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False, label: bool = False) -> None:
     """Write `video`, made by other code, to `target` as H.264 yuv420p with the clip's audio.
 
-    The picture is copied where it already is H.264 yuv420p, otherwise encoded once more.
+    The picture is copied where it already is H.264 yuv420p and gets no label, otherwise encoded once more.
     """
     ffmpeg = find_ffmpeg()
     found = subprocess.run(
@@ -183,13 +197,27 @@ def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False) 
     if stream is None:
         raise EncodeError(f"{video.name} holds no video: {found.strip().splitlines()[-1] if found.strip() else '?'}")
     fits = re.match(r"h264\b.*\byuv420p\b", stream.group(1))
-    picture = ["-c:v", "copy"] if fits else _COLOUR + _H264
+    picture = ["-map", "0:v:0", *(["-c:v", "copy"] if fits else ["-vf", _FILTER, *_COLOUR, *_H264])]
+    more: list[str] = []
+    if label:
+        more, picture = _labelled(stream.group(1), target.with_suffix(".ppm"))
     arguments = [
         *(ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-y"),
-        *("-i", os.fspath(video), "-i", os.fspath(audio), "-map", "0:v:0", "-map", "1:a:0"),
+        *("-i", os.fspath(video), "-i", os.fspath(audio), *more, "-map", "1:a:0"),
         *(picture + _AUDIO + _BITEXACT + (_SYNTHETIC if synthetic else [])),
         *(*_CONTAINER, os.fspath(target)),
     ]
     done = subprocess.run(arguments, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
         raise EncodeError(f"ffmpeg failed on {video.name}: {done.stderr.strip().splitlines()[-1:]}")
+
+
+def _labelled(stream: str, file: Path) -> tuple[list[str], list[str]]:
+    """Return the words for ffmpeg that put the label, as a third input written to `file`, on a stream it describes."""
+    size = re.search(r"\b(\d{2,5})x(\d{2,5})\b", stream)
+    if size is None:
+        raise EncodeError(f"the size of the video is not known: {stream}")
+    label = label_for(int(size[1]), int(size[2]))
+    file.write_bytes(label.to_ppm())
+    place = f"[0:v:0][2:v]overlay=x={label.left}:y={label.top}:format=rgb"
+    return ["-i", os.fspath(file)], ["-filter_complex", f"{place},{_FILTER}[v]", "-map", "[v]", *_COLOUR, *_H264]

@@ -64,6 +64,7 @@ _WITH_RESUME = {"resume", "timeout", "pythons", "use_images", "as_json", "quiet"
         help="How every measurement over time is written, in a file per network.",
     ),
     click.option("--no-judge", is_flag=True, help="Make the videos, and do not measure what moves in them."),
+    click.option("--label", is_flag=True, help="Burn a visible label into the videos: made by AI."),
     click.option("--no-face-check", is_flag=True, help="Start although the first network finds no usable face."),
 )
 @click.pass_context
@@ -112,6 +113,7 @@ def command(
         settings=options.parse_settings(given["settings"]),
         timeout_s=given["timeout"],
         check_face=not given["no_face_check"],
+        label=given["label"],
         pythons=options.interpreters(given["pythons"]),
         use_images=dict(given["use_images"]),
         weights=None if given["weights"] is None else os.fspath(given["weights"].absolute()),

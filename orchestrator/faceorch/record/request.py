@@ -47,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = {}
     timeout_s: Annotated[Annotated[float, Meta(gt=0)] | None, Meta(description="limit of each job; null: none")] = None
     check_face: Annotated[bool, Meta(description="false: --no-face-check")] = True
+    label: Annotated[bool, Meta(description="--label: a visible one is burnt into the videos")] = False
     pythons: Annotated[dict[str, str], Meta(description="--python NETWORK=PATH")] = {}
     use_images: Annotated[dict[str, str], Meta(description="--use-image NETWORK=REF")] = {}
     weights: Annotated[str | None, Meta(description="--weights DIR")] = None
@@ -87,6 +88,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             words += ["--network", name]
         words += self._shared_words()
         words += [] if self.check_face else ["--no-face-check"]
+        words += ["--label"] if self.label else []
         words += ["--weights", self.weights] if self.weights is not None else []
         words += ["--repeat", str(self.repeat)] if self.repeat > 1 else []
         words += ["--warmup", str(self.warmup)] if self.warmup else []

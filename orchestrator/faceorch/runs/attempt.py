@@ -42,9 +42,13 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a runner made, taken out of its folder and checked; `notes` are remarks about it."""
+    """What a runner made, taken out of its folder and checked; `notes` are remarks about it.
+
+    `made_sha256` is that of the video before it was signed: equal for equal jobs.
+    """
 
     video: Video
+    made_sha256: str
     notes: tuple[str, ...] = ()
 
 
@@ -65,6 +69,7 @@ class Attempt:
     seen: Watched | None = None
     shares: Mapping[str, Attribution] = field(default_factory=dict)
     video: Video | None = None
+    made_sha256: str = ""
     notes: tuple[str, ...] = ()
     failure: Reason | None = None
     interrupted: bool = False
@@ -123,6 +128,7 @@ def attempt(
         seen=seen,
         shares={} if seen is None else attributions(seen),
         video=None if made is None else made.video,
+        made_sha256="" if made is None else made.made_sha256,
         notes=(*following.notes(failure), *(made.notes if made is not None else ())),
         failure=failure,
         interrupted=interrupted,

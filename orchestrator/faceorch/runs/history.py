@@ -87,7 +87,7 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
         metrics=metrics,
         sampled=sampled,
         gpus=used,
-        video_sha256=made.video.sha256,
+        video_sha256=made.made_sha256,
         notes=notes + gpu_remarks(used, prefix=prefix),
     )
 

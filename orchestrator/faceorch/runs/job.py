@@ -13,6 +13,7 @@ import faceorch_runner as contract
 from faceorch import media, untrusted
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import Refused, empty_folder, remove, take
+from faceorch.media import claim
 from faceorch.owner import Owner
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import OutcomeKind
@@ -35,6 +36,7 @@ from faceorch_runner import ErrorKind, Synthetic
 # The runner's own deadline is a second line of defence (a frozen host): it must never fire before the host's.
 _RUNNER_GRACE_S = 30.0
 DURATION_TOLERANCE_S = 0.5
+_XMP = "XMP metadata (digital source type trainedAlgorithmicMedia; network, commits, weights, faceorch)"
 
 
 # Looks at a finished video more closely: returns what it found in one line, or raises `BrokenVideo`.
@@ -195,6 +197,7 @@ class JobRun:
                     work=out,
                     timeout_s=None if timeout_s is None else timeout_s + _RUNNER_GRACE_S,
                     synthetic=run.synthetic,
+                    label=run.request.label,
                 ),
                 out=out,
                 job_file=self.work / "job.json",
@@ -238,6 +241,16 @@ class JobRun:
         clip_s = run.inputs.clip.duration_s
         if abs(info.duration_s - clip_s) > DURATION_TOLERANCE_S:
             notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")
+        made_sha256, marks = info.sha256, [_XMP]
+        if run.request.label:
+            marks.append("a visible label (AI) in its lower right corner")
+        if keep and claim.available():
+            try:
+                who = claim.sign(made, version=run.faceorch, title=f"{run.job(self.name).title}: {run.id}")
+                marks.append(f"a C2PA claim {who}")
+                info = media.probe_video(made)
+            except claim.Unsigned as error:
+                notes.append(f"it has no C2PA claim: {error}")
         final = self.folder.video(self.name)
         if keep:
             if final.is_dir() and not final.is_symlink():
@@ -255,9 +268,9 @@ class JobRun:
             audio_codec=info.audio_codec,
             bytes=info.bytes,
             sha256=info.sha256,
-            marks=["XMP metadata: digital source type trainedAlgorithmicMedia, network, commits, weights, faceorch"],
+            marks=marks,
         )
-        return Collected(video, tuple(notes))
+        return Collected(video, made_sha256, tuple(notes))
 
     def _write_timeline(self, made: Attempt, turn: Turn, rows: list[timeline.Row]) -> str | None:
         """Write down everything that was seen, also of an attempt that failed; return where, below the run folder."""

@@ -96,6 +96,6 @@ def test_every_finished_video_is_marked_and_the_report_says_so(
         assert (found["network"], found["version"], found["weights"]) == ("grey", folder.run.faceorch, "none needed")
         assert str(found["digital_source_type"]).endswith("/trainedAlgorithmicMedia")
     assert hashlib.sha256(folder.video("grey").read_bytes()).hexdigest() == job.video.sha256
-    assert job.video.marks[0].startswith("XMP metadata: digital source type trainedAlgorithmicMedia")
+    assert job.video.marks[0].startswith("XMP metadata (digital source type trainedAlgorithmicMedia")
     for page in ("report.html", "report.md"):
-        assert "was made by AI and carries XMP metadata: " in (folder.path / page).read_text("utf-8")
+        assert "was made by AI and carries XMP metadata " in (folder.path / page).read_text("utf-8")

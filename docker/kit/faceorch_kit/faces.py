@@ -119,10 +119,10 @@ class FaceFinder:
     """The face detectors and the face mesh of mediapipe."""
 
     def __init__(self) -> None:
-        solutions = _solutions()
-        self._near = solutions.face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.5)
-        self._far = solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
-        self._mesh = solutions.face_mesh.FaceMesh(
+        mediapipe = solutions()
+        self._near = mediapipe.face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.5)
+        self._far = mediapipe.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.5)
+        self._mesh = mediapipe.face_mesh.FaceMesh(
             static_image_mode=True, max_num_faces=1, refine_landmarks=True, min_detection_confidence=0.3
         )
 
@@ -203,7 +203,7 @@ def _faces(boxes: list[_Box]) -> int:
     return len(apart)
 
 
-def _solutions() -> Any:
+def solutions() -> Any:
     """Import mediapipe without matplotlib, which it wants only for drawing: half a second and 60 MB saved."""
     if "matplotlib" not in sys.modules:
         stand_in = types.ModuleType("matplotlib")

@@ -105,9 +105,10 @@ def figure(finding: Finding) -> str:
     if finding.low is None or finding.high is None or not finding.low < finding.high:
         return f"{finding.value:.3g}{unit}"
     digits = max(0, -math.floor(math.log10((finding.high - finding.low) / 2)))
-    value, low, high = (
-        f"{number:.{min(digits, _MOST_DIGITS)}f}" for number in (finding.value, finding.low, finding.high)
-    )
+    digits = min(digits, _MOST_DIGITS)
+    # Adding 0 takes the sign from what is rounded to 0.
+    numbers = (round(number, digits) + 0.0 for number in (finding.value, finding.low, finding.high))
+    value, low, high = (f"{number:.{digits}f}" for number in numbers)
     return f"{value}{unit} ({low} to {high})"
 
 

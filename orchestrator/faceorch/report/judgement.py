@@ -217,6 +217,6 @@ def _area(voice: Trace, length_s: float) -> str:
     known = [value for value in voice.values if value is not None]
     if not known:
         return ""
-    points = [point for point in _points(voice, length_s, 0.0, max([*known, 1e-9])) if point is not None]
+    points = [point for point in _points(voice, length_s, min([*known, 0.0]), max([*known, 0.0])) if point is not None]
     first, last = points[0].partition(",")[0], points[-1].partition(",")[0]
     return " ".join([f"{first},{_HEIGHT:g}", *points, f"{last},{_HEIGHT:g}"])

@@ -144,6 +144,15 @@ def test_a_trace_breaks_where_there_was_no_face() -> None:
     assert mouth.voice.endswith(" 192.0,36")
 
 
+def test_loudness_in_decibels_is_drawn_upwards_too() -> None:
+    traces = {
+        "mouth": Trace(step_s=0.5, values=[0.0, 0.1]),
+        "voice": Trace(step_s=0.5, values=[-60.0, 0.0], unit="dB"),
+    }
+    (mouth,) = view(run_of(job("a", judgement(traces=traces)))).rows[0].sparks
+    assert mouth.voice == "0.0,36 0.0,34.0 120.0,2.0 120.0,36"
+
+
 HOSTILE = '<script>alert(1)</script> | "x"'
 
 

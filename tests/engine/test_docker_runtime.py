@@ -262,8 +262,17 @@ with DockerRuntime().start(launch) as process:
 """
 
 
-def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(probe: Probe, tmp_path: Path) -> None:
-    probe.write(f"import time; time.sleep({FOR_EVER_S})")
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (f"import time; time.sleep({FOR_EVER_S})", 75),
+        (f"import ctypes; ctypes.PyDLL(None).sleep({FOR_EVER_S})", 137),  # it holds Python's lock
+    ],
+)
+def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(
+    probe: Probe, tmp_path: Path, body: str, code: int
+) -> None:
+    probe.write(body)
     probe.build()
     file = tmp_path / "launch.pickle"
     file.write_bytes(pickle.dumps(probe.launch()))
@@ -274,7 +283,7 @@ def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(probe: Probe, 
         assert DockerRuntime().sweep() == [], "a living owner's container is not touched"
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    assert probe.api.wait(entry["Id"], timeout=int(LIMIT_S))["StatusCode"] == 75
+    assert probe.api.wait(entry["Id"], timeout=int(LIMIT_S))["StatusCode"] == code
     assert DockerRuntime().sweep() == [f"removed container {entry['Names'][0].lstrip('/')} of a faceorch that died"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck
 
 MOST_BYTES = 2 * 2**30
 # Of a hundred inputs, how many each test gets.
-SHARES = {"events": 25, "jobs": 10, "folders": 20, "manifests": 20, "media": 15, "words": 10}
+SHARES = {"events": 25, "jobs": 20, "folders": 15, "manifests": 15, "media": 15, "words": 10}
 
 
 def inputs(kind: str) -> hypothesis.settings:

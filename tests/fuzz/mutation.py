@@ -53,12 +53,12 @@ def damaged_bytes(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 def damaged_value(draw: st.DrawFn, seed: Any) -> Any:
     """Return JSON like `seed` with one to three of its values replaced, removed or moved."""
     value = _copy(seed)
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(1, 2))):
         places = list(_places(value))
         if not places:
             return draw(ODD)
         holder, key = draw(st.sampled_from(places))
-        match draw(st.sampled_from(["replace", "remove", "swap", "add"])):
+        match draw(st.sampled_from(["replace", "replace", "replace", "remove", "swap", "add"])):
             case "replace":
                 holder[key] = draw(ODD)
             case "remove":

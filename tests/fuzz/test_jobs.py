@@ -31,8 +31,11 @@ FILES: list[dict[str, Any]] = [
 ]
 
 
+VALUES = st.sampled_from(FILES).flatmap(damaged_value)
+
+
 @inputs("jobs")
-@given(st.one_of(st.sampled_from(FILES).flatmap(damaged_value), damaged_bytes([json.dumps(f).encode() for f in FILES])))
+@given(st.one_of(VALUES, VALUES, VALUES, damaged_bytes([json.dumps(f).encode() for f in FILES] + [b"[" * 100_000])))
 def test_a_damaged_job_file_is_a_typed_error(tmp_path_factory: Any, content: Any) -> None:
     path: Path = tmp_path_factory.getbasetemp() / "job.json"
     path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())

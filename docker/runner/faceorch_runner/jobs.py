@@ -15,6 +15,7 @@ from .video import VideoWriter
 
 SCHEMA = 1
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_S = 366 * 24 * 3600.0  # a year: what a timer takes
 
 
 class Feed(str, Enum):
@@ -119,7 +120,7 @@ def read_json(path: Path) -> object:
     """Return the content of a JSON file; `JobFileError` when it is none."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise JobFileError(f"{path}: {error}") from error
 
 
@@ -128,6 +129,9 @@ def job_from_json(raw: object, out: Path) -> Job:
     fields = json_object(raw, "a job")
     job_id = plain_id(take(fields, "id", str))
     timeout_s = fields.pop("timeout_s", None)
+    number = isinstance(timeout_s, (int, float)) and not isinstance(timeout_s, bool)
+    if timeout_s is not None and not (number and 0 < timeout_s <= LONGEST_S):
+        raise JobFileError(f"'timeout_s' is not a number of seconds above 0, and {LONGEST_S:.0f} at most")
     synthetic, label = (fields.pop(name, False) is True for name in ("synthetic", "label"))
     job = Job(
         id=job_id,

@@ -175,7 +175,7 @@ class _Runner:
                     self.fed.put(None)
                 else:
                     self.fed.put(job_from_json(raw, self.file.out))
-            except (ValueError, RunnerError) as error:
+            except (ValueError, RecursionError, RunnerError) as error:
                 self.failed = True
                 _fail(self.events, None, error)
         # Also after `drain`: the host holds stdin open until the runner has left.

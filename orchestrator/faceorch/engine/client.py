@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +126,8 @@ def _open(where: str) -> APIClient:
                 message = f"the container engine at {where} is too old for this client: {text}"
                 raise EngineError(message, "update Docker") from error
             raise _nobody(where) from error
+    # The SDK attaches without its own limit: an engine that says nothing would hold us for good.
+    api.post = partial(api.post, timeout=_TIMEOUT_S)  # type: ignore[method-assign]
     return api
 
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from faceorch.cli.main import cli
 from faceorch.engine import client
 from faceorch.engine.client import Missing, asked, connect, remove_container
 from faceorch.errors import EngineError
 from faceorch.images.built import ours
+from faceorch.owner import Owner
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
+from faceorch.runtimes import Launch, Ready
+from faceorch.runtimes import docker as docker_runtime
 from faceorch.runtimes.choose import sweep
 from faceorch.runtimes.docker import DockerRuntime
+from faceorch_runner import Job
 from tests.conftest import MakeNetwork
 
 VERSION = {"Version": "27.0.0", "ApiVersion": "1.44", "MinAPIVersion": "1.24", "Components": [{"Name": "Engine"}]}
@@ -28,6 +37,11 @@ GOOD = {
     "containers/json": [],
     "containers/x/json": {"State": {"Status": "exited", "ExitCode": 0, "Pid": 0}},
     "containers/x": {},
+    "containers/create": {"Id": "x"},
+    "containers/x/attach": {},
+    "containers/x/start": {},
+    "containers/x/kill": {},
+    "system/df": {"Images": []},
 }
 TROUBLE = ("500", "list", "object", "null", "html", "half", "closed", "stalled")
 
@@ -56,6 +70,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].lstrip("/")
         path = path.partition("/")[2] if path.startswith("v1") else path
+        path = re.sub(r"^containers/faceorch-[^/]*", "containers/x", path)
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if path != self.server.bad:
             return self._answer(200, json.dumps(GOOD[path]).encode())
         match self.server.trouble:
@@ -79,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.over.wait()
         return None
 
-    do_DELETE = do_GET  # noqa: N815 - the name that the server looks for
+    do_DELETE = do_POST = do_GET  # noqa: N815 - the names that the server looks for
 
     def _answer(self, code: int, body: bytes, length: int | None = None) -> None:
         self.send_response(code)
@@ -147,6 +163,48 @@ def test_whatever_goes_wrong_is_an_engine_error(
         return
     (line,) = sweep({"docker": DockerRuntime()})
     assert line.startswith("leftovers in the container engine stay: the container engine")
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+@pytest.mark.parametrize("bad", ["create", "x/attach", "x/start", "x/json", "x"])
+def test_trouble_around_a_container_is_an_engine_error_or_none(
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    make_network: MakeNetwork,
+    tmp_path: Path,
+    portrait: Path,
+    clip: Path,
+    bad: str,
+    kind: str,
+) -> None:
+    trouble(engine, monkeypatch, f"containers/{bad}", kind)
+    monkeypatch.setattr(docker_runtime, "_STOP_STEPS", ((None, 0.0),))
+    order = Job(id="x", portrait=portrait, audio=clip, seed=0, settings={}, work=tmp_path)
+    (tmp_path / "out").mkdir()
+    launch = Launch(
+        network=make_network("one"),
+        environment=Ready(identity="x", name="x"),
+        owner=Owner.me(),
+        run="x",
+        order=order,
+        out=tmp_path / "out",
+        job_file=tmp_path / "job.json",
+    )
+    with contextlib.suppress(EngineError), DockerRuntime().start(launch) as process:
+        process.send(b"x")
+        process.wait(0.0)
+        process.stop()
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+@pytest.mark.parametrize("bad", ["system/df", "containers/json", "images/json"])
+def test_cleaning_up_tells_trouble_in_one_line(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, bad: str, kind: str
+) -> None:
+    trouble(engine, monkeypatch, bad, kind)
+    done = CliRunner().invoke(cli, ["clean", "--dry-run"])
+    assert done.exit_code in (0, 10), done.output
+    assert done.exit_code == 0 or "error: the container engine" in done.output
 
 
 def test_what_is_not_there_is_told_apart(engine: Engine) -> None:

@@ -7,8 +7,10 @@ import wave
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from faceorch import speech
+from faceorch.cli.main import cli
 from faceorch.errors import SpeechError
 from faceorch.speech import RATE_HZ, EspeakNg, Unreachable, _asked, speak
 from tests.unit.cli.test_run import faceorch
@@ -172,3 +174,17 @@ class TestCommand:
         with wave.open(str(path)) as made, wave.open(str(assets / "clip.wav")) as kept:
             assert made.getparams() == kept.getparams()
             assert made.getnframes() == 15 * 24000
+
+
+def test_the_command_leaves_the_text_beside_the_clip_and_writes_over_no_other(tmp_path: Path) -> None:
+    """A run of the clip shows its words."""
+    clip, said = tmp_path / "clip.wav", tmp_path / "clip.txt"
+    words = ["speak", "--text", TEXT, "--engine", "espeak-ng", "-o", str(clip)]
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert said.read_text("utf-8") == f"{TEXT}\n"
+    said.write_text("mine", "utf-8")
+    clip.unlink()
+    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert said.read_text("utf-8") == "mine"
+    assert CliRunner().invoke(cli, [*words, "--force"]).exit_code == 0
+    assert said.read_text("utf-8") == f"{TEXT}\n"

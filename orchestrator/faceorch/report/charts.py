@@ -216,7 +216,9 @@ def trade_off(run: Run, colours: Mapping[str, int]) -> TradeOff | None:
 
     Without energy, the judge's lip-sync takes its axis; without that there is no plot, and none for one network.
     """
-    done = [job for job in run.jobs if job.status is JobStatus.DONE and job.compute_s_per_video_s and job.video]
+    done = [
+        job for job in run.jobs if job.status is JobStatus.DONE and job.video and (job.compute_s_per_video_s or 0) > 0
+    ]
     energy = {job.network: value for job in done if (value := _joules(job))}
     lips = {job.network: value for job in done if (value := _lips(job)) is not None}
     heights = energy if len(energy) > 1 else lips
@@ -244,9 +246,9 @@ _MARKS = {Verdict.YES: "yes", Verdict.SLIGHT: "slight", Verdict.NO: "no"}
 
 def _joules(job: Job) -> float | None:
     used = job.metrics.get("energy_wh")
-    if used is None or not used.value or job.video is None or not job.video.duration_s:
+    if used is None or (used.value or 0) <= 0 or job.video is None or not job.video.duration_s:
         return None
-    return 3600 * used.value / job.video.duration_s
+    return 3600 * (used.value or 0) / job.video.duration_s
 
 
 def _lips(job: Job) -> float | None:

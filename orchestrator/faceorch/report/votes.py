@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +27,10 @@ from faceorch.record.run import Run
 
 FOLDER = "votes"
 _FILE_BYTES = 2**20
-_MOST_FILES = 10_000
+_MOST_FILES = 2000
+_MOST_NETWORKS = 30
 _DRAWS = 400
-_ROUNDS = 100
+_ROUNDS, _SAME = 200, 1e-6
 _ENOUGH_FILES = 5
 
 _Name = Annotated[str, Meta(max_length=100)]
@@ -102,6 +104,8 @@ def read(data: bytes, run: Run) -> Ballot:
         ballot = msgspec.json.decode(data, type=Ballot)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
+    if len({name for vote in ballot.votes for name in (vote.left, vote.right)}) > _MOST_NETWORKS:
+        raise ValueError(f"they are on more than {_MOST_NETWORKS} networks")
     videos = {job.network: job.video.sha256 for job in run.jobs if job.video and job.status is JobStatus.DONE}
     if ballot.run != run.id:
         raise ValueError(f"they are about run {ballot.run[:60]!r}")
@@ -134,54 +138,60 @@ def ranking(folder: RunFolder) -> Ranking | None:
     return Ranking(places(ballots, titles), len(ballots), sum(len(ballot.votes) for ballot in ballots), refused)
 
 
+Tally = dict[tuple[int, int], float]  # (one, other) -> how often one won against the other
+
+
 def places(ballots: Sequence[Ballot], titles: Mapping[str, str]) -> list[Place]:
     """Return every network that was voted on, the best first. The same votes always give the same intervals."""
     votes = [vote for ballot in ballots for vote in ballot.votes]
     names = sorted({name for vote in votes for name in (vote.left, vote.right)})
-    shares = win_shares(votes, names)
-    luck = random.Random(0)
+    index = {name: at for at, name in enumerate(names)}
+    shares = win_shares([_tally(votes, index)], len(names))
     groups = [ballot.votes for ballot in ballots] if len(ballots) >= _ENOUGH_FILES else [[vote] for vote in votes]
-    draws = []
-    for _ in range(_DRAWS):
-        drawn = [vote for group in luck.choices(groups, k=len(groups)) for vote in group]
-        draws.append(win_shares(drawn, names))
+    tallies = [_tally(group, index) for group in groups]
+    luck = random.Random(0)
+    draws = [win_shares(luck.choices(tallies, k=len(tallies)), len(names)) for _ in range(_DRAWS)]
+    seen = Counter(name for vote in votes for name in (vote.left, vote.right))
     made = []
-    for name in names:
-        drawn_shares = sorted(draw[name] for draw in draws)
-        low, high = drawn_shares[round(0.025 * _DRAWS)], drawn_shares[round(0.975 * _DRAWS) - 1]
-        seen = sum(name in (vote.left, vote.right) for vote in votes)
-        share = shares[name]
-        made.append(Place(name, titles.get(name, name), share, min(low, share), max(high, share), seen))
+    for name, at in index.items():
+        drawn = sorted(draw[at] for draw in draws)
+        low, high = drawn[round(0.025 * _DRAWS)], drawn[round(0.975 * _DRAWS) - 1]
+        share = shares[at]
+        made.append(Place(name, titles.get(name, name), share, min(low, share), max(high, share), seen[name]))
     return sorted(made, key=lambda place: -place.share)
 
 
-def win_shares(votes: Sequence[Vote], names: Sequence[str]) -> dict[str, float]:
+def _tally(votes: Sequence[Vote], index: Mapping[str, int]) -> Tally:
+    found: Tally = {}
+    for vote in votes:
+        left, right = index[vote.left], index[vote.right]
+        won = {"left": 1.0, "right": 0.0, "tie": 0.5}[vote.winner]
+        found[left, right] = found.get((left, right), 0.0) + won
+        found[right, left] = found.get((right, left), 0.0) + 1 - won
+    return found
+
+
+def win_shares(tallies: Sequence[Tally], count: int) -> list[float]:
     """Return for each network the share of votes that it wins against the others on average, from 0 to 1.
 
     Every pair has one tie more than was voted: without it, one that always won would be infinitely strong.
     """
-    index = {name: at for at, name in enumerate(names)}
-    count = len(names)
     wins = [[0.5 if one != other else 0.0 for other in range(count)] for one in range(count)]
-    for vote in votes:
-        left, right = index[vote.left], index[vote.right]
-        won = {"left": 1.0, "right": 0.0, "tie": 0.5}[vote.winner]
-        wins[left][right] += won
-        wins[right][left] += 1 - won
+    for tally in tallies:
+        for (one, other), won in tally.items():
+            wins[one][other] += won
+    others = [[other for other in range(count) if other != one] for one in range(count)]
     strength = [1.0] * count
     for _ in range(_ROUNDS):
         fresh = []
         for one in range(count):
-            met = sum(
-                (wins[one][other] + wins[other][one]) / (strength[one] + strength[other])
-                for other in range(count)
-                if other != one
-            )
+            met = sum((wins[one][at] + wins[at][one]) / (strength[one] + strength[at]) for at in others[one])
             fresh.append(sum(wins[one]) / met)
         total = sum(fresh)
-        strength = [value * count / total for value in fresh]
-    return {
-        name: sum(strength[one] / (strength[one] + strength[other]) for other in range(count) if other != one)
-        / max(1, count - 1)
-        for name, one in index.items()
-    }
+        before, strength = strength, [value * count / total for value in fresh]
+        if max(abs(new - old) for new, old in zip(strength, before, strict=True)) < _SAME:
+            break
+    return [
+        sum(strength[one] / (strength[one] + strength[at]) for at in others[one]) / max(1, count - 1)
+        for one in range(count)
+    ]

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from faceorch.record.folder import RunFolder
+from faceorch.record.run import Measured
 from faceorch.report import charts
 from tests.made_up import make_comparison
 
@@ -70,6 +71,19 @@ def test_one_network_has_no_trade_off_and_what_was_not_measured_no_panel(run: Ru
     run.run.jobs = [structs.replace(run.run.jobs[0], timeline=None)]
     found = charts.charts(run)
     assert (found.panels, found.trade_off) == ([], None)
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, -1.0])
+def test_figures_that_cannot_be_are_left_out(run: RunFolder, seconds: float | None) -> None:
+    """A record may be anybody's: its numbers are not all times and energies."""
+    used = Measured(value=-5.0, unit="Wh", method="energy_counter")
+    alder, birch = run.run.jobs[:2]
+    run.run.put(structs.replace(alder, compute_s_per_video_s=seconds))
+    run.run.put(structs.replace(birch, metrics={"energy_wh": used}))
+    plot = charts.trade_off(run.run, COLOURS)
+    assert plot is not None
+    assert plot.y_name == "lip-sync, as the judge found it"
+    assert [dot.title for dot in plot.dots] == ["Birch", "Cedar"]
 
 
 @pytest.mark.parametrize("values", [[1.0, 1.0], [0.001, 5000.0], [3.0, 4.0]])

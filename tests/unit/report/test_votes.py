@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from msgspec import structs
 
+from faceorch.cli.main import cli
 from faceorch.errors import InputError
 from faceorch.record.folder import RunFolder
 from faceorch.report import votes, write_report
@@ -81,6 +83,18 @@ def test_kept_votes_are_in_every_report_and_count_once(run: RunFolder, tmp_path:
     votes.keep(run, [file])
     page = write_report(run, with_grid=False).read_text("utf-8")
     assert "20 votes in 1 file, given without names. Alder is preferred beyond doubt." in page
+
+
+def test_the_command_takes_many_files_and_one_run(run: RunFolder, tmp_path: Path) -> None:
+    files = [tmp_path / "anna.json", tmp_path / "ben.json"]
+    for number, path in enumerate(files, start=1):
+        path.write_bytes(ballot(run, *[("alder", "birch", "left")] * number))
+    result = CliRunner().invoke(cli, ["report", str(run.path), "--votes", *map(str, files)])
+    assert result.exit_code == 0, result.output
+    assert "3 votes in 2 files" in (run.path / "report.html").read_text("utf-8")
+    result = CliRunner().invoke(cli, ["report", str(run.path), str(tmp_path)])
+    assert result.exit_code == 2
+    assert "one run at a time" in result.output
 
 
 @pytest.mark.parametrize(

@@ -194,10 +194,10 @@ function setUpKeys({ players, zoom, compare, vote }) {
     {
       keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
       does: (key) => {
-        if (vote.running) vote.choose(["left", "right", "tie"][Number(key) - 1]);
+        if (vote.running) vote.choose(["left", "tie", "right"][Number(key) - 1]);
         else if (videos[Number(key) - 1]) compare.set({ mode: "solo", a: videos[Number(key) - 1] });
       },
-      says: "this video alone; in a vote: left, right, no difference",
+      says: "this video alone; in a vote: left, no difference, right",
     },
     { keys: ["a"], does: free(() => compare.set({ mode: "all" })), says: "all videos" },
     { keys: ["g"], does: () => toggleFullscreen(), says: "full screen" },

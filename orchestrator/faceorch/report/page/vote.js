@@ -99,7 +99,7 @@ export class Vote {
   }
 
   choose(winner) {
-    if (!this.running || this.box.dataset.state !== "asking") return;
+    if (!winner || !this.running || this.box.dataset.state !== "asking") return;
     this.ballot.vote(winner);
     if (this.ballot.done) this.finish();
     else this.#ask();

@@ -38,7 +38,7 @@ def hair_motion(times: Floats, series: Mapping[str, Floats]) -> Finding:
         reason = f"the head moves too little: by {expected:.3f} eye distances a second, {_HAIR['least_iod_s']:g} needed"
     elif value >= _HAIR["yes_iod_s"] and follow >= _HAIR["yes_follow"]:
         verdict, says, reason = Verdict.YES, "moves", f"hair pixels move: {figures}"
-    elif value < _HAIR["no_iod_s"] and follow < _HAIR["no_follow"]:
+    elif value < max(_HAIR["no_iod_s"], _HAIR["no_share"] * expected) and follow < _HAIR["no_follow"]:
         verdict, says, reason = Verdict.NO, "still", f"hair stands still while the head moves: {figures}"
     else:
         verdict, says, reason = Verdict.UNCLEAR, "unclear", figures
@@ -57,21 +57,25 @@ def hair_motion(times: Floats, series: Mapping[str, Floats]) -> Finding:
 def background(times: Floats, series: Mapping[str, Floats]) -> Finding:
     """Return how fast what is behind the person moves (interocular distances per second).
 
-    What follows the head there is a picture that was warped as a whole.
+    What follows the head there is a picture that was warped as a whole, or a camera that moves.
     """
     unit = float(np.nanmedian(series["iod"]))
     share = median(series["background_share"])
-    names = ("background_px_s", "background_along", "background_square", "background_texture", "hair_expected_px_s")
-    rows, rate = known(times, *(series[name] for name in names[:4]))
+    names = ("background_px_s", "background_along", "background_square", "background_texture")
+    rows, rate = known(times, *(series[name] for name in names))
     if not len(rows) or share < _BACKGROUND["least_share"]:
-        size, needed = 0.0 if np.isnan(share) else share, _BACKGROUND["least_share"]
-        return not_measurable(f"{size:.0%} of the picture is background, {needed:.0%} needed", share=share)
+        size = 0.0 if np.isnan(share) else share
+        return not_measurable(
+            f"too little background is seen: {size:.1%} of the picture, {_BACKGROUND['least_share']:.0%} needed",
+            share=share,
+        )
     value, follow, texture = float(rows[:, 0].mean()) / unit, _follow(rows[:, 1:3]), float(rows[:, 3].mean())
     low, high = interval(rows[:, 0], lambda part: float(part.mean()) / unit, rate, _BACKGROUND["repeat"])
     figures = f"{value:.3f} eye distances a second"
-    if value >= _BACKGROUND["no_iod_s"] and follow > _BACKGROUND["warped"]:
+    expected = float(np.sqrt(rows[:, 2].mean())) / unit
+    if value >= _BACKGROUND["no_iod_s"] and expected >= _HAIR["least_iod_s"] and follow > _BACKGROUND["warped"]:
         verdict, says = Verdict.YES, "moves with the head"
-        reason = f"the picture is warped as a whole: its background makes {follow:.0%} of the head's motion"
+        reason = f"the background makes {follow:.0%} of the head's motion: a picture warped as a whole, or a camera that moves"
     elif value > _BACKGROUND["yes_iod_s"]:
         verdict, says, reason = Verdict.YES, "moves", figures
     elif value < _BACKGROUND["no_iod_s"]:

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .faces import EYE_CORNERS, OVAL, STEADY, Landmarks, Mesh, find_place
-from .models import IDENTITY, Models
+from .models import Models
 from .signals import Floats
 from .video import WORK_SIDE, Image
 
-Grey = NDArray[np.uint8]
-Mask = NDArray[np.uint8]  # 1 where something is
+Grey = NDArray[Any]  # rows, columns: uint8
+Mask = NDArray[Any]  # the same, 1 where something is
 Complex = NDArray[np.complex128]  # places in a picture: right, and down as the imaginary part
 
 FACE_PX = 64.0
@@ -39,8 +39,8 @@ _STRIDE = 2  # of the pixels of the background that are looked at
 _LEVEL, _CROP = (38 + 64j, 138 + 64j), (176, 190)
 _MEAN_OVER = 9  # pixels: the strong blur that a picture is compared with
 
-# Where outer and inner corners of the eyes and the foot of the nose stand in dlib's own chips (150 pixels, padding 0.25),
-# which its embedder was trained on: medians over 87 faces that dlib's predictor of five points had aligned.
+# Where outer and inner corners of the eyes and the foot of the nose stand in dlib's own chips (150 pixels, padding
+# 0.25), which its embedder was trained on: medians over 87 faces that dlib's predictor of five points had aligned.
 _CHIP = 150
 _CHIP_MARKS = (33, 133, 362, 263, 2)
 _CHIP_PLACES = (37.1 + 47.0j, 59.9 + 48.5j, 89.0 + 48.6j, 111.7 + 46.9j, 74.9 + 85.1j)
@@ -80,7 +80,7 @@ class Pictures:
         self._shots: deque[_Shot] = deque()
         self._person: Mask | None = None
         self._last: dict[str, float] = {}
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         shown = None if portrait is None else _with_face(models, portrait)
         self.blur = np.nan if shown is None else sharpness(*shown)
         self._likeness: Floats | None = None
@@ -148,15 +148,19 @@ class Pictures:
         mask = (now.behind & before.behind).astype(bool)
         if int(mask.sum()) < _LEAST_PIXELS:
             return np.nan
-        flow = self._flow.calc(now.grey, before.grey, None)  # type: ignore[call-overload]
+        flow = self._flow(now, before)
         rows, columns = np.mgrid[0 : flow.shape[0], 0 : flow.shape[1]].astype(np.float32)
         moved = cv2.remap(
             before.grey, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         return float(cv2.absdiff(now.grey, moved)[mask].mean())
 
+    def _flow(self, now: _Shot, before: _Shot) -> NDArray[np.float32]:
+        """Return by how much each pixel (rows, columns, 2) of `now` was further right and down `before`."""
+        return np.asarray(self._dis.calc(now.grey, before.grey, None), np.float32)  # type: ignore[call-overload]
+
     def _motion(self, before: _Shot, now: _Shot) -> dict[str, float]:
-        flow = self._flow.calc(now.grey, before.grey, None)  # type: ignore[call-overload]
+        flow = self._flow(now, before)
         turn, shift = similarity(now.steady, before.steady)
         unit = 1 / (self._zoom * (now.time - before.time))  # from grey pixels to the video's per second
         across, down = cv2.Sobel(now.grey, cv2.CV_32F, 1, 0), cv2.Sobel(now.grey, cv2.CV_32F, 0, 1)
@@ -212,9 +216,7 @@ def embedding(embedder: Any, image: Image, mesh: Mesh) -> Floats:
     return np.asarray(embedder.compute_face_descriptor(chip), np.float64)
 
 
-def _aligned(
-    image: Image, mesh: Mesh, marks: Sequence[int], places: Sequence[complex], size: tuple[int, int]
-) -> Image:
+def _aligned(image: Image, mesh: Mesh, marks: Sequence[int], places: Sequence[complex], size: tuple[int, int]) -> Image:
     """Return a picture of `size` (width, height), shifted, turned and zoomed until `marks` come closest to `places`."""
     turn, shift = similarity(_places(mesh.points, marks), np.array(places))
     corners = (np.array([0, size[0], 1j * size[1], size[0] + 1j * size[1]]) - shift) / turn
@@ -225,7 +227,7 @@ def _aligned(
     if part.size == 0:
         return np.zeros((size[1], size[0], 3), np.uint8)
     if abs(turn) < 1:  # what is finer than a pixel would turn into patterns
-        part = cv2.GaussianBlur(part, (0, 0), 0.45 * (1 / abs(turn) - 1) + 0.01)
+        part = np.asarray(cv2.GaussianBlur(part, (0, 0), 0.45 * (1 / abs(turn) - 1) + 0.01), np.uint8)
     shift += turn * complex(left, top)
     matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
     made = cv2.warpAffine(part, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -243,7 +245,9 @@ def _with_face(models: Models, portrait: Image) -> tuple[Image, Mesh] | None:
     landmarks = Landmarks(models, moving=False)
     mesh = landmarks.look(place.cut(portrait))
     landmarks.close()
-    return None if mesh is None else (portrait, replace(mesh, points=mesh.points + (place.left, place.top, 0.0)))
+    if mesh is None:
+        return None
+    return portrait, replace(mesh, points=mesh.points + np.array([place.left, place.top, 0.0]))
 
 
 def _places(points: Floats, marks: Sequence[int]) -> Complex:

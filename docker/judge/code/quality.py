@@ -1,4 +1,4 @@
-"""What the picture is like: likeness to the portrait, sharpness and its drift, flicker. Pure functions of what was seen.
+"""What the picture is like: likeness to the portrait, sharpness, its drift, flicker. Pure functions of what was seen.
 
 A picture that does not move is the sharpest and steadiest of all: where nothing moves, none of this is judged.
 """
@@ -68,9 +68,10 @@ def identity(times: Floats, distances: Floats, missing: str = "") -> Finding:
 
 
 def sharpness(times: Floats, blur: Floats, portrait: float) -> Finding:
-    """Return by how much more blurred the face is than the portrait's; `blur` (n,) from 0 sharp to 1, NaN between looks.
+    """Return by how much more blurred the face is than the portrait's.
 
-    Both are measured with the eyes equally far apart, so that a larger portrait is no sharper for its size.
+    `blur` (n,) goes from 0, sharp, to 1, NaN between looks. Both are measured with the eyes equally far apart, so that
+    a larger portrait is no sharper for its size.
     """
     rows, rate = known(times, blur)
     if not len(rows):
@@ -107,8 +108,9 @@ def drift(times: Floats, blur: Floats) -> Finding:
     if seconds < _DRIFT["least_s"]:
         return not_measurable(f"the face was seen for {seconds:.1f} s, {_DRIFT['least_s']:g} s needed")
     value, low, high = _slope(times, blur)
-    figures = f"blur changes by {value:+.3f} in ten seconds"
-    if abs(value) < _DRIFT["differs"]:
+    change = value * seconds / _SLOPE_S
+    figures = f"blur changes by {change:+.2f} in {seconds:.0f} s"
+    if abs(change) < _DRIFT["differs"]:
         verdict, says, reason = Verdict.NO, "steady", figures
     elif low > 0 or high < 0:
         verdict, says, reason = Verdict.YES, "gets softer" if value > 0 else "gets sharper", figures
@@ -122,7 +124,7 @@ def drift(times: Floats, blur: Floats) -> Finding:
         verdict=verdict,
         says=says,
         reason=reason,
-        details={"watched_s": seconds, "change": value * seconds / _SLOPE_S},
+        details={"watched_s": seconds, "change": change},
     )
 
 

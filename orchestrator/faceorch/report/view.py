@@ -45,7 +45,8 @@ class Part:
 def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
     """Return everything that the templates need; with `embed`, the videos are in the page."""
     run = folder.run
-    done = [job for job in run.jobs if job.status is JobStatus.DONE]
+    # A record may be anybody's: one that says "done" without a video, or "failed" without a reason, is shown as it is.
+    done = [job for job in run.jobs if job.status is JobStatus.DONE and job.video is not None]
     failed = [job for job in run.jobs if job.status is JobStatus.FAILED]
     skipped = [job for job in run.jobs if job.status is JobStatus.SKIPPED]
     unfinished = [job for job in run.jobs if job.status in (JobStatus.PENDING, JobStatus.RUNNING)]
@@ -55,8 +56,8 @@ def content(folder: RunFolder, *, embed: bool = False) -> dict[str, Any]:
     return {
         "run": run,
         "done": done,
-        "failed": failed,
-        "skipped": skipped,
+        "failed": [job for job in failed if job.reason is not None],
+        "skipped": [job for job in skipped if job.reason is not None],
         "unfinished": unfinished,
         "interrupted": run.status is RunStatus.INTERRUPTED or bool(unfinished),
         "looking": look(folder.path, run, done, embed=embed),

@@ -91,7 +91,7 @@ def test_what_cannot_be_built_is_refused_by_name(
 def test_without_names_only_what_this_host_can_run_is_built(heavy: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpus(monkeypatch)
     made, printed = recipes()
-    assert [recipe.name for recipe in made] == ["baseline"]
+    assert [recipe.name for recipe in made] == ["baseline", "judge"]
     assert "heavy: skipped: needs an NVIDIA GPU: none (name it, or --all, to build it all the same)\n" in printed
     made, printed = recipes(everything=True)
     assert "heavy" in [recipe.name for recipe in made]

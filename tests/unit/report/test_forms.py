@@ -100,3 +100,11 @@ def test_a_file_with_the_archives_name_is_replaced_and_not_written_through(run: 
     write_zip(run, run.path / "run.zip")
     assert other.read_bytes() == b"mine"
     assert zipfile.is_zipfile(io.BytesIO((run.path / "run.zip").read_bytes()))
+
+
+def test_a_record_that_contradicts_itself_is_shown_all_the_same(run: RunFolder) -> None:
+    alder, birch, fir, gum = run.run.jobs
+    run.run.jobs = [structs.replace(alder, video=None), birch, *(structs.replace(j, reason=None) for j in (fir, gum))]
+    page = write_report(run).read_text("utf-8")
+    assert "1 of 4 networks made a video" in page
+    assert not (run.path / "grid.mp4").exists()

@@ -6,8 +6,9 @@
 import { clamp } from "./numbers.js";
 
 const SEEK_S = 0.25; // a larger drift is corrected by a seek
-const CLOSE_S = 0.008; // a smaller drift is left alone: a fifth of a frame at 25 frames per second
-const MOST_NUDGE = 0.12;
+const FAR_S = 0.012; // a larger drift is corrected by the rate, until ...
+const CLOSE_S = 0.004; // ... it is smaller than this: rates that change with every frame would make pictures stutter
+const NUDGES = [[0.06, 0.15], [0, 0.05]]; // from this drift on, so much faster or slower
 const END_S = 0.05;
 
 export class Players extends EventTarget {
@@ -171,13 +172,17 @@ export class Players extends EventTarget {
   #follow(video, now) {
     if (video.ended || video.seeking) return;
     const drift = video.currentTime - now;
-    if (Math.abs(drift) > SEEK_S) {
+    const far = Math.abs(drift);
+    const nudged = video.playbackRate !== this.speed;
+    if (far > SEEK_S) {
       video.playbackRate = this.speed;
       video.currentTime = now;
-    } else if (Math.abs(drift) < CLOSE_S) {
-      video.playbackRate = this.speed;
+    } else if (far < (nudged ? CLOSE_S : FAR_S)) {
+      if (nudged) video.playbackRate = this.speed;
     } else {
-      video.playbackRate = this.speed * (1 - clamp(2 * drift, -MOST_NUDGE, MOST_NUDGE));
+      const [, nudge] = NUDGES.find(([from]) => far > from);
+      const rate = this.speed * (drift > 0 ? 1 - nudge : 1 + nudge);
+      if (video.playbackRate !== rate) video.playbackRate = rate;
     }
   }
 }

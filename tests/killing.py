@@ -23,6 +23,7 @@ from tests.resuming import reported_command, shell
 
 ROUNDS = "FACEORCH_TEST_KILLS"
 VICTIMS = ("faceorch", "group", "runner")
+WHOLE_S = 1.5  # about what a run of the tests takes, from the folder's first moment on
 _MARK = "FACEORCH_TEST_CAMPAIGN"
 
 
@@ -40,9 +41,7 @@ def campaign(
     """
     mark, chance, seen = uuid.uuid4().hex, random.Random(count), Counter[str]()
     env = {**os.environ, _MARK: mark}
-    begun_s = time.monotonic()
     wanted = videos(finish(words, env, out))
-    whole_s = time.monotonic() - begun_s
     known = set(out.iterdir())
     for number in range(count):
         victim = VICTIMS[number % len(VICTIMS)]
@@ -54,10 +53,12 @@ def campaign(
             env=env,
             start_new_session=True,
         )
-        time.sleep(chance.uniform(0, whole_s))
+        if number % 4:  # the others are killed before, or while, the folder is made
+            until(lambda: process.poll() is not None or bool(shown(out) - known))  # noqa: B023 - used at once
+        time.sleep(chance.uniform(0, WHOLE_S))
         kill(process, victim, chance)
         process.wait(LIMIT_S)
-        fresh = {path for path in out.iterdir() if not path.name.startswith(".")} - known
+        fresh = shown(out) - known
         assert len(fresh) <= 1
         known |= fresh
         if not fresh:
@@ -100,8 +101,20 @@ def finish(words: Sequence[str], env: dict[str, str], out: Path) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    (folder,) = {path for path in out.iterdir() if not path.name.startswith(".")} - before
+    (folder,) = shown(out) - before
     return folder
+
+
+def shown(out: Path) -> set[Path]:
+    """Return the run folders below `out`: those that are half made have hidden names."""
+    return {path for path in out.iterdir() if not path.name.startswith(".")}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that nobody announces."""
+    limit_s = time.monotonic() + LIMIT_S
+    while not condition() and time.monotonic() < limit_s:
+        time.sleep(0.002)
 
 
 def kill(process: subprocess.Popen[Any], victim: str, chance: random.Random) -> None:
@@ -111,7 +124,9 @@ def kill(process: subprocess.Popen[Any], victim: str, chance: random.Random) -> 
         process.kill()
     else:
         try:
-            found = psutil.Process(process.pid).children(recursive=True)
+            faceorch = psutil.Process(process.pid)
+            until(lambda: process.poll() is not None or bool(faceorch.children()))
+            found = faceorch.children(recursive=True)
             if found:
                 chance.choice(found).kill()
         except psutil.NoSuchProcess:

@@ -37,12 +37,13 @@ class Held(Exception):
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder against other processes; `Held` when one of them has it.
+def held(folder: Path) -> Iterator[bool]:
+    """Hold a folder against other processes; `Held` when one of them has it. Yields whether the lock is real.
 
     The lock is on the folder itself and ends with the process, whatever happens. A file system that has no locks gives
     none.
     """
+    real = True
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         try:
@@ -52,9 +53,43 @@ def held(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOTSUP):
                 raise
-        yield
+            real = False
+        yield real
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Make a folder for scratch files that is gone afterwards, by default among the system's temporary ones.
+
+    What faceorchs that were killed have left of the same prefix goes first: the folders of this user that nobody holds.
+    """
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    for old in parent.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError, Held):
+            found = old.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                with held(old) as real:
+                    if real:
+                        remove(old)
+    with contextlib.ExitStack() as stack:
+        folder = _hold_new(prefix, parent, stack)
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(OSError):
+                remove(folder)
+
+
+def _hold_new(prefix: str, parent: Path, stack: contextlib.ExitStack) -> Path:
+    """Make a folder that is held until `stack` ends."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        with contextlib.suppress(Held, FileNotFoundError):  # another faceorch was quicker, and took it for a dead one's
+            stack.enter_context(held(folder))
+            if folder.is_dir():
+                return folder
 
 
 def sha256_of(path: Path) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import wave
 from pathlib import Path
 from typing import Any
 
 from faceorch.comparison import compare
 from faceorch.errors import CannotRun
+from faceorch.files import scratch
 from faceorch.media import VIDEO_FORMAT, BrokenVideo, VideoInfo
 from faceorch.networks.discover import load_networks
 from faceorch.paths import assets_folder
@@ -37,8 +37,8 @@ def smoke(stand_in: StandIn, out: Path, tell: Listener, **options: Any) -> RunFo
     """
     if stand_in.device == "cuda" and not (gpus := read_gpus()).gpus:
         raise CannotRun(f"--device cuda needs an NVIDIA GPU: {gpus.reason}", "--device cpu")
-    with tempfile.TemporaryDirectory(prefix="faceorch-smoke-") as name:
-        clip = Path(name) / "smoke.wav"
+    with scratch("faceorch-smoke-") as folder:
+        clip = folder / "smoke.wav"
         whole_s = _WHOLE_S if stand_in.size == "full" else _SHORT_S
         _cut(assets_folder() / "clip.wav", clip, stand_in.seconds or whole_s)
         request = Request(

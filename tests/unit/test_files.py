@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from faceorch import files
-from faceorch.files import Refused, empty_folder, open_below, open_own, own_folder, remove, take
+from faceorch.files import Held, Refused, empty_folder, held, open_below, open_own, own_folder, remove, scratch, take
 from tests.plain_user import nobodys_folder, run_plain
 
 __all__ = ["nobodys_folder"]
@@ -288,3 +288,18 @@ def test_a_link_itself_goes_and_not_what_it_points_to(tmp_path: Path, secret: Pa
     remove(tmp_path / "never there")
     assert secret.exists()
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_what_dead_writers_have_left_goes_and_what_is_held_stays(tmp_path: Path) -> None:
+    with scratch("faceorch-x-", tmp_path) as living:
+        dead, other, link = tmp_path / "faceorch-x-dead", tmp_path / "faceorch-y", tmp_path / "faceorch-x-link"
+        (dead / "deep").mkdir(parents=True)
+        other.mkdir()
+        link.symlink_to(other)
+        with scratch("faceorch-x-", tmp_path) as mine:
+            assert mine.is_dir()
+            assert (living.is_dir(), dead.exists(), other.is_dir(), link.is_symlink()) == (True, False, True, True)
+        assert not mine.exists()
+        with pytest.raises(Held), held(living):
+            pass
+    assert not living.exists()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceorch.engine.client import asked, new_client
+from faceorch.files import scratch
 from faceorch.images import buildx, classic
 from faceorch.images.failures import explain
 from faceorch.images.options import PROXIES, BuildOptions
@@ -51,8 +51,7 @@ def build(
 @contextmanager
 def _staged(recipe: Recipe, options: BuildOptions) -> Iterator[Path]:
     """Copy the build context to a temporary folder, so that both builders see the same bytes, modes and times."""
-    with tempfile.TemporaryDirectory(prefix="faceorch-build-") as name:
-        folder = Path(name)
+    with scratch("faceorch-build-") as folder:
         for relative, path in recipe.files:
             target = folder / relative
             target.parent.mkdir(parents=True, exist_ok=True)

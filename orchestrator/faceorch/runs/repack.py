@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceorch.errors import WeightsError
-from faceorch.files import Refused, remove, sha256_of, take
+from faceorch.files import Refused, remove, scratch, sha256_of, take
 from faceorch.owner import Owner
 from faceorch.runs.attempt import attempt
 from faceorch.runs.events import Event
@@ -55,7 +53,7 @@ def repack(plan: Planned, store: Store, *, drop: bool, line: Callable[[str], Non
     waiting = [f for f in files if found[f.path].state is State.READY and store.converted(f) is None]
     done: list[Repacked] = []
     if waiting:
-        with _work_folder(store) as work:
+        with scratch("convert-", store.root / "partial") as work:
             out = work / "out"
             out.mkdir()
             _convert(plan, store, waiting, out, line)
@@ -68,16 +66,6 @@ def repack(plan: Planned, store: Store, *, drop: bool, line: Callable[[str], Non
                     (store.view(network) / file.path).unlink(missing_ok=True)
         store.collect(partial=False)
     return done
-
-
-@contextlib.contextmanager
-def _work_folder(store: Store) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(dir=store.root / "partial", prefix="convert-"))
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            remove(folder)
 
 
 def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Callable[[str], None]) -> None:

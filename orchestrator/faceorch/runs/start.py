@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shutil
-import tempfile
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
-from faceorch.files import Held, Refused, held, open_below, remove, umask, write_atomically
+from faceorch.files import Refused, open_below, scratch, umask, write_atomically
 from faceorch.networks.about import about
 from faceorch.networks.discover import Network, Networks, find_judge, load_networks, pick
 from faceorch.networks.patches import patches_of
@@ -213,34 +212,12 @@ def new_folder(request: Request, out: Path) -> Iterator[tuple[Path, str]]:
     except OSError as error:
         raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
     media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
-    _clear_half_made(out)
-    with contextlib.ExitStack() as stack:
-        half_made = _hold_new(out, stack)
-        try:
-            yield half_made, new_run_id(Path(request.portrait), Path(request.clip), now())
-        finally:
-            shutil.rmtree(half_made, ignore_errors=True)
-
-
-def _hold_new(out: Path, stack: contextlib.ExitStack) -> Path:
-    """Make a hidden folder below `out` that is held until `stack` ends."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=out))
-        with contextlib.suppress(Held, FileNotFoundError):  # another faceorch was quicker, and took it for a dead one's
-            stack.enter_context(held(folder))
-            if folder.is_dir():
-                return folder
-
-
-def _clear_half_made(out: Path) -> None:
-    """Remove the half-made folders of dead faceorchs: those that nobody holds."""
-    for old in out.glob(f"{_HALF_MADE}*"):
-        with contextlib.suppress(OSError, Held):
-            if old.is_dir() and not old.is_symlink():
-                with held(old):
-                    remove(old)
-            elif not old.is_symlink() and time.time() - old.stat().st_mtime > _PROBE_S:
-                old.unlink()
+    for probe in out.glob(f"{_HALF_MADE}*"):  # with which a faceorch that was killed has tried the folder
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG(probe.lstat().st_mode) and time.time() - probe.lstat().st_mtime > _PROBE_S:
+                probe.unlink()
+    with scratch(_HALF_MADE, out) as half_made:
+        yield half_made, new_run_id(Path(request.portrait), Path(request.clip), now())
 
 
 def publish(half_made: Path, out: Path, name: str) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -277,7 +278,9 @@ class Store:
         count = freed = 0
         for folder in ("blobs", *(["partial"] if partial else [])):
             for path in sorted((self.root / folder).glob("*")):
-                found = path.stat()
+                found = path.lstat()
+                if stat.S_ISDIR(found.st_mode):
+                    continue  # scratch files of a conversion, which the next one clears
                 if folder == "blobs" and found.st_nlink > 1:
                     continue
                 with contextlib.suppress(WeightsError), self.locked(path.name, wait=False):

@@ -61,7 +61,8 @@ def folder_whole(network: Network) -> None:
     """Check that every file is there without which it cannot run."""
     missing = list(network.missing_files)
     missing += [] if (network.folder / WANTED).is_file() else [WANTED]
-    if (network.folder / FILE_NAME).is_file() and not network.stand_in.is_file():
+    judges = network.manifest.role == "judge"  # it measures what it can without its weights
+    if (network.folder / FILE_NAME).is_file() and not network.stand_in.is_file() and not judges:
         missing.append(network.stand_in.relative_to(network.folder).as_posix())
     locks = all(name.endswith(".lock") for name in missing)
     remedy = _lock_command(network) if locks else "see the folder that `faceorch new NAME` makes"

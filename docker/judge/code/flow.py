@@ -38,7 +38,7 @@ def hair_motion(times: Floats, series: Mapping[str, Floats]) -> Finding:
         reason = f"the head moves too little: by {expected:.3f} eye distances a second, {_HAIR['least_iod_s']:g} needed"
     elif value >= _HAIR["yes_iod_s"] and follow >= _HAIR["yes_follow"]:
         verdict, says, reason = Verdict.YES, "moves", f"hair pixels move: {figures}"
-    elif value < max(_HAIR["no_iod_s"], _HAIR["no_share"] * expected) and follow < _HAIR["no_follow"]:
+    elif value < min(_HAIR["no_iod_s"], _HAIR["no_share"] * expected) and follow < _HAIR["no_follow"]:
         verdict, says, reason = Verdict.NO, "still", f"hair stands still while the head moves: {figures}"
     else:
         verdict, says, reason = Verdict.UNCLEAR, "unclear", figures
@@ -75,7 +75,7 @@ def background(times: Floats, series: Mapping[str, Floats]) -> Finding:
     expected = float(np.sqrt(rows[:, 2].mean())) / unit
     if value >= _BACKGROUND["no_iod_s"] and expected >= _HAIR["least_iod_s"] and follow > _BACKGROUND["warped"]:
         verdict, says = Verdict.YES, "moves with the head"
-        reason = f"the background makes {follow:.0%} of the head's motion: a picture warped as a whole, or a camera that moves"
+        reason = f"the background makes {follow:.0%} of the head's motion: all is warped, or the camera moves"
     elif value > _BACKGROUND["yes_iod_s"]:
         verdict, says, reason = Verdict.YES, "moves", figures
     elif value < _BACKGROUND["no_iod_s"]:

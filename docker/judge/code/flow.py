@@ -38,7 +38,7 @@ def hair_motion(times: Floats, series: Mapping[str, Floats]) -> Finding:
         reason = f"the head moves too little: by {expected:.3f} eye distances a second, {_HAIR['least_iod_s']:g} needed"
     elif value >= _HAIR["yes_iod_s"] and follow >= _HAIR["yes_follow"]:
         verdict, says, reason = Verdict.YES, "moves", f"hair pixels move: {figures}"
-    elif value < max(_HAIR["no_iod_s"], _HAIR["no_share"] * expected) and follow < _HAIR["no_follow"]:
+    elif value < min(_HAIR["no_iod_s"], _HAIR["no_share"] * expected) and follow < _HAIR["no_follow"]:
         verdict, says, reason = Verdict.NO, "still", f"hair stands still while the head moves: {figures}"
     else:
         verdict, says, reason = Verdict.UNCLEAR, "unclear", figures

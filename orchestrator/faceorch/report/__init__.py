@@ -121,6 +121,7 @@ def write_zip(folder: RunFolder, path: Path) -> Path:
     files = [shown.job.video.file for shown in content["looking"].playable if shown.job.video]
     files += [shown.poster_file for shown in content["looking"].videos if shown.poster and shown.poster_file]
     files += [grid.NAME] if content["grid"] else []
+    files += [run.inputs.portrait.file, run.inputs.clip.file]  # what the command on the page asks for
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:

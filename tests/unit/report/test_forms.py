@@ -60,6 +60,7 @@ def test_the_archive_holds_all_that_its_page_links_to(run: RunFolder) -> None:
     linked = set(re.findall(r'(?:src|href)="([^"#:]+)"', page))
     assert linked == {"alder.mp4", "birch.mp4", "alder.jpg", "birch.jpg", "grid.mp4"}
     assert {f"run/{name}" for name in linked} < set(names)
+    assert {"run/inputs/portrait.png", "run/inputs/clip.wav"} < set(names), "the command on the page asks for them"
     assert not [name for name in names if "run.json" in name or "log" in name]
 
 

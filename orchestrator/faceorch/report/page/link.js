@@ -1,4 +1,4 @@
-// The address holds the moment and the view, as in #t=3.2&zoom=mouth&ab=hallo,sadtalker, so that it can be sent on.
+// The address holds the moment and the view, as in #t=3.2&zoom=mouth&ab=one,other, so that it can be sent on.
 import { short } from "./numbers.js";
 
 /** Return the words of an address for the present state; what is as it always is at first is left out. */

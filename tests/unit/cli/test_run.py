@@ -272,7 +272,7 @@ class TestPrices:
                 "'-1' is not a price; write a number such as 0.30, and the currency with --currency",
             ),
             (["--currency", "EUR"], "--currency is of --price-per-kwh or --price-per-gpu-hour: give one of them"),
-            (["--repeat", "0"], "0 is not in the range x>=1."),
+            (["--repeat", "0"], "0 is not in the range 1<=x<=1000."),
         ],
     )
     def test_what_is_no_price_is_refused(self, portrait: Path, clip: Path, arguments: list[str], message: str) -> None:

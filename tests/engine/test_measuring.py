@@ -200,5 +200,5 @@ def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
     (runner,) = now.runners
     assert (runner.network, runner.vram_bytes, runner.vram_note) == ("probe", None, "no NVIDIA driver is installed")
     assert runner.cpu_cores is not None
-    assert runner.threads == 3, "docker-init, the runner and its lifeline"
+    assert runner.threads == 4, "docker-init, the watcher, the runner and its lifeline"
     assert mine() == []

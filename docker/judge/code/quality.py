@@ -47,7 +47,7 @@ def identity(times: Floats, distances: Floats, missing: str = "") -> Finding:
     value, worst = float(np.median(rows)), float(rows.max())
     far = float((rows > _IDENTITY["far"]).mean())
     low, high = interval(rows[:, 0], _median, rate, _IDENTITY["repeat"])
-    figures = f"distance {value:.2f} to the portrait, {worst:.2f} at worst; other people are 0.53 or more away"
+    figures = f"distance {value:.2f} to the portrait, {worst:.2f} at worst; other people are mostly beyond 0.6"
     if value > _IDENTITY["lost"]:
         verdict, says = Verdict.NO, "lost"
     elif value > _IDENTITY["kept"] or far > _IDENTITY["far_share"]:

@@ -34,5 +34,5 @@ def test_nothing_is_lost_and_no_container_is_left(
     def check() -> None:
         assert containers_left(api) == []
 
-    seen = campaign(words, tmp_path / "out", own_home, rounds(3), check)
+    seen = campaign(words, tmp_path / "out", own_home, rounds(), check)
     print(dict(seen))

@@ -230,7 +230,7 @@ class TestAgain:
         (job,) = folder.run.jobs
         folder.run.jobs = [structs.replace(job, network="../evil")]
         (folder.path / "run.json").write_bytes(msgspec.json.encode(folder.run))
-        with pytest.raises(RunFolderError, match="holds no finished video"):
+        with pytest.raises(RunFolderError, match="is not the name of a network"):
             comparison.judge(folder.path, ignore)
         assert not (folder.path.parent / "evil").exists()
 

@@ -21,7 +21,7 @@ def test_every_network_says_how_it_works_and_what_it_may_be_used_for(name: str) 
     stated = (NETWORKS[name].folder / "parity.json").is_file()
     assert (said.parity is not None) is stated
     if said.parity is not None:
-        assert 0 < said.parity.equal <= said.parity.frames
+        assert 0 <= said.parity.equal <= said.parity.frames
 
 
 def test_a_parity_that_cannot_be_read_is_named(make_network: MakeNetwork) -> None:

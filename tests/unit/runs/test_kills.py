@@ -15,5 +15,5 @@ def test_nothing_is_lost_and_nothing_is_left(
     make_network("grey")
     make_network("other")
     out = tmp_path / "out"
-    seen = campaign(run_arguments(portrait, clip, out, "grey", "other"), out, own_home, rounds(6))
+    seen = campaign(run_arguments(portrait, clip, out, "grey", "other"), out, own_home, rounds())
     print(dict(seen))

@@ -85,9 +85,6 @@ def campaign(
         else:
             resumed = shell(f"faceorch run --resume {shlex.quote(str(folder))}", out)
         assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-            seen,
-            list(folder.iterdir()),
-        )
         assert videos(folder) == wanted, "a result is lost, or another one"
         again = json.loads((folder / "run.json").read_text("utf-8"))
         assert again["status"] == "done"

@@ -379,6 +379,7 @@ class _Running:
             self._socket.shutdown(socket.SHUT_RDWR)
         self.output.leave()
         self._reader.join(_READER_S)
+        self._stream._response.close()  # before what it reads from is closed, or Python complains of it later
         self._stream.close()
         self._socket.close()
 

@@ -434,9 +434,9 @@ def test_the_report_shows_costs_with_their_method_and_the_ranges(
     write_report(folder)
     page = html.fromstring((folder.path / "report.html").read_text("utf-8"))
     (costs,) = page.xpath("//section[h2='What it cost']")
-    rows = {row.findtext("th"): [cell.text for cell in row.iterfind("td")] for row in costs.iterfind(".//tbody/tr")}
-    assert rows["Grey"][:2] == ["n/a", "n/a"]
-    assert rows["Grey"][-1].endswith("MB")
+    rows = {row.findtext("th"): row.findall("td") for row in costs.iterfind(".//tbody/tr")}
+    assert [cell.text for cell in rows["Grey"][:2]] == ["n/a", "n/a"]
+    assert "MB" in rows["Grey"][-1].text_content()  # marked as the best on some machines
     notes = [note.text for note in costs.iterfind(".//ol/li")]
     assert "n/a: grey uses no GPU" in notes
     assert any(note.startswith("the runner's process and all its children") for note in notes)

@@ -99,12 +99,12 @@ def _complete(folder: RunFolder, tell: Listener) -> RunFolder:
         if folder.run.status is not RunStatus.DONE:
             folder.run.status = RunStatus.DONE
             folder.save()
-        unwritten = not all((folder.path / name).is_file() for name in report.FILES)
+        unwritten = not report.is_written(folder)
         if unwritten:
             report.write_report(folder)
     tell(Noted(network=None, text="nothing is missing: every network of this run has its video"))
     if unwritten:
-        tell(Noted(network=None, text="its report was missing, and is written"))
+        tell(Noted(network=None, text="its report, or a part of it, was missing, and is written"))
     tell(RunEnded(folder=os.fspath(folder.path), run=folder.run))
     return folder
 

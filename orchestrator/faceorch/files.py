@@ -16,16 +16,20 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 from faceorch.errors import OutputError
 from faceorch.paths import ENV_HOME, home
 
 _PIECE_BYTES = 1 << 20
 HOME_REMEDY = f"set {ENV_HOME} to a folder that you may write to"
+NewFile: TypeAlias = "tempfile._TemporaryFileWrapper[bytes]"
 # Never through a link, never waiting for the other end of a pipe.
 _CAREFULLY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+HALF_MADE = ".faceorch-"  # how the names of what is not whole yet begin
 
 
 class Refused(Exception):
@@ -38,13 +42,13 @@ class Held(Exception):
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Hold a folder against other processes; `Held` when one of them has it. Yields whether the lock is real.
+    """Hold a folder (or file) against other processes; `Held` when one has it. Yields whether the lock is real.
 
     The lock is on the folder itself and ends with the process, whatever happens. A file system that has no locks gives
     none.
     """
     real = True
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(folder, os.O_RDONLY | _CAREFULLY)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,13 +70,7 @@ def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     What faceorchs that were killed have left of the same prefix goes first: the folders of this user that nobody holds.
     """
     parent = Path(tempfile.gettempdir()) if parent is None else parent
-    for old in parent.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError, Held):
-            found = old.lstat()
-            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
-                with held(old) as real:
-                    if real:
-                        remove(old)
+    clear(parent, prefix)
     with contextlib.ExitStack() as stack:
         folder = _hold_new(prefix, parent, stack)
         try:
@@ -92,6 +90,21 @@ def _hold_new(prefix: str, parent: Path, stack: contextlib.ExitStack) -> Path:
                 return folder
 
 
+def clear(parent: Path, prefix: str = HALF_MADE) -> None:
+    """Remove the files and folders of this user whose names begin with `prefix` and that nobody holds: of the killed.
+
+    Of names that are not hidden only folders go. Where there are no locks, nothing does.
+    """
+    for old in parent.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError, Held):
+            found = old.lstat()
+            ours = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and prefix.startswith("."))
+            if ours and found.st_uid == os.geteuid():
+                with held(old) as real:
+                    if real:
+                        remove(old)
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
     with path.open("rb") as file:
@@ -106,22 +119,41 @@ def sha256_of_file(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
+@contextlib.contextmanager
+def replacing(path: Path, remedy: str = "free some space, or choose another place") -> Iterator[NewFile]:
+    """Yield a new file that takes the place of `path` once it is whole; an exception leaves all as it was.
+
+    It may be written to directly or by its name. `OutputError` when the disk is full or read-only.
+    """
+    try:
+        with _held_file(path.parent) as file:
+            try:
+                yield file
+                file.flush()
+                os.fchmod(file.fileno(), 0o666 & ~umask())
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}", remedy) from error
+
+
+def _held_file(parent: Path) -> NewFile:
+    """Make a file that is held until it is closed."""
+    while True:
+        file = tempfile.NamedTemporaryFile(prefix=HALF_MADE, dir=parent, delete=False)  # noqa: SIM115
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # another faceorch was quicker, and took it for a dead one's
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` by rename within its folder; `OutputError` when the disk is full or read-only."""
-    try:
-        fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-            Path(name).chmod(0o666 & ~umask())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}", "free some space, or choose another --out"
-        ) from error
+    with replacing(path, "free some space, or choose another --out") as file:
+        file.write(data)
 
 
 def check_home() -> None:
@@ -138,9 +170,8 @@ def home_problem() -> str:
         return "nobody's home folder is known by that name"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".faceorch-", dir=folder)
-        os.close(handle)
-        Path(name).unlink()
+        with tempfile.TemporaryFile(prefix=HALF_MADE, dir=folder):
+            pass
     except OSError as error:
         return error.strerror or str(error)
     return ""

@@ -9,12 +9,12 @@ import importlib
 import io
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from faceorch.errors import SpeechError
+from faceorch.files import scratch
 from faceorch.media.clip import LoadedClip
 from faceorch.words import near
 
@@ -135,9 +135,9 @@ class EspeakNg:
         """Speak `text`; `SpeechError` when there is no such voice."""
         espeakng_loader = _package("espeakng_loader")
 
-        with tempfile.TemporaryDirectory(prefix="faceorch-") as folder:
+        with scratch("faceorch-speech-") as folder:
             # The library keeps its data path in 160 characters: a link makes any path short enough.
-            data = Path(folder) / "d"
+            data = folder / "d"
             data.symlink_to(espeakng_loader.get_data_path())
             return self._speak(ctypes.CDLL(espeakng_loader.get_library_path()), str(data), text, voice)
 

@@ -11,7 +11,21 @@ from pathlib import Path
 import pytest
 
 from faceorch import files
-from faceorch.files import Held, Refused, empty_folder, held, open_below, open_own, own_folder, remove, scratch, take
+from faceorch.files import (
+    HALF_MADE,
+    Held,
+    Refused,
+    clear,
+    empty_folder,
+    held,
+    open_below,
+    open_own,
+    own_folder,
+    remove,
+    replacing,
+    scratch,
+    take,
+)
 from tests.plain_user import nobodys_folder, run_plain
 
 __all__ = ["nobodys_folder"]
@@ -303,3 +317,26 @@ def test_what_dead_writers_have_left_goes_and_what_is_held_stays(tmp_path: Path)
         with pytest.raises(Held), held(living):
             pass
     assert not living.exists()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "page"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), replacing(path) as file:
+        file.write("no bytes")  # type: ignore[call-overload]
+    assert path.read_bytes() == b"old"
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+        clear(tmp_path)  # as another faceorch would do meanwhile
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~files.umask()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_half_written_files_of_the_dead_go(tmp_path: Path) -> None:
+    (tmp_path / f"{HALF_MADE}dead").touch()
+    (tmp_path / ".gitignore").touch()
+    (tmp_path / f"{HALF_MADE}link").symlink_to(".gitignore")
+    clear(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{HALF_MADE}link", ".gitignore"]

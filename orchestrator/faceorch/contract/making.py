@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import tempfile
 import wave
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -14,6 +13,7 @@ from pathlib import Path
 from faceorch.comparison import compare
 from faceorch.contract.broken import Broken, need
 from faceorch.errors import InputError
+from faceorch.files import scratch
 from faceorch.media import BrokenVideo, VideoInfo, probe_video
 from faceorch.media.claim import ENV_WANTED
 from faceorch.networks.discover import Network
@@ -45,8 +45,8 @@ class Maker:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._scratch = tempfile.TemporaryDirectory(prefix="faceorch-contract-")
-        self._folder = Path(self._scratch.name)
+        self._ends = contextlib.ExitStack()
+        self._folder = self._ends.enter_context(scratch("faceorch-contract-"))
         self.checks: dict[str, Callable[[], str]] = {
             "it makes a video with the clip's sound that any browser plays": self.plays,
             "the same seed gives the same bytes": self.repeats,
@@ -58,7 +58,7 @@ class Maker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._scratch.cleanup()
+        self._ends.close()
 
     def plays(self) -> str:
         """Check the video of the bundled portrait, frame by frame."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from msgspec import Meta, structs
 
 from faceorch import media
 from faceorch.errors import CannotRun, InputError, OutputError, one_line
-from faceorch.files import write_atomically
+from faceorch.files import scratch, write_atomically
 from faceorch.judging.choose import Chosen, choose
 from faceorch.judging.sitting import Order, Sitting, sit
 from faceorch.networks.discover import find_judge
@@ -22,6 +21,7 @@ from faceorch.record.judgement import Judgement
 from faceorch.record.reason import Reason
 from faceorch.runs.events import Listener, Noted
 
+_SCRATCH = "faceorch-judge-"
 _STEM = 60  # characters of a video's name that its files are called by
 
 
@@ -51,7 +51,7 @@ def judge_films(
     """
     reading = media.Reading(portrait, audio)
     chosen = _chosen(**how)
-    with _scratch() as work:
+    with scratch(_SCRATCH) as work:
         loaded_portrait, loaded_clip = reading.result()
         kept_portrait = media.write_portrait(loaded_portrait, work / "portrait.png").path
         kept_clip = media.write_clip(loaded_clip, work / "clip.wav").path
@@ -85,7 +85,7 @@ def judge_films(
 def self_check(tell: Listener, *, timeout_s: float | None = None, **how: Any) -> Sitting:
     """Let the judge check itself at length; `Sitting.reason` says what went wrong."""
     chosen, assets = _chosen(**how), assets_folder()
-    with _scratch() as work:
+    with scratch(_SCRATCH) as work:
         order = Order(
             portrait=assets / "face.png",
             clip=assets / "clip.wav",
@@ -108,16 +108,6 @@ def _chosen(**how: Any) -> Chosen:
     if isinstance(found, Reason):
         raise CannotRun(found.text, found.remedy)
     return found
-
-
-class _scratch(tempfile.TemporaryDirectory[str]):  # noqa: N801
-    """A folder that is gone afterwards, as a path."""
-
-    def __init__(self) -> None:
-        super().__init__(prefix="faceorch-judge-")
-
-    def __enter__(self) -> Path:  # type: ignore[override]
-        return Path(super().__enter__())
 
 
 def _names(videos: Sequence[Path]) -> dict[str, Path]:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from faceorch.errors import InputError, OutputError
+from faceorch.files import HALF_MADE
 
 _ADDRESS = re.compile(r"(https?|ftp|s3|gs):/+(.*)", re.IGNORECASE)
 # A portrait of 64 megapixels in 16 bits takes less, and so do ten minutes of sound in any form, with a phone's video.
@@ -58,8 +59,7 @@ def check_output_folder(path: Path, *, needed_bytes: int) -> None:
             "free some space, or choose another folder with --out",
         )
     try:
-        fd, name = tempfile.mkstemp(dir=path, prefix=".faceorch-")
-        os.close(fd)
-        Path(name).unlink()
+        with tempfile.TemporaryFile(dir=path, prefix=HALF_MADE):
+            pass
     except OSError as error:
         raise OutputError(f"cannot write to {path}: {error.strerror}", remedy) from error

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from faceorch import proc
 from faceorch.errors import BuildError, InputError, OutputError
-from faceorch.files import write_atomically
+from faceorch.files import scratch, write_atomically
 from faceorch.networks.bases import load_bases, pick_base
 from faceorch.networks.discover import Network
 from faceorch.paths import docker_folder
@@ -36,8 +35,8 @@ def lock(network: Network, base: str, *, upgrade: bool = False) -> Path:
     shared = docker_folder() / "base" / f"requirements.{base}"
     overrides = network.folder / OVERRIDES
     try:
-        with tempfile.TemporaryDirectory(prefix="faceorch-lock-") as name:
-            made = Path(name) / target.name
+        with scratch("faceorch-lock-") as work:
+            made = work / target.name
             if target.is_file() and not upgrade:
                 shutil.copyfile(target, made)  # uv keeps the versions of an existing output file
             done = proc.run(

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from faceorch.errors import InputError, OutputError
-from faceorch.files import umask
+from faceorch.files import HALF_MADE, scratch, umask
 from faceorch.networks.discover import NAME, Network, load_all, open_network
 from faceorch.paths import absolute, docker_folder
 
@@ -35,8 +34,8 @@ def make_network(name: str, parent: Path) -> Network:
         raise InputError(f"{target} already exists", "choose another name, or another folder with --in")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=target.parent) as half_made:
-            folder = Path(half_made) / name
+        with scratch(HALF_MADE, target.parent) as half_made:
+            folder = half_made / name
             shutil.copytree(TEMPLATE, folder, ignore=shutil.ignore_patterns("__pycache__"))
             for path in [folder, *folder.rglob("*")]:
                 path.chmod((0o777 if path.is_dir() else 0o666) & ~umask())

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from faceorch.errors import RunFolderError
-from faceorch.files import Held, Refused, held, open_below, sha256_of_file, write_atomically
+from faceorch.files import Held, Refused, clear, held, open_below, sha256_of_file, write_atomically
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import SCHEMA, Run, Video
 from faceorch.record.schemas import published
@@ -64,8 +64,7 @@ class RunFolder:
         """
         try:
             with held(self.path):
-                for left in self.path.glob(f".{FILE_NAME}.*"):  # half written by a faceorch that was killed
-                    left.unlink(missing_ok=True)
+                clear(self.path)  # half made by a faceorch that was killed
                 yield
         except Held:
             raise RunFolderError(f"{self.path} is in use by another faceorch", "wait for it to end") from None

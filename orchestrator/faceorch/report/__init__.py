@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceorch.errors import OutputError
-from faceorch.files import Refused, open_below, umask, write_atomically
+from faceorch.files import Refused, open_below, replacing, write_atomically
 from faceorch.record.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -63,6 +60,14 @@ def takes_seconds(folder: RunFolder) -> bool:
     from faceorch.report import grid
 
     return len(grid.shown_jobs(folder.run)) > 1
+
+
+def is_written(folder: RunFolder) -> bool:
+    """Return whether all is there that `write_report` writes."""
+    from faceorch.report import grid
+
+    pages = all((folder.path / name).is_file() for name in FILES)
+    return pages and (not takes_seconds(folder) or grid.is_there(folder))
 
 
 def write_report(folder: RunFolder, *, with_grid: bool = True) -> Path:
@@ -122,26 +127,16 @@ def write_zip(folder: RunFolder, path: Path) -> Path:
     files += [shown.poster_file for shown in content["looking"].videos if shown.poster and shown.poster_file]
     files += [grid.NAME] if content["grid"] else []
     files += [run.inputs.portrait.file, run.inputs.clip.file]  # what the command on the page asks for
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-            top = folder.path.name
-            for inner, text in named.items():
-                archive.writestr(f"{top}/{inner}", text.encode("utf-8", "backslashreplace"))
-            for file in files:
-                with contextlib.suppress(Refused), open_below(folder.path, file, limit=_PACKED_BYTES) as source:
-                    info = zipfile.ZipInfo(f"{top}/{file}")
-                    with archive.open(info, "w", force_zip64=True) as packed:  # stored: videos do not get smaller
-                        while block := source.read(1 << 20):
-                            packed.write(block)
-        Path(name).chmod(0o666 & ~umask())
-        os.replace(name, path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}", "free some space, or choose another place"
-        ) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replacing(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        top = folder.path.name
+        for inner, text in named.items():
+            archive.writestr(f"{top}/{inner}", text.encode("utf-8", "backslashreplace"))
+        for file in files:
+            with contextlib.suppress(Refused), open_below(folder.path, file, limit=_PACKED_BYTES) as source:
+                info = zipfile.ZipInfo(f"{top}/{file}")
+                with archive.open(info, "w", force_zip64=True) as packed:  # stored: videos do not get smaller
+                    while block := source.read(1 << 20):
+                        packed.write(block)
     return path
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from faceorch import __version__, bugs, media
-from faceorch.files import Refused, open_below, umask
+from faceorch.errors import OutputError
+from faceorch.files import Refused, open_below, replacing
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import Job, Run
@@ -84,16 +83,11 @@ def make_grid(folder: RunFolder) -> bool:
     if is_current(folder, identity):
         return True
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{NAME}.", suffix=".mp4", dir=folder.path)
-        os.close(handle)
-        try:
-            with contextlib.ExitStack() as files:
-                _write(Path(name), folder, jobs, layout, identity, files)
-            Path(name).chmod(0o666 & ~umask())
-            os.replace(name, folder.path / NAME)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except (OSError, ValueError, av.FFmpegError) as error:
+        with replacing(folder.path / NAME) as file, contextlib.ExitStack() as files:
+            _write(Path(file.name), folder, jobs, layout, identity, files)
+    except OutputError as error:
+        raise NoGrid(str(error)) from error
+    except (ValueError, av.FFmpegError) as error:
         raise NoGrid(bugs.describe(error)) from error
     return True
 
@@ -166,7 +160,7 @@ def _write(
     films = [_Film(folder.path, job.video.file if job.video else "", layout.side, files) for job in jobs]
     places = layout.tiles[1 if layout.portrait else 0 :]
     picture = background(layout, _portrait(folder.path, run) if layout.portrait else None)
-    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         container.metadata["comment"] = identity
         stream: Any = container.add_stream("libx264", rate=_RATE, options={"preset": "veryfast", "crf": "21"})
         stream.width, stream.height, stream.pix_fmt = layout.width, layout.height, "yuv420p"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import stat
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceorch import __version__, media
 from faceorch.errors import InputError, OutputError, one_line
-from faceorch.files import Refused, open_below, scratch, umask, write_atomically
+from faceorch.files import HALF_MADE, Refused, open_below, scratch, umask, write_atomically
 from faceorch.networks.about import about
 from faceorch.networks.discover import Network, Networks, find_judge, load_networks, pick
 from faceorch.networks.patches import patches_of
@@ -32,7 +30,6 @@ from faceorch.weights.store import Store
 # A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
 _NEEDED_BYTES = 256 * 2**20
 _TEXT_BYTES = 64 * 2**10
-_HALF_MADE, _PROBE_S = ".faceorch-", 3600.0  # and how old a file must be with which a faceorch tried the folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +209,7 @@ def new_folder(request: Request, out: Path) -> Iterator[tuple[Path, str]]:
     except OSError as error:
         raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
     media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
-    for probe in out.glob(f"{_HALF_MADE}*"):  # with which a faceorch that was killed has tried the folder
-        with contextlib.suppress(OSError):
-            if stat.S_ISREG(probe.lstat().st_mode) and time.time() - probe.lstat().st_mtime > _PROBE_S:
-                probe.unlink()
-    with scratch(_HALF_MADE, out) as half_made:
+    with scratch(HALF_MADE, out) as half_made:
         yield half_made, new_run_id(Path(request.portrait), Path(request.clip), now())
 
 

@@ -25,6 +25,7 @@ from faceorch.record.folder import RunFolder, json_schema
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.request import Request
+from faceorch.report import grid
 from faceorch.runs import attempt
 from faceorch.runs.events import Event, JobEnded, RunEnded, RunStarted, StageStarted
 from tests.conftest import FOR_EVER_S, GREY_RUNNER, LIMIT_S, MakeNetwork, compare_here, reason_of, write_tone
@@ -421,13 +422,24 @@ class TestResume:
         folder.run.status = RunStatus.RUNNING
         folder.save()
         (folder.path / missing).unlink()
-        (folder.path / ".run.json.abcdefgh").touch()
+        (folder.path / ".faceorch-half-written").touch()
+        (folder.path / ".faceorch-half-made").mkdir()
         listener.heard.clear()
         resume(folder.path, listener)
-        assert ("note", None, "its report was missing, and is written") in listener.heard
+        assert ("note", None, "its report, or a part of it, was missing, and is written") in listener.heard
         assert (folder.path / missing).is_file()
         assert RunFolder.load(folder.path).run.status is RunStatus.DONE
-        assert not list(folder.path.glob(".run.json.*"))
+        assert not list(folder.path.glob(".*"))
+
+    def test_a_missing_grid_is_made(
+        self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+    ) -> None:
+        make_network("grey")
+        make_network("other")
+        folder = compare_here(request_for("grey", "other"), listener)
+        (folder.path / grid.NAME).unlink()
+        resume(folder.path, listener)
+        assert grid.is_there(folder)
 
     def test_what_cannot_run_any_more_is_an_error_and_changes_nothing(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import stat
 import sys
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from faceorch.cli.main import cli
 from faceorch.engine.client import endpoint
@@ -44,6 +46,13 @@ CANNOT = "its video cannot be used: hostile_files.mp4 "
 # What is done, and why its video is not taken; None: it is taken.
 DEEDS = {
     "nothing": None,
+    "who": None,
+    "stays": None,  # after its work: its video is kept
+    "talks": "not finished after 6 s",
+    "closes_pipes": "not finished after 6 s",
+    "fills": "it was ended: it has left more than 100,000 files and folders",
+    "picture": f"{CANNOT}cannot be decoded: ",
+    "pictures_in_mp4": f"{CANNOT}holds video of png, h264 and aac needed",
     "swapped_link": f"{CANNOT}is a link",
     "link": f"{CANNOT}is a link",
     "link_to_folder": f"{CANNOT}is a link",
@@ -60,7 +69,9 @@ DEEDS = {
     "flood": None,
     "events": None,
 }
+TIMES_S = {"talks": 6.0, "closes_pipes": 6.0}
 LOGGED = {
+    "who": ["user 0: False, group 0: False", "proxies: []"],
     "device": ["a device: Operation not permitted"],
     "hard_link": [
         "/job/portrait.png: Invalid cross-device link",
@@ -83,6 +94,8 @@ PICKLES = {
     "made.write_bytes(b'PRIVATE KEY' * 99)": f"{REFUSED}it is not safetensors: it ends within its header\n",
     "made.chmod(0o6777)": "1 converted\n",
 }
+TEXTS = (".json", ".jsonl", ".txt", ".md", ".csv", ".html")
+CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")  # nothing but tab and line feed
 # Runs while the pickle is loaded, in the sandbox; acts when the converter is done.
 AFTERWARDS = """
 import os
@@ -120,7 +133,7 @@ def do(deed: str, top: Path) -> dict[str, Any]:
         networks=(NAME,),
         runtime="docker",
         settings={NAME: {"deed": deed}},
-        timeout_s=120.0,
+        timeout_s=TIMES_S.get(deed, 300.0),
     )
     folder = compare_here(request)
     (job,) = folder.run.jobs
@@ -135,6 +148,7 @@ def do(deed: str, top: Path) -> dict[str, Any]:
         "left": sorted(path.name for path in folder.job_folder(NAME).iterdir()),
         "log": (folder.job_folder(NAME) / "log.txt").read_text("utf-8").splitlines()[-30:],
         "secret": kept_secret(top),
+        "controls": [path.name for path in files if path.suffix in TEXTS and CONTROL.search(path.read_bytes())],
     }
     shutil.rmtree(folder.path)
     return found
@@ -189,7 +203,9 @@ def network(api: APIClient, base_image: str, tmp_path_factory: pytest.TempPathFa
     """The folder of the network, whose image is built."""
     folder = tmp_path_factory.mktemp("networks") / NAME
     shutil.copytree(Path(__file__).parent / "networks" / NAME, folder)
-    make_video(folder / "code" / "video.mp4")
+    make_video(folder / "code" / "video.mp4", "libx264", "yuv420p")
+    make_video(folder / "code" / "png.mp4", "png", "rgb24")
+    Image.new("1", (20_000, 20_000)).save(folder / "code" / "large.png")
     recipe = images.make_recipe(Network(folder, read_manifest(folder / "network.yaml")), "cpu", base_image)
     assert recipe.parent is not None
     log = folder.parent / "build.log"
@@ -200,14 +216,14 @@ def network(api: APIClient, base_image: str, tmp_path_factory: pytest.TempPathFa
     api.remove_image(recipe.tag, force=True)
 
 
-def make_video(path: Path) -> None:
+def make_video(path: Path, codec: str, pixels: str) -> None:
     import av
 
     with av.open(str(path), "w") as container:
-        picture = container.add_stream("libx264", rate=25)
-        picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
+        picture = container.add_stream(codec, rate=25)
+        picture.width, picture.height, picture.pix_fmt = 64, 48, pixels
         for _ in range(25):
-            container.mux(picture.encode(av.VideoFrame(64, 48, "yuv420p")))
+            container.mux(picture.encode(av.VideoFrame(64, 48, pixels)))
         container.mux(picture.encode())
 
 
@@ -262,6 +278,7 @@ def test_a_runner_gets_at_nothing_through_what_it_leaves(together: Together) -> 
             assert (found["reason"] or "").startswith(wanted), (deed, found)
             assert (deed, found["kept"]) == (deed, None)
         assert (deed, found["shown"], found["secret"]) == (deed, [], secret)
+        assert (deed, found["controls"]) == (deed, [])
         assert (deed, found["left"]) == (deed, ["events.jsonl", "job.json", "log.txt", "telemetry.parquet"])
         for line in LOGGED.get(deed, []):
             assert line in found["log"], (deed, found["log"])

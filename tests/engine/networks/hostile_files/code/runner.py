@@ -1,11 +1,13 @@
-"""A runner that tries to get at the user's files through what it leaves in /out. The test adds `video.mp4`."""
+"""A runner that tries to get at the user's files, time, memory and screen. The test adds its videos."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ KEY = "../../../../key"
 
 # The stream of events, from the moment at which the deed is done.
 STREAMS: list[EventStream] = []
+FOR_GOOD_S = 86400.0
 
 
 class Written:
@@ -40,7 +43,10 @@ class HostileFiles(Network):
             if kind is EventKind.DONE:
                 STREAMS.append(stream)
                 globals()[job.settings["deed"]]()
-            return emit(stream, kind, job_id, **data)
+            event = emit(stream, kind, job_id, **data)
+            if kind is EventKind.DONE and job.settings["deed"] == "stays":
+                time.sleep(FOR_GOOD_S)
+            return event
 
         EventStream.emit = emitting  # type: ignore[method-assign,assignment]
         return path
@@ -48,6 +54,44 @@ class HostileFiles(Network):
 
 def nothing() -> None:
     pass
+
+
+def who() -> None:
+    """Tell what it is, and what it was told of its surroundings."""
+    print(f"user 0: {os.getuid() == 0}, group 0: {os.getgid() == 0}")
+    print(f"proxies: {[name for name in os.environ if 'proxy' in name.lower()]}")
+
+
+def stays() -> None:
+    pass  # `animate` sees to it: once all has been told
+
+
+def talks() -> None:
+    while True:
+        os.write(2, b"x" * 65536)
+
+
+def closes_pipes() -> None:
+    for number in range(256):
+        with contextlib.suppress(OSError):
+            os.close(number)
+    time.sleep(FOR_GOOD_S)
+
+
+def fills() -> None:
+    (OUT / "many").mkdir()
+    for number in range(120_000):
+        os.mknod(f"/out/many/{number}")
+    time.sleep(FOR_GOOD_S)
+
+
+def picture() -> None:
+    """Leave a small PNG of 400 megapixels."""
+    MADE.write_bytes((Path(__file__).parent / "large.png").read_bytes())
+
+
+def pictures_in_mp4() -> None:
+    MADE.write_bytes((Path(__file__).parent / "png.mp4").read_bytes())
 
 
 def swapped_link() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,8 @@ from faceorch_runner import BadInput, NoFace
 
 
 def test_pictures_come_out_with_even_sides_and_within_the_limit(tmp_path: Path) -> None:
-    path = tmp_path / "face.png"
-    cv2.imwrite(str(path), np.full((801, 601, 3), (255, 0, 0), np.uint8))
+    path = tmp_path / os.fsdecode(b"not UTF-8 \xff.png")
+    path.write_bytes(cv2.imencode(".png", np.full((801, 601, 3), (255, 0, 0), np.uint8))[1].tobytes())
     image = portrait.read(path)
     assert image[0, 0].tolist() == [0, 0, 255]
     assert portrait.fit(image, 1280).shape == (800, 600, 3)

@@ -73,6 +73,7 @@ def animate(tmp_path: Path) -> Animate:
 
     def run(network: Network | str, portrait: Path, clip: Path, **changes: Any) -> RunFolder:
         name = network if isinstance(network, str) else network.name
+        out = changes.pop("out", tmp_path / "results")
         request: dict[str, Any] = {
             "portrait": str(portrait),
             "clip": str(clip),
@@ -82,7 +83,7 @@ def animate(tmp_path: Path) -> Animate:
             **changes,
             "settings": {name: changes.get("settings", {})},
         }
-        return compare_here(Request(**request), out=tmp_path / "results")
+        return compare_here(Request(**request), out=out)
 
     return run
 

@@ -221,6 +221,7 @@ def _write(path: Path, watched: Watched | None, seen: Survey) -> None:
         columns = {"time_s": watched.times, **watched.series}
     arrays = [Array(np.ascontiguousarray(values, np.float64)) for values in columns.values()]
     try:
-        write_parquet(Table.from_arrays(arrays, names=list(columns)), str(path))
+        with path.open("wb") as file:
+            write_parquet(Table.from_arrays(arrays, names=list(columns)), file)
     except OSError as error:
         raise RunnerError(f"the series cannot be written: {error.strerror or error}") from error

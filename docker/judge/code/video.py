@@ -51,7 +51,7 @@ class Video:
         self.notes.clear()
         count, last, untimed = 0, -np.inf, 0
         try:
-            with av.open(str(self.path)) as container:
+            with self.path.open("rb") as file, av.open(file) as container:
                 if not container.streams.video:
                     raise RunnerError(f"{self.path.name} holds no video")
                 stream = container.streams.video[0]
@@ -84,7 +84,7 @@ class Video:
     def sound(self) -> NDArray[np.float32] | None:
         """Return its own sound track, mono at 16 kHz in -1..1, from the file's beginning; None: it has none."""
         try:
-            with av.open(str(self.path)) as container:
+            with self.path.open("rb") as file, av.open(file) as container:
                 if not container.streams.audio:
                     return None
                 stream = container.streams.audio[0]

@@ -26,7 +26,9 @@ _FOREHEAD = 0.15  # and as much more above it: nothing of a forehead moves
 
 def read(path: Path) -> Image:
     """Return a picture (height, width, 3) RGB; `BadInput` when it is none, or too small to show a face."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    # Not by its name: OpenCV crashes on one that is not UTF-8.
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if image is None:
         raise BadInput(f"{path.name} cannot be read as a picture")
     height, width = image.shape[:2]

@@ -31,8 +31,7 @@ def check_weights(network: Network, settings: Mapping[str, SettingValue], store:
         total = sum(f.size for f in missing)
         return Reason(
             kind=OutcomeKind.MISSING_WEIGHT,
-            found=f"{len(missing)} of its {len(found)} weight files {'is' if len(missing) == 1 else 'are'} missing "
-            f"({words.size(total)}): {_names(missing, view)}",
+            found=f"{_count(missing, found)} missing ({words.size(total)}): {_names(missing, view)}",
             remedy=f"faceorch weights pull {network.name}{options}",
         )
     if changed:
@@ -63,6 +62,12 @@ def _unusual(
     asked = {f.file.when.setting for f in missing if f.file.when is not None}
     defaults = network.settings({})
     return [(key, settings[key]) for key in sorted(asked) if settings[key] != defaults[key]]
+
+
+def _count(missing: list[FileStatus], found: list[FileStatus]) -> str:
+    if len(found) == 1:
+        return "its weight file is"
+    return f"{len(missing)} of its {len(found)} weight files {'is' if len(missing) == 1 else 'are'}"
 
 
 def _names(found: list[FileStatus], view: Path) -> str:

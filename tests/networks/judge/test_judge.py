@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def test_the_judge_finds_what_it_has_drawn(judging: None) -> None:
 
 
 def test_a_run_of_the_baseline_is_judged(judging: None, animate: Animate, tmp_path: Path) -> None:
-    folder: RunFolder = animate("baseline", ASSETS / "face.png", clip_of(LONG_S, tmp_path / "clip.wav"))
+    out = tmp_path / os.fsdecode(b"not UTF-8: \xff")  # a name that native code may crash on
+    folder: RunFolder = animate("baseline", ASSETS / "face.png", clip_of(LONG_S, tmp_path / "clip.wav"), out=out)
     run: Run = folder.run
     assert run.judging is not None
     assert run.judging.reason is None

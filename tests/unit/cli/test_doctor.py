@@ -132,7 +132,7 @@ def test_weights_that_do_not_fit_are_told_before_the_download(
     (finding,) = [finding for finding in report["findings"] if finding["check"] == "disk for weights"]
     assert (finding["severity"], finding["needed"]) == (severity, f"{needed} for the weights of heavy")
     (state,) = [state for state in report["networks"] if state["name"] == "heavy"]
-    assert state["reason"].startswith("1 of its 1 weight files is missing")
+    assert state["reason"].startswith("its weight file is missing")
     assert state["remedy"] == "faceorch weights pull heavy"
 
 

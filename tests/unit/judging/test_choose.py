@@ -53,7 +53,7 @@ def test_weights_that_are_missing_are_a_note(make_judge: MakeNetwork, tmp_path: 
     assert isinstance(chosen, Chosen)
     assert chosen.weights is None
     assert len(chosen.notes) == 1
-    assert chosen.notes[0].startswith("1 of its 1 weight files is missing (7 B): ")
+    assert chosen.notes[0].startswith("its weight file is missing (7 B): ")
     assert chosen.notes[0].endswith("; get them: faceorch weights pull standin")
 
 

@@ -544,7 +544,7 @@ def test_a_run_needs_verified_weights_and_records_their_hashes(
     request = request_for("weighed", weights=str(tmp_path / "store"))
     with pytest.raises(CannotRun) as caught:
         compare_here(request, listener)
-    assert caught.value.message == ("weighed cannot run here: 1 of its 1 weight files is missing (1.0 kB): a/b.bin")
+    assert caught.value.message == ("weighed cannot run here: its weight file is missing (1.0 kB): a/b.bin")
     assert caught.value.remedy == "faceorch weights pull weighed"
 
     (tmp_path / "have").mkdir()

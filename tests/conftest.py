@@ -129,8 +129,8 @@ def usual_signals() -> Iterator[None]:
     handled, it does not.
     """
     ignored = [n for n in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, lambda *_: None)
+    for number in ignored:  # a test may interrupt itself
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else lambda *_: None)
     yield
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)

@@ -11,9 +11,11 @@ demo: $(VENV)/installed
 	@echo 'animating a portrait; the first time, the baseline and the judge get environments of their own (800 MB, a minute or two)'
 	$(VENV)/bin/faceorch run --image assets/face.png --audio assets/clip.wav
 
+# How many tests run side by side; most of them wait for processes most of the time.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test: $(VENV)/installed-dev
 	@echo 'every test: about ten minutes on two cores, a few more the first time; what is skipped says what it needs (some tests only: CONTRIBUTING.md)'
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 # Which lines of faceorch the tests pass through that need nothing; htmlcov/index.html shows them in place.
 coverage: $(VENV)/installed-dev

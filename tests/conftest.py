@@ -93,6 +93,16 @@ def begin(weights):
 """
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what stays together side by side: the tests of the engine, and of files that share much."""
+    here = Path(__file__).parent
+    for item in items:
+        part, *rest = item.path.relative_to(here).parts
+        if part != "unit":
+            item.add_marker(pytest.mark.xdist_group(part if part == "engine" else "/".join([part, *rest])))
+
+
 @pytest.fixture(autouse=True)
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no remark depend on how busy this machine is."""

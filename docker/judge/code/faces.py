@@ -78,7 +78,7 @@ class Mesh:
         points = self.points
         span = self._apart(*EYE_CORNERS)
         middle = points[list(_MIDDLE), :2].mean(axis=0)
-        yaw, pitch, roll = self._angles()
+        yaw, pitch, roll = self.angles()
         facts = {"yaw": yaw, "pitch": pitch, "roll": roll, "x": middle[0], "y": middle[1], "iod": self.iod}
         for side, (outer, top, top2, inner, low2, low) in zip(("left", "right"), _EYES, strict=True):
             width = self._flat(outer, inner)
@@ -94,7 +94,8 @@ class Mesh:
             facts |= {f"{name}_width": box.width, f"{name}_height": box.height}
         return {name: float(value) for name, value in facts.items()}
 
-    def _angles(self) -> tuple[float, float, float]:
+    def angles(self) -> tuple[float, float, float]:
+        """Return yaw, pitch and roll in degrees."""
         turn = self.turn / np.cbrt(np.linalg.det(self.turn))
         yaw = np.arctan2(-turn[2, 0], np.hypot(turn[0, 0], turn[1, 0]))
         pitch, roll = np.arctan2(turn[2, 1], turn[2, 2]), np.arctan2(turn[1, 0], turn[0, 0])
@@ -135,6 +136,37 @@ class Landmarks:
     def close(self) -> None:
         """Let go of the model."""
         self._model.close()
+
+
+TURN = ("still_yaw", "still_pitch", "still_roll")
+_APART_S = 0.08 - 1e-3  # heads move slowly: every second frame will do
+
+
+class Head:
+    """Looks at the face in frame after frame of a video, for all that is measured of it.
+
+    The landmark model follows a face from frame to frame and lags behind small turns of the head, by up to 0.8 degrees.
+    So how the head is turned comes from frames that are looked at each by itself: of a drawn roll of 7.9 degrees
+    that finds 7.5 to 7.8, where following finds 6.9 to 7.4; of 2.0 degrees, 1.8 and not 1.5.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self._followed, self._single = Landmarks(models, moving=True), Landmarks(models, moving=False)
+        self._next_s = -np.inf
+
+    def look(self, image: Image, time_s: float) -> tuple[Mesh | None, dict[str, float]]:
+        """Return the face; and for some frames TURN, in degrees."""
+        mesh = self._followed.look(image, time_s)
+        if mesh is None or time_s < self._next_s:
+            return mesh, {}
+        self._next_s = time_s + _APART_S
+        alone = self._single.look(image)
+        return mesh, {} if alone is None else dict(zip(TURN, alone.angles(), strict=True))
+
+    def close(self) -> None:
+        """Let go of the models."""
+        self._followed.close()
+        self._single.close()
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from faceorch_runner import RunnerError
 from . import quality, sync, thresholds, voice
 from .blinks import RATE_HZ as LIDS_HZ
 from .blinks import Lids, blinks
-from .faces import Place, find_place
+from .faces import TURN, Place, find_place
 from .findings import Finding, Verdict, not_measurable, number
 from .head import head_motion
 from .models import Models
@@ -117,7 +117,7 @@ class Session:
         if "open" not in series or watched.coverage < _COVERAGE["least"]:
             reason = f"the face was found in {watched.coverage:.0%} of the frames, {_COVERAGE['least']:.0%} needed"
             return {name: not_measurable(reason) for name in METRICS}
-        angles = np.stack([series[name] for name in ("yaw", "pitch", "roll")], axis=1)
+        angles = np.stack([series[name] for name in TURN], axis=1)
         head = head_motion(times, angles, np.stack([series["x"], series["y"]], axis=1))
         at, opened = opening(times, series["open"])
         lips, spoken = mouth(opened), voice.speech(clip)
@@ -181,7 +181,7 @@ def _traces(watched: Watched, clip: Samples) -> dict[str, Any]:
         begins = np.searchsorted(shut.times, at - 0.5 / LIDS_HZ)
         ends = np.append(begins[1:], len(shut.times))
         closure = np.array([_most(shut.closure[a:b]) for a, b in zip(begins, ends, strict=True)])
-        traces["yaw"] = _trace("deg", step_s, resample(watched.times, watched.series["yaw"], at))
+        traces["yaw"] = _trace("deg", step_s, resample(watched.times, watched.series[TURN[0]], at))
         traces["closure"] = _trace("share", step_s, np.clip(closure, 0.0, 1.0))
         traces["mouth"] = _trace("IOD", step_s, resample(watched.times, watched.series["open"], at))
     energy = voice.energy(clip)

@@ -13,7 +13,7 @@ from faceorch_kit import portrait as portraits
 from faceorch_runner import RunnerError
 
 from .blinks import Lids, seen, seen_by_model
-from .faces import Landmarks, Mesh, find_place
+from .faces import TURN, Head, Landmarks, Mesh, find_place
 from .head import head_motion
 from .models import Models
 from .mouth import mouth, opening
@@ -24,7 +24,7 @@ _FACE = Path(__file__).with_name("face.jpg")
 _FPS = 25.0
 ROLL_DEG, SWING_HZ = 4.0, 1 / 3
 _RANGE_DEG = 2 * ROLL_DEG * np.sin(np.pi * 0.45)  # from the 5th to the 95th percentile of a sine
-_WITHIN, _LAG_MS = 0.15, 30.0  # the landmark model smooths over time: it reads 5 to 10 % less, and 20 ms late
+_WITHIN_DEG, _LAG_MS = 0.5, 30.0  # the landmark model follows lips 20 ms late
 _SHUT_S = 0.16  # from open to open
 
 
@@ -113,17 +113,17 @@ def measure(models: Models, drawn: Drawn) -> Measured | None:
     place = find_place(models, [face])
     if mesh is None or place is None:
         return None
-    watcher = Landmarks(models, moving=True)
+    watcher = Head(models)
     rows = []
     for time, image in zip(drawn.times, drawn.frames(face, mesh), strict=True):
-        found = watcher.look(place.cut(image), float(time))
+        found, turn = watcher.look(place.cut(image), float(time))
         if found is None:
             return None
-        rows.append(found.facts())
+        rows.append(found.facts() | dict.fromkeys(TURN, np.nan) | turn)
     watcher.close()
     times = drawn.times
     series = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    pose = np.stack([series[name] for name in ("yaw", "pitch", "roll")], axis=1)
+    pose = np.stack([series[name] for name in TURN], axis=1)
     head = head_motion(times, pose, np.stack([series["x"], series["y"]], axis=1) / np.median(series["iod"]))
     at, opened = opening(times, series["open"])
     lids = Lids.of(
@@ -144,7 +144,7 @@ def measure(models: Models, drawn: Drawn) -> Measured | None:
 
 def _wrong(drawn: Drawn, found: Measured) -> Iterator[str]:
     wanted = _RANGE_DEG if drawn.roll_deg else 0.0
-    if abs(found.range_deg - wanted) > max(_WITHIN * wanted, 0.5):
+    if abs(found.range_deg - wanted) > _WITHIN_DEG:
         yield f"a roll of {wanted:.1f} degrees measures {found.range_deg:.1f}"
     if found.blinks != len(drawn.blinks_s):
         yield f"{len(drawn.blinks_s)} blinks measure {found.blinks}"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .faces import Landmarks, Mesh, Place
+from .faces import TURN, Head, Mesh, Place
 from .models import Models
 from .signals import Floats
 from .survey import Survey
@@ -55,7 +55,7 @@ def watch(
     """Look at every frame of the longest shot, within `place`."""
     rows: list[dict[str, float]] = []
     size = (0, 0)
-    landmarks = Landmarks(models, moving=True)
+    head = Head(models)
     try:
         for index, frame in enumerate(video.frames()):
             if index < seen.begin:
@@ -64,17 +64,17 @@ def watch(
                 break
             image = frame.image()
             size = (image.shape[1], image.shape[0])
-            mesh = landmarks.look(place.cut(image), frame.time)
+            mesh, turn = head.look(place.cut(image), frame.time)
             if mesh is not None:
                 mesh = replace(mesh, points=mesh.points + np.array([place.left, place.top, 0.0]))
-            row = {} if mesh is None else mesh.facts()
+            row = {} if mesh is None else mesh.facts() | turn
             if pixels is not None:
                 row |= pixels.look(frame.time, image, mesh)
             rows.append(row)
             progress((index + 1 - seen.begin) / (seen.end - seen.begin))
     finally:
-        landmarks.close()
-    names = sorted({name for row in rows for name in row} | {"yaw"})
+        head.close()
+    names = sorted({name for row in rows for name in row} | {"yaw", *TURN})
     series = {name: np.array([row.get(name, np.nan) for row in rows], np.float64) for name in names}
     times = seen.times[seen.begin : seen.begin + len(rows)]
     return _settled(Watched(times, series, size))

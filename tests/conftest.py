@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from xdist.scheduler import LoadScopeScheduling
 
 from faceorch.comparison import compare
 from faceorch.networks.discover import Network
@@ -93,14 +94,17 @@ def begin(weights):
 """
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what stays together side by side: the tests of the engine, and of files that share much."""
-    here = Path(__file__).parent
-    for item in items:
-        part, *rest = item.path.relative_to(here).parts
-        if part != "unit":
-            item.add_marker(pytest.mark.xdist_group(part if part == "engine" else "/".join([part, *rest])))
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """What stays on one worker when tests run side by side: those of the engine, and of files that share much."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        part = Path(file).parts[1]
+        return {"unit": nodeid, "engine": part}.get(part, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

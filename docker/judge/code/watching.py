@@ -77,10 +77,10 @@ def watch(
     names = sorted({name for row in rows for name in row} | {"yaw", *TURN})
     series = {name: np.array([row.get(name, np.nan) for row in rows], np.float64) for name in names}
     times = seen.times[seen.begin : seen.begin + len(rows)]
-    return _settled(Watched(times, series, size))
+    return settled(Watched(times, series, size))
 
 
-def _settled(found: Watched) -> Watched:
+def settled(found: Watched) -> Watched:
     """Measure places in interocular distances, keep the longest part without a jump, and drop what profiles hide."""
     if "iod" not in found.series:
         return found

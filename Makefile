@@ -7,9 +7,11 @@ export FACEORCH_HOME ?= $(CURDIR)/.cache/faceorch
 .PHONY: demo test fuzz coverage test-images check docs lock wheel clean
 .DELETE_ON_ERROR:
 
+# Another portrait, with a hat, glasses and a closed mouth: make demo FACE=assets/hopper.png
+FACE ?= assets/face.png
 demo: $(VENV)/installed
 	@echo 'animating a portrait; the first time, the baseline and the judge get environments of their own (800 MB, a minute or two)'
-	$(VENV)/bin/faceorch run --image assets/face.png --audio assets/clip.wav
+	$(VENV)/bin/faceorch run --image '$(FACE)' --audio assets/clip.wav
 
 # How many tests run side by side; most of them wait for processes most of the time.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))

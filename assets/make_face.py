@@ -1,25 +1,28 @@
-"""Make face.png: the head and shoulders of the NASA portrait of Eileen Collins that scikit-image ships.
+"""Make face.png and hopper.png from portraits in the public domain that scikit-image and matplotlib ship.
 
-usage: python make_face.py face.png        (needs scikit-image and Pillow)
+usage: python make_face.py FOLDER        (needs scikit-image, matplotlib and Pillow)
 """
 
 import sys
 from pathlib import Path
 
+from matplotlib.cbook import get_sample_data
 from PIL import Image, ImageFilter
 from skimage import data
 
-# Left, top, right, bottom in the 512x512 picture: the whole hair, both shoulders, the face a third of the width.
-CROP = (65, 0, 385, 320)
-SIDE = 1024
+# Left, top, right, bottom: all of the hair or hat, both shoulders, the face a third of the width.
+COLLINS = (65, 0, 385, 320)  # of 512x512
+HOPPER = (61, 0, 471, 410)  # of 512x600
 
 
-def main(target: Path) -> None:
-    """Crop, enlarge and sharpen a little, and write an opaque RGBA PNG."""
-    portrait = Image.fromarray(data.astronaut()).crop(CROP)
-    large = portrait.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+def main(folder: Path) -> None:
+    """Crop and enlarge; write an opaque RGBA PNG and, of the portrait that has more detail, an RGB one."""
+    large = Image.fromarray(data.astronaut()).crop(COLLINS).resize((1024, 1024), Image.Resampling.LANCZOS)
     sharp = large.filter(ImageFilter.UnsharpMask(radius=3, percent=60, threshold=2))
-    sharp.convert("RGBA").save(target, optimize=True)
+    sharp.convert("RGBA").save(folder / "face.png", optimize=True)
+    with get_sample_data("grace_hopper.jpg") as file:
+        portrait = Image.open(file).convert("RGB").crop(HOPPER)
+    portrait.resize((820, 820), Image.Resampling.LANCZOS).save(folder / "hopper.png", optimize=True)
 
 
 if __name__ == "__main__":

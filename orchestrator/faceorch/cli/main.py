@@ -131,8 +131,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
             return
         frame = frame.f_back
-    sys.unraisablehook = lambda _: None  # what the interrupt leaves half made has nothing to say
+    sys.unraisablehook = _lost
     raise KeyboardInterrupt
+
+
+def _lost(what: sys.UnraisableHookArgs) -> None:
+    """Interrupt again when Python has dropped the interrupt, as it does in destructors.
+
+    What an interrupt leaves half made has nothing to say.
+    """
+    if issubclass(what.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
 
 def _bug(error: Exception) -> int:

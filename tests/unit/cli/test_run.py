@@ -383,6 +383,24 @@ def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     assert codes == {"SIGHUP": 7, "SIGTERM": 130}
 
 
+def test_an_interrupt_in_a_destructor_is_an_interrupt() -> None:
+    """Python drops exceptions that are raised there."""
+    script = (
+        "import os, signal, sys, time\n"
+        "from faceorch.cli import main as module\n"
+        "class Dying:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "def run(**_):\n"
+        "    Dying()\n"
+        f"    time.sleep({FOR_EVER_S})\n"
+        "module.cli.main = run\n"
+        "module.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_an_interrupt_is_quiet_at_every_moment(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
 ) -> None:

@@ -82,7 +82,8 @@ def campaign(
         assert again["status"] == "done"
         for job in again["jobs"]:
             assert job["network"] not in done or job["resumed"] == 0, "what was done is not done again"
-        assert leftovers(folder, wanted) == []
+        left = leftovers(folder, wanted)
+        assert left == [], left
         assert alive(mark) == []
         check()
     finish(words, env, out)

@@ -245,6 +245,7 @@ def together(
     shutil.copy(portrait, top / "face.png")
     shutil.copy(clip, top / "clip.wav")
     env = {"FACEORCH_NETWORKS": str(top / "networks"), "FACEORCH_HOME": str(top / "home"), "DOCKER_HOST": endpoint()}
+    env["FACEORCH_JUDGE"] = "off"
 
     def here(what: str, names: list[str]) -> dict[str, dict[str, Any]]:
         for name, value in env.items():

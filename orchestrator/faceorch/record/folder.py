@@ -64,7 +64,9 @@ class RunFolder:
         """
         try:
             with held(self.path):
-                clear(self.path)  # half made by a faceorch that was killed
+                for folder in (self.path, self.inputs, *(self.job_folder(job.network) for job in self.run.jobs)):
+                    if not folder.is_symlink():
+                        clear(folder)  # of what a faceorch that was killed has half made
                 yield
         except Held:
             raise RunFolderError(f"{self.path} is in use by another faceorch", "wait for it to end") from None

@@ -16,7 +16,7 @@ from faceorch.networks.lock import lock
 from faceorch.networks.new import make_network
 
 # Does what uv does with the lock's file, and writes down how it was called.
-_UV = """#!{python}
+_UV = """
 import json, pathlib, sys
 target = pathlib.Path(sys.argv[sys.argv.index("--output-file") + 1])
 pathlib.Path({seen!r}).write_text(json.dumps([sys.argv[1:], target.read_text() if target.exists() else None]))
@@ -32,7 +32,9 @@ def network(tmp_path: Path) -> Network:
 def stand_in_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> Path:
     """Put another program in the place of uv; return the file in which it says how it was called."""
     program, seen = tmp_path / "uv", tmp_path / "seen.json"
-    program.write_text(_UV.format(python=sys.executable, seen=str(seen), body=body), "utf-8")
+    script = tmp_path / "uv.py"
+    script.write_text(_UV.format(seen=str(seen), body=body), "utf-8")
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', "utf-8")
     program.chmod(0o755)
     monkeypatch.setattr("faceorch.networks.lock.find_uv", lambda: os.fspath(program))
     return seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_each_video_is_a_job_that_says_where_it_is_from(bring: Import, tmp_path:
     assert "theirs: done: theirs.mp4 (64x48, 25 fps) from " in done.stdout
     assert f"{run.request.to_command()}" == (
         f"faceorch import --image {run.request.portrait} --audio {run.request.clip} theirs={theirs} ours={ours} "
-        f"--runtime venv --python standin={sys.executable}"
+        f"--runtime venv --python {shlex.quote(f'standin={sys.executable}')}"
     )
 
 

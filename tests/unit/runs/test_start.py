@@ -424,12 +424,13 @@ class TestResume:
         (folder.path / missing).unlink()
         (folder.path / ".faceorch-half-written").touch()
         (folder.path / ".faceorch-half-made").mkdir()
+        (folder.job_folder("grey") / ".faceorch-half-written").touch()
         listener.heard.clear()
         resume(folder.path, listener)
         assert ("note", None, "its report, or a part of it, was missing, and is written") in listener.heard
         assert (folder.path / missing).is_file()
         assert RunFolder.load(folder.path).run.status is RunStatus.DONE
-        assert not list(folder.path.glob(".*"))
+        assert not list(folder.path.rglob(".*"))
 
     def test_a_missing_grid_is_made(
         self, make_network: MakeNetwork, request_for: RequestFor, listener: Listener

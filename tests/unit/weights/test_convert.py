@@ -91,7 +91,7 @@ def convert(tmp_path: Path, make_network: MakeNetwork) -> Callable[..., Result]:
     (fakes / "torch.py").write_text(textwrap.dedent(TORCH), "utf-8")
     (fakes / "safetensors/torch.py").write_text(SAFETENSORS, "utf-8")
     python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH="{fakes}:$PYTHONPATH" exec {sys.executable} "$@"\n', "utf-8")
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{fakes}:$PYTHONPATH" exec "{sys.executable}" "$@"\n', "utf-8")
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
     network = make_network("grey")
 

@@ -67,7 +67,9 @@ class Bench:
                 number, image = round(frame.time * 25), frame.image()
                 height, width = (length // 2 * 2 for length in image.shape[:2])
                 image = np.ascontiguousarray(image[:height, :width])
-                first = image if first is None else first
+                if first is None:
+                    first = image
+                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 mesh = landmarks.look(image, frame.time)
                 made = first
                 if mesh is not None:
@@ -78,7 +80,6 @@ class Bench:
                 if number <= last:
                     continue
                 last = number
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
                 picture = av.VideoFrame.from_ndarray(made, format="rgb24")
                 picture.pts, picture.time_base = number, Fraction(1, 25)
                 container.mux(stream.encode(picture))

@@ -17,7 +17,7 @@ from faceorch.record.run import Job, Run, Video
 from faceorch.runs import host
 from faceorch.runs.events import Listener, Noted
 from faceorch.runs.job import DURATION_TOLERANCE_S
-from faceorch.runs.start import inputs_of, new_folder, publish
+from faceorch.runs.start import inputs_of, keep_text, new_folder, publish
 from faceorch.telemetry.nvml import read_gpus
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -39,6 +39,7 @@ def import_run(request: Request, out: Path, tell: Listener, reading: media.Readi
         (half_made / "inputs").mkdir()
         kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
         kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
+        keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
         run = Run(
             faceorch=__version__,
             id=identity,

@@ -83,7 +83,7 @@ def start_run(
         (half_made / "inputs").mkdir()
         kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
         kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
-        _keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
+        keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
         run = Run(
             faceorch=__version__,
             id=identity,
@@ -161,7 +161,7 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
     )
 
 
-def _keep_text(source: Path, target: Path) -> None:
+def keep_text(source: Path, target: Path) -> None:
     """Keep what is said in the clip, when a text lies beside it under the clip's name: the report shows its words."""
     with contextlib.suppress(OSError, UnicodeDecodeError, Refused):
         with open_below(source.parent, source.name, limit=_TEXT_BYTES) as file:

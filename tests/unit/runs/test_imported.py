@@ -42,7 +42,8 @@ def only_run(tmp_path: Path) -> RunFolder:
     return RunFolder.load(folder)
 
 
-def test_each_video_is_a_job_that_says_where_it_is_from(bring: Import, tmp_path: Path) -> None:
+def test_each_video_is_a_job_that_says_where_it_is_from(bring: Import, clip: Path, tmp_path: Path) -> None:
+    clip.with_suffix(".txt").write_text("What is said.", "utf-8")
     theirs = write_film(tmp_path / "result.mp4")
     ours = write_film(tmp_path / "ours.webm", "libvpx-vp9", "libopus")
     done = bring(f"theirs={theirs}", f"ours={ours}")
@@ -62,6 +63,7 @@ def test_each_video_is_a_job_that_says_where_it_is_from(bring: Import, tmp_path:
         assert job.notes[0] == "made elsewhere: its time and its memory were not measured here"
     assert run.jobs[1].notes[1] == "encoded once more: it was vp9 yuv420p in matroska"
     assert (folder.path / "theirs.mp4").read_bytes() == theirs.read_bytes()
+    assert (folder.inputs / "clip.txt").read_text("utf-8") == "What is said."
     assert (folder.path / "report.md").read_text("utf-8").startswith("# 2 videos made elsewhere: ")
     assert "theirs: done: theirs.mp4 (64x48, 25 fps) from " in done.stdout
     assert f"{run.request.to_command()}" == (

@@ -140,3 +140,22 @@ def test_a_bad_manifest_is_that_networks_trouble_alone(
     assert (rows["bad"]["ready"], rows["baseline"]["name"]) == (False, "baseline")
     named = faceorch("networks", "bad")
     assert (named.returncode, reason in named.stderr) == (5, True)
+
+
+NOTES = {
+    "no JSON": "{",
+    "a list": "[1, 2]",
+    "of another faceorch": '{"owner": "v9 host 5 6", "process": "v9", "mark": "", "more": "x"}',
+    "numbers": '{"owner": 5, "process": 6}',
+    "deep": "[" * 100_000,
+    "a process that is none": '{"owner": "x", "process": "-1", "mark": "\\u0000"}',
+}
+
+
+@pytest.mark.parametrize("note", list(NOTES))
+def test_notes_of_other_faceorchs_are_no_trouble(own_home: Path, note: str) -> None:
+    place = own_home / "processes" / f"{note}.json"
+    place.parent.mkdir()
+    place.write_text(NOTES[note], "utf-8")
+    assert VenvRuntime().running() == []
+    assert VenvRuntime().sweep() == []

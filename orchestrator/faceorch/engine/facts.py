@@ -138,7 +138,15 @@ def read_cdi(folders: Iterable[str] = CDI_FOLDERS) -> CdiSpecs:
                 edits.append(device.get("containerEdits") or {})
             mounts = [str(mount["hostPath"]) for edit in edits for mount in edit.get("mounts") or []]
             missing += [mount for mount in mounts if not os.path.lexists(mount)]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            UnicodeDecodeError,
+            yaml.YAMLError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             why = error.strerror if isinstance(error, OSError) else "not a CDI specification"
             broken.append(f"{path}: {why}")
     return CdiSpecs(

@@ -43,7 +43,7 @@ def _parity(network: Network) -> Parity | None:
         stated = msgspec.json.decode(path.read_bytes(), type=_Stated)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(f"{path} cannot be read: {error}", "write it anew with benchmarks/parity.py") from error
     return Parity(
         device=stated.device,

@@ -34,7 +34,7 @@ def read_yaml(path: Path, kind: type[_Content], members: Mapping[str, Any] | Non
         raise ManifestError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8 text: byte {error.start}", "save it as UTF-8") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that does not exist
         raise ManifestError(f"{path}: {' '.join(str(error).split())}") from error
     try:
         return msgspec.convert(raw, kind)

@@ -276,7 +276,7 @@ def _note_process(pid: int, launch: Launch, mark: str) -> Path:
 def _read_json(path: Path) -> dict[str, str] | None:
     try:
         raw = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     texts = isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values())
     return raw if texts else None

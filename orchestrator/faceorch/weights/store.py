@@ -316,7 +316,7 @@ def _read(path: Path, kind: type[_Note]) -> _Note | None:
     """Return a note; None if it is absent or damaged: then the file must be read again."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

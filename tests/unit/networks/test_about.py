@@ -24,9 +24,10 @@ def test_every_network_says_how_it_works_and_what_it_may_be_used_for(name: str) 
         assert 0 <= said.parity.equal <= said.parity.frames
 
 
-def test_a_parity_that_cannot_be_read_is_named(make_network: MakeNetwork) -> None:
+@pytest.mark.parametrize("text", ['{"frames": "all"}', "[" * 100_000, "\udcff"])
+def test_a_parity_that_cannot_be_read_is_named(make_network: MakeNetwork, text: str) -> None:
     network = make_network("grey")
     assert about(network).parity is None
-    (network.folder / "parity.json").write_text('{"frames": "all"}', "utf-8")
+    (network.folder / "parity.json").write_text(text, "utf-8", "surrogateescape")
     with pytest.raises(ManifestError, match=r"parity\.json cannot be read"):
         about(network)

@@ -13,7 +13,7 @@ from faceorch.record.reason import Reason
 from faceorch.record.run import Environment, Gpu, Job, Repetition, Times, Video, WeightFile
 from faceorch.record.spread import middle, spreads
 from faceorch.runs.attempt import Attempt
-from faceorch.runs.repeats import Turn, gpu_remarks, remarks
+from faceorch.runs.repeats import Turn, remarks
 from faceorch.telemetry.summary import summarise
 
 
@@ -88,7 +88,7 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
         sampled=sampled,
         gpus=used,
         video_sha256=made.made_sha256,
-        notes=notes + gpu_remarks(used, prefix=prefix),
+        notes=notes,
     )
 
 
@@ -155,12 +155,7 @@ def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]
         metrics=found.metrics,
         sampled=found.sampled,
         gpus=found.gpus,
-        notes=[
-            *job.notes,
-            *last.notes,
-            *(prefix + note for note in found.notes),
-            *gpu_remarks(found.gpus, prefix=prefix),
-        ],
+        notes=[*job.notes, *last.notes, *(prefix + note for note in found.notes)],
     )
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from faceorch.record.request import Request
-from faceorch.record.run import GpuUse, Repetition, Spread
-from faceorch.telemetry.summary import THERMAL
+from faceorch.record.run import Repetition, Spread
 
 # What an outlier is looked for in, and how it is called.
 _OUTLIERS = {"animate_s": "to animate", "total_s": "from start to stop"}
@@ -51,24 +50,3 @@ def remarks(counted: Sequence[Repetition], spreads: Mapping[str, Spread]) -> lis
     if len({repetition.video_sha256 for repetition in counted}) > 1:
         said.append("its repetitions made different videos from the same seed: compare its quality over several seeds")
     return list(dict.fromkeys(said))
-
-
-def gpu_remarks(gpus: Iterable[GpuUse], *, prefix: str = "") -> list[str]:
-    """Return what was wrong with the GPUs while a job ran, each with what to do about it."""
-    said = []
-    for gpu in gpus:
-        name = f"GPU {gpu.index}" if gpu.index >= 0 else gpu.uuid
-        if gpu.foreign:
-            pids = ", ".join(str(process.pid) for process in gpu.foreign)
-            many = "processes" if len(gpu.foreign) > 1 else "process"
-            said.append(
-                f"{prefix}{name} was shared with {many} {pids}: times are not this network's alone; "
-                "end other programs on it, or choose another with --gpus, and run it again"
-            )
-        hot = gpu.throttled.get(THERMAL, 0.0)
-        if hot:
-            said.append(
-                f"{prefix}{name} slowed down because of heat in {100 * hot:.0f} % of the samples: times are longer "
-                "than it can do; let it cool, improve its cooling, and run it again"
-            )
-    return said

@@ -61,15 +61,16 @@ def start_run(
     known = load_networks() if networks is None else networks
     chosen = [pick(known, name) for name in request.networks] or list(known.values())
     _check_names(request, chosen)
+    gpus = read_gpus()
+    selected = select_gpus(request.allowed_gpus, gpus)
     runtimes = make_runtimes(request.runtime, request.pythons, request.use_images)
     for _ in sweep(runtimes):
         pass  # what dead owners left is not this user's concern
-    gpus = read_gpus()
     plan = make_plan(
         chosen,
         runtimes=runtimes,
         gpus=gpus,
-        selected=select_gpus(request.allowed_gpus, gpus),
+        selected=selected,
         base=request.base,
         settings=request.settings,
         weights=weights_for(request),
@@ -79,6 +80,8 @@ def start_run(
     portrait, clip = reading.result()
     media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = without_too_short(plan, clip.duration_s, request.networks)
+    jobs = _jobs(plan, request) + ([] if request.networks else _unusable(known, request))
+    described = host.describe(gpus, runtimes)
     with new_folder(request, out) as (half_made, identity):
         (half_made / "inputs").mkdir()
         kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
@@ -91,9 +94,9 @@ def start_run(
             created=now(),
             updated=now(),
             request=request,
-            host=host.describe(gpus, runtimes),
+            host=described,
             inputs=inputs_of(request, kept_portrait, kept_clip),
-            jobs=_jobs(plan, request) + ([] if request.networks else _unusable(known, request)),
+            jobs=jobs,
         )
         RunFolder(half_made, run).save()
         folder = publish(half_made, out, identity)
@@ -142,7 +145,8 @@ def _unusable(known: Mapping[str, Network], request: Request) -> list[Job]:
 
 
 def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
-    settings = network.settings({**_smoke_settings(network, request), **request.settings.get(network.name, {})})
+    tiny = _smoke_settings(network, request)
+    settings = network.settings({**tiny, **request.settings.get(network.name, {})})
     expected = network.manifest.expected
     return Job(
         network=network.name,

@@ -88,8 +88,33 @@ def summarise(
         },
         sampled=_usage_sampled(seen, window),
         gpus=used,
-        notes=[*busy, *(f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures)],
+        notes=[
+            *busy,
+            *(f"faceorch's own measuring failed: {failure}; please report it" for failure in seen.failures),
+            *gpu_remarks(used),
+        ],
     )
+
+
+def gpu_remarks(gpus: Iterable[GpuUse]) -> list[str]:
+    """Return what was wrong with the GPUs while a job ran, each with what to do about it."""
+    said = []
+    for gpu in gpus:
+        name = f"GPU {gpu.index}" if gpu.index >= 0 else gpu.uuid
+        if gpu.foreign:
+            pids = ", ".join(str(process.pid) for process in gpu.foreign)
+            many = "processes" if len(gpu.foreign) > 1 else "process"
+            said.append(
+                f"{name} was shared with {many} {pids}: times are not this network's alone; "
+                "end other programs on it, or choose another with --gpus, and run it again"
+            )
+        hot = gpu.throttled.get(THERMAL, 0.0)
+        if hot:
+            said.append(
+                f"{name} slowed down because of heat in {100 * hot:.0f} % of the samples: times are longer "
+                "than it can do; let it cool, improve its cooling, and run it again"
+            )
+    return said
 
 
 def animate_window(seen: Watched) -> tuple[float, float] | None:

@@ -22,14 +22,13 @@ from faceorch.record.request import Request
 from faceorch.record.run import Environment, ForeignProcess, GpuUse, Job, Measured, Repetition, Spread, Times
 from faceorch.record.spread import Ranking, rank, spreads
 from faceorch.report import write_report
-from faceorch.runs import repeats
 from faceorch.runs.events import Event, RepetitionStarted, StageStarted
 from faceorch.runs.history import History, job_of
 from faceorch.runs.repeats import Turn, turns
 from faceorch.telemetry import timeline
 from faceorch.telemetry.processes import TreeProbe
 from faceorch.telemetry.samples import GpuSample, UsageSample
-from faceorch.telemetry.summary import throttled
+from faceorch.telemetry.summary import gpu_remarks, throttled
 from tests.conftest import FOR_EVER_S, MakeNetwork, compare_here, ignore, reason_of, wait_until
 from tests.unit.conftest import RequestFor
 
@@ -143,8 +142,8 @@ class TestRemarks:
 
     def test_a_foreign_process_is_pointed_out_with_what_to_do(self) -> None:
         use = self.gpu(foreign=[ForeignProcess(pid=12, memory_bytes=None, before=True)])
-        assert repeats.gpu_remarks([use], prefix="repetition 2 of 5: ") == [
-            "repetition 2 of 5: GPU 0 was shared with process 12: times are not this network's alone; "
+        assert gpu_remarks([use]) == [
+            "GPU 0 was shared with process 12: times are not this network's alone; "
             "end other programs on it, or choose another with --gpus, and run it again"
         ]
 
@@ -152,7 +151,7 @@ class TestRemarks:
         samples = [GpuSample(t_s=t, gpu="GPU-0", throttle=bits) for t, bits in enumerate([0x20, 0x40, 0x1, 0x4])]
         use = self.gpu(throttled=throttled(samples, None))
         assert use.throttled == {"thermal": 0.5, "power": 0.25}
-        assert repeats.gpu_remarks([use]) == [
+        assert gpu_remarks([use]) == [
             "GPU 0 slowed down because of heat in 50 % of the samples: times are longer than it can do; "
             "let it cool, improve its cooling, and run it again"
         ]

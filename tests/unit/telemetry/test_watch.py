@@ -154,7 +154,7 @@ def test_a_fault_of_the_measuring_is_told_and_costs_no_result(nvml: FakeNvml) ->
     with Watch(("GPU-0",)) as watch, watch.following(runner):
         runner.wait_for_look()
     found = summary.summarise(watch.seen, summary.attributions(watch.seen), (), reported={}, video_s=None)
-    assert found.notes == ["faceorch's own measuring failed: KeyError: 'column'; please report it"]
+    assert found.notes[0] == "faceorch's own measuring failed: KeyError: 'column'; please report it"
     assert found.metrics["cpu_s"].note == "it ended before it could be sampled"
 
 

@@ -32,13 +32,14 @@ def hair_motion(times: Floats, series: Mapping[str, Floats]) -> Finding:
     value, expected = (float(column.mean()) / unit for column in rows.T[:2])
     follow = _follow(rows[:, 2:])
     low, high = interval(rows[:, 0], lambda part: float(part.mean()) / unit, rate, _HAIR["repeat"])
+    share, clear = value / max(expected, 1e-6), expected >= _HAIR["clear_iod_s"]
     figures = f"{value:.3f} eye distances a second, {follow:.0%} of what goes with the head"
     if expected < _HAIR["least_iod_s"]:
         verdict, says = Verdict.NOT_MEASURABLE, "not measurable"
         reason = f"the head moves too little: by {expected:.3f} eye distances a second, {_HAIR['least_iod_s']:g} needed"
-    elif value >= _HAIR["yes_iod_s"] and follow >= _HAIR["yes_follow"]:
+    elif value >= _HAIR["yes_iod_s"] and share >= _HAIR["yes_share"] and follow >= _HAIR["yes_follow"]:
         verdict, says, reason = Verdict.YES, "moves", f"hair pixels move: {figures}"
-    elif value < min(_HAIR["no_iod_s"], _HAIR["no_share"] * expected) and follow < _HAIR["no_follow"]:
+    elif share < (_HAIR["no_share"] if clear else _HAIR["slow_no_share"]) and follow < _HAIR["no_follow"]:
         verdict, says, reason = Verdict.NO, "still", f"hair stands still while the head moves: {figures}"
     else:
         verdict, says, reason = Verdict.UNCLEAR, "unclear", figures
@@ -50,7 +51,7 @@ def hair_motion(times: Floats, series: Mapping[str, Floats]) -> Finding:
         verdict=verdict,
         says=says,
         reason=reason,
-        details={"follow": follow, "expected_iod_s": expected, "area_iod2": area},
+        details={"follow": follow, "share": share, "expected_iod_s": expected, "area_iod2": area},
     )
 
 

@@ -132,7 +132,7 @@ class TreeProbe:
                 written = None if written is None else written + io.write_bytes
             except (psutil.Error, AttributeError):
                 read = written = None
-        if threads == 0:  # all of it has ended
+        if memory == 0:  # all of it has ended; what has not been waited for yet still has a thread, and no memory
             return None
         return UsageSample(
             t_s=time.monotonic(),

@@ -48,7 +48,7 @@ def seen(*, head: float, hair: float, behind: float = 0.0, **changes: Any) -> di
         (0.1, 1.0, "yes"),  # a picture that sways as a whole
         (0.4, 0.02, "no"),  # a face in a still picture
         (0.9, 0.028, "no"),  # the same, moving so fast that its flow spills over
-        (0.4, 0.08, "unclear"),  # something moves, but not with the head
+        (0.4, 0.25, "unclear"),  # something moves, but hardly with the head
         (0.06, 0.25, "unclear"),  # too little to call it still, too little to call it motion
         (0.02, 1.0, "not_measurable"),  # a head that rests
     ],

@@ -429,7 +429,14 @@ def test_the_report_shows_costs_with_their_method_and_the_ranges(
             structs.replace(r, times=structs.replace(r.times, animate_s=factor * (1 + r.number / 10)))
             for r in job.repetitions
         ]
-        folder.run.jobs[number] = structs.replace(job, repetitions=repetitions, spreads=spreads(repetitions))
+        # A run as short as this may end before anybody has looked at what it uses.
+        memory = Measured(value=5e7, unit="bytes", method="process_tree", note="")
+        folder.run.jobs[number] = structs.replace(
+            job,
+            repetitions=repetitions,
+            spreads=spreads(repetitions),
+            metrics={**job.metrics, "memory_peak_bytes": memory},
+        )
     write_report(folder)
     page = html.fromstring((folder.path / "report.html").read_text("utf-8"))
     (costs,) = page.xpath("//section[h2='What it cost']")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from faceorch.telemetry import summary
@@ -470,3 +471,11 @@ V1 = {
     "blkio": {"blkio.throttle.io_service_bytes": "8:0 Read 300\n8:0 Write 0\n8:0 Total 300\nTotal 300\n"},
     "pids": {"pids.current": "5\n"},
 }
+
+
+def test_a_process_that_nobody_has_waited_for_uses_nothing() -> None:
+    """It still has a thread, and no memory: a peak of 0 bytes would be no figure."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    wait_until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE, "it has ended")
+    assert TreeProbe(process.pid).read() is None
+    process.wait()

@@ -14,14 +14,16 @@ from faceorch.paths import absolute, docker_folder
 
 TEMPLATE = Path(__file__).parent / "template" / "mynetwork"
 _TITLE = "MyNetwork"
+_LONGEST = 60  # letters of a name, which becomes that of files and images
 
 
 def make_network(name: str, parent: Path) -> Network:
     """Create the folder `name` below `parent` and return its network; raise `InputError` for an invalid name."""
-    if not NAME.fullmatch(name):
-        near = re.sub("[^a-z0-9]", "", name.lower()).lstrip("0123456789")
+    if not NAME.fullmatch(name) or len(name) > _LONGEST:
+        near = re.sub("[^a-z0-9]", "", name.lower()).lstrip("0123456789")[:_LONGEST]
         raise InputError(
-            f"{name!r} cannot be a network's name: it must consist of lower-case letters and digits, a letter first",
+            f"{name[:100]!r} cannot be a network's name: it must consist of lower-case letters and digits, "
+            f"a letter first, {_LONGEST} at most",
             f"try {near}" if near else "choose another name",
         )
     known = load_all()

@@ -87,3 +87,8 @@ def test_a_folder_that_is_searched_already_is_not_named_again(tmp_path: Path, mo
     done = CliRunner().invoke(command, ["puppet", "--in", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "export" not in done.output
+
+
+def test_a_name_longer_than_files_may_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a letter first, 60 at most$"):
+        make_network("a" * 5000, tmp_path)

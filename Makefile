@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 # How many tests run side by side; most of them wait for processes most of the time.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 test: $(VENV)/installed-dev
-	@echo 'every test: about ten minutes on two cores, a few more the first time; what is skipped says what it needs (some tests only: CONTRIBUTING.md)'
+	@echo 'every test: about ten minutes on two cores, fifteen the first time; what is skipped says what it needs (some tests only: CONTRIBUTING.md)'
 	$(PYTHON) -m pytest --numprocesses $(WORKERS)
 
 # Which lines of faceorch the tests pass through that need nothing; htmlcov/index.html shows them in place.

@@ -140,7 +140,8 @@ def replacing(path: Path, remedy: str = "free some space, or choose another plac
 
 
 def _held_file(parent: Path) -> NewFile:
-    """Make a file that is held until it is closed."""
+    """Make a file that is held until it is closed; what the killed have left half written beside it goes."""
+    clear(parent)
     while True:
         file = tempfile.NamedTemporaryFile(prefix=HALF_MADE, dir=parent, delete=False)  # noqa: SIM115
         with contextlib.suppress(OSError):  # a file system without locks

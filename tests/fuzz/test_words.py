@@ -48,7 +48,7 @@ VALUES += ["--", "-", "http://127.0.0.1:1/", "x=http://", "\x1b[31m", "sadtalker
 
 
 def argument(text: str) -> str:
-    """Return a word as a program gets it: what is no UTF-8 comes as halves of surrogate pairs, and no others can."""
+    """Return a word as Python gets it from a shell: bytes that are not UTF-8 become lone surrogates."""
     return os.fsdecode(text.encode("utf-8", "surrogatepass"))
 
 

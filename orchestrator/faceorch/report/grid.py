@@ -86,7 +86,7 @@ def make_grid(folder: RunFolder) -> bool:
         with replacing(folder.path / NAME) as file, contextlib.ExitStack() as files:
             _write(Path(file.name), folder, jobs, layout, identity, files)
     except OutputError as error:
-        raise NoGrid(str(error)) from error
+        raise NoGrid(bugs.describe(error.__cause__ or error)) from error
     except (ValueError, av.FFmpegError) as error:
         raise NoGrid(bugs.describe(error)) from error
     return True

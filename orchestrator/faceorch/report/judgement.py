@@ -96,7 +96,7 @@ def view(run: Run) -> View:
         else "",
         sources=[(job.title, job.claims.source) for job in judged if job.claims is not None and _claims(job)],
         judge="; ".join(_described(run)),
-        notes=[] if judging is None else list(judging.notes),
+        notes=[] if judging is None else [f"judge: {note}" for note in judging.notes],
         compared=real is not None,
     )
 

@@ -114,8 +114,6 @@ def _recipes(
 
     check_home()
     known, bases = load_all(), load_bases()
-    if base is not None:
-        pick_base(bases, base)
     here = read_gpus()
     recipes = []
     for name, error in known.broken.items() if not names else ():

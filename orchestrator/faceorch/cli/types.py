@@ -94,6 +94,12 @@ class BaseName(click.ParamType[str]):
 
     name = "base"
 
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; `CannotRun`, with the nearest name, if there is no such base."""
+        from faceorch.networks.bases import load_bases, pick_base
+
+        return pick_base(load_bases(), str(value)).name
+
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the bases whose names begin so."""
         from faceorch.networks.bases import load_bases

@@ -24,6 +24,8 @@ _METRICS = (
     "energy_wh",
     "energy_wh_per_video_s",
 )
+# The spreads whose outliers are remarked upon, and what they are called.
+_REMARKED = {"animate_s": "to animate", "total_s": "from start to stop"}
 
 
 def middle(counted: Sequence[Repetition]) -> Repetition:
@@ -44,6 +46,24 @@ def spreads(counted: Sequence[Repetition]) -> dict[str, Spread]:
         if len({m.method for _, m in known}) == 1:
             _add(found, name, known[0][1].unit, [(number, m.value) for number, m in known])
     return found
+
+
+def remarks(counted: Sequence[Repetition], found: Mapping[str, Spread]) -> list[str]:
+    """Return what whoever reads the figures of repetitions and their spreads should know, each with what to do."""
+    said = [note for repetition in counted for note in repetition.notes]
+    for name, words in _REMARKED.items():
+        spread = found.get(name)
+        if spread is None:
+            continue
+        for number in spread.outliers:
+            took_s = next(getattr(r.times, name) for r in counted if r.number == number)
+            said.append(
+                f"repetition {number} took {took_s:.2f} s {words}, the median is {spread.median:.2f} s: "
+                "end other programs, warm up (--warmup 1), and run it again"
+            )
+    if len({repetition.video_sha256 for repetition in counted}) > 1:
+        said.append("its repetitions made different videos from the same seed: compare its quality over several seeds")
+    return list(dict.fromkeys(said))
 
 
 def _add(found: dict[str, Spread], name: str, unit: str, values: Sequence[tuple[int, float | None]]) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from faceorch.media import BrokenVideo
 from faceorch.record.folder import now
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
-from faceorch.record.run import Video
+from faceorch.record.run import Gpu, Video
 from faceorch.runs.events import Listener, Progressed, StageStarted
 from faceorch.runs.joblog import JobLog
 from faceorch.runs.outcome import explain_error, explain_exit, explain_timeout
@@ -25,7 +25,7 @@ from faceorch.runtimes import Exit, Launch, Process, Runtime
 from faceorch.runtimes.output import Piece
 from faceorch.telemetry.attribution import Attribution
 from faceorch.telemetry.samples import Watched
-from faceorch.telemetry.summary import attributions
+from faceorch.telemetry.summary import Figures, attributions, summarise
 from faceorch.telemetry.watch import Watch
 from faceorch.untrusted import number
 from faceorch_runner import Event, EventKind
@@ -57,8 +57,8 @@ class Attempt:
     """How one start of a runner went.
 
     `ended_s` is the `time.monotonic()` at which its output had ended, None when it was left before; `total_s` the
-    seconds from the request to start it until it was gone. `failure` is None when it has done what it was asked for;
-    `interrupted`: the user ended it.
+    seconds from the request to start it until it was gone. `figures` are what `seen` comes to. `failure` is None when
+    it has done what it was asked for; `interrupted`: the user ended it.
     """
 
     started: datetime
@@ -68,6 +68,7 @@ class Attempt:
     exit: Exit | None = None
     seen: Watched | None = None
     shares: Mapping[str, Attribution] = field(default_factory=dict)
+    figures: Figures | None = None
     video: Video | None = None
     made_sha256: str = ""
     notes: tuple[str, ...] = ()
@@ -88,14 +89,16 @@ def attempt(
     tell: Listener,
     timeout_s: float | None = None,
     watch: Watch | None = None,
+    gpus: Sequence[Gpu] = (),
     collect: Callable[[], Collected] | None = None,
     clock: Clock | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Attempt:
     """Start a runner, follow it to its end, and return how it went; nothing of it is left running on any path.
 
-    `watch` looks at it meanwhile; `collect` takes what it made once it has said that it is done. `clock` decides when
-    its time is over; by default it is the system's. `names`: what the runner calls its inputs, and the user calls them.
+    `watch` looks at it meanwhile; `gpus` are the host's, for its figures. `collect` takes what it made once it has said
+    that it is done. `clock` decides when its time is over; by default it is the system's. `names`: what the runner
+    calls its inputs, and the user calls them.
     """
     started = now()
     following = _Following(launch, log, tell, watch, timeout_s, clock or time.monotonic, names or {})
@@ -119,6 +122,12 @@ def attempt(
         log.write_line(f"faceorch: {error.message}")
         failure = Reason(kind=OutcomeKind.START_FAILED, found=error.message, remedy=error.remedy)
     seen = None if watch is None else watch.seen
+    shares = {} if seen is None else attributions(seen)
+    video = None if made is None else made.video
+    figures = None
+    if seen is not None:
+        reported, video_s = following.transcript.metrics, None if video is None else video.duration_s
+        figures = summarise(seen, shares, gpus, reported=reported, video_s=video_s)
     return Attempt(
         started=started,
         transcript=following.transcript,
@@ -126,8 +135,9 @@ def attempt(
         total_s=following.total_s,
         exit=following.exit,
         seen=seen,
-        shares={} if seen is None else attributions(seen),
-        video=None if made is None else made.video,
+        shares=shares,
+        figures=figures,
+        video=video,
         made_sha256="" if made is None else made.made_sha256,
         notes=(*following.notes(failure), *(made.notes if made is not None else ())),
         failure=failure,

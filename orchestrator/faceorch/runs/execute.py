@@ -158,7 +158,7 @@ class Executor:
     def _record(self, history: History) -> None:
         """Write down what has happened to a job so far."""
         self._latest = history
-        self._run.put(job_of(history, self._run.host.gpus))
+        self._run.put(job_of(history))
         self._folder.save()
 
     def _failed(self, reason: Reason) -> None:

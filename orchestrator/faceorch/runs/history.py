@@ -10,11 +10,10 @@ from msgspec import structs
 
 from faceorch.record.kinds import JobStatus
 from faceorch.record.reason import Reason
-from faceorch.record.run import Environment, Gpu, Job, Repetition, Times, Video, WeightFile
-from faceorch.record.spread import middle, spreads
+from faceorch.record.run import Environment, Job, Repetition, Video, WeightFile
+from faceorch.record.spread import middle, remarks, spreads
 from faceorch.runs.attempt import Attempt
-from faceorch.runs.repeats import Turn, remarks
-from faceorch.telemetry.summary import summarise
+from faceorch.runs.repeats import Turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +42,11 @@ class History:
     finished: datetime | None = None
     reason: Reason | None = None
 
+    @property
+    def once_s(self) -> float:
+        """Seconds for what was done once, before all repetitions: the environment, and stand-in weights."""
+        return (self.prepare_s or 0.0) + (self.synthetic_s or 0.0)
+
 
 def planned(job: Job) -> Job:
     """Return a job as it was planned, without anything that has happened to it."""
@@ -66,7 +70,7 @@ def without_figures(history: History) -> History:
     return replace(history, repetitions=(), video=None, last=None, turn=None, timeline=None)
 
 
-def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bool) -> Repetition:
+def repetition_of(made: Attempt, turn: Turn, *, several: bool) -> Repetition:
     """Return what an attempt that made a video has come to."""
     assert made.video is not None
     video_s = made.video.duration_s
@@ -74,8 +78,8 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
     notes = [*made.transcript.notes, *made.notes]
     metrics, sampled, used = made.transcript.metrics, {}, []
     prefix = f"{turn}: " if several else ""
-    if made.seen is not None:
-        found = summarise(made.seen, made.shares, gpus, reported=metrics, video_s=video_s)
+    if made.figures is not None:
+        found = made.figures
         metrics, sampled, used = found.metrics, found.sampled, found.gpus
         notes += [prefix + note for note in found.notes]
     return Repetition(
@@ -92,7 +96,7 @@ def repetition_of(made: Attempt, turn: Turn, gpus: Sequence[Gpu], *, several: bo
     )
 
 
-def job_of(history: History, gpus: Sequence[Gpu]) -> Job:
+def job_of(history: History) -> Job:
     """Return the record's job: its figures are those of the repetition in the middle, or of a failed attempt."""
     job = structs.replace(
         history.asked,
@@ -112,10 +116,13 @@ def job_of(history: History, gpus: Sequence[Gpu]) -> Job:
     counted = [repetition for repetition in history.repetitions if not repetition.warmup]
     last = history.last
     if last is not None and (last.failure is not None or last.interrupted):
-        job = _with_attempt(job, last, history, gpus)
+        job = _with_attempt(job, last, history)
     elif counted:
         job = _with_repetitions(job, counted, history)
-    return structs.replace(job, times=_with_preparation(job.times, history))
+    times = structs.replace(job.times, prepare_s=history.prepare_s, synthetic_s=history.synthetic_s)
+    if times.total_s is not None and not history.several:  # a repetition's own total stays what it was
+        times = structs.replace(times, total_s=times.total_s + history.once_s)
+    return structs.replace(job, times=times)
 
 
 def _status(history: History) -> JobStatus:
@@ -141,14 +148,12 @@ def _with_repetitions(job: Job, counted: Sequence[Repetition], history: History)
     )
 
 
-def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]) -> Job:
-    metrics = last.transcript.metrics
-    job = structs.replace(
-        job, times=last.transcript.times(last.ended_s, last.total_s), metrics=metrics, notes=list(last.transcript.notes)
-    )
-    if last.seen is None:
+def _with_attempt(job: Job, last: Attempt, history: History) -> Job:
+    said, found = last.transcript, last.figures
+    times = said.times(last.ended_s, last.total_s)
+    job = structs.replace(job, times=times, metrics=said.metrics, notes=list(said.notes))
+    if found is None:
         return job
-    found = summarise(last.seen, last.shares, gpus, reported=metrics, video_s=None)
     prefix = f"{history.turn}: " if history.several else ""
     return structs.replace(
         job,
@@ -157,10 +162,3 @@ def _with_attempt(job: Job, last: Attempt, history: History, gpus: Sequence[Gpu]
         gpus=found.gpus,
         notes=[*job.notes, *last.notes, *(prefix + note for note in found.notes)],
     )
-
-
-def _with_preparation(times: Times, history: History) -> Times:
-    """Add what was done once, before all repetitions; a repetition's own total stays what it was."""
-    once_s = (history.prepare_s or 0.0) + (history.synthetic_s or 0.0)
-    total_s = times.total_s if times.total_s is None or history.several else times.total_s + once_s
-    return structs.replace(times, prepare_s=history.prepare_s, synthetic_s=history.synthetic_s, total_s=total_s)

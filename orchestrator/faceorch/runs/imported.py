@@ -16,8 +16,8 @@ from faceorch.record.request import REFERENCE, Request
 from faceorch.record.run import Job, Run, Video
 from faceorch.runs import host
 from faceorch.runs.events import Listener, Noted
+from faceorch.runs.folder import new_folder
 from faceorch.runs.job import DURATION_TOLERANCE_S
-from faceorch.runs.start import inputs_of, keep_text, new_folder, publish
 from faceorch.telemetry.nvml import read_gpus
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
@@ -35,28 +35,19 @@ def import_run(request: Request, out: Path, tell: Listener, reading: media.Readi
     given = {REFERENCE: request.reference} if request.reference is not None else {}
     given |= request.videos
     portrait, clip = reading.result()
-    with new_folder(request, out) as (half_made, identity):
-        (half_made / "inputs").mkdir()
-        kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
-        kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
-        keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
+    with new_folder(out, portrait, clip) as made:
         run = Run(
             faceorch=__version__,
-            id=identity,
+            id=made.id,
             status=RunStatus.DONE,
             created=now(),
             updated=now(),
             request=request,
             host=host.describe(read_gpus(), {}),
-            inputs=inputs_of(request, kept_portrait, kept_clip),
-            jobs=_jobs(given, half_made, clip.duration_s, tell),
+            inputs=made.inputs,
+            jobs=_jobs(given, made.path, clip.duration_s, tell),
         )
-        RunFolder(half_made, run).save()
-        folder = RunFolder(publish(half_made, out, identity), run)
-    if run.id != folder.path.name:  # somebody else took the name meanwhile
-        run.id = folder.path.name
-        folder.save()
-    return folder
+        return made.publish(run)
 
 
 def _check_names(request: Request) -> None:

@@ -147,7 +147,7 @@ class JobRun:
         return replace(history, reason=made.failure), folder
 
     def _repeat(self, history: History, ready: Ready, weights: Path | None, rows: list[timeline.Row]) -> History:
-        request, gpus = self.folder.run.request, self.folder.run.host.gpus
+        request = self.folder.run.request
         for turn in turns(request, history.repetitions):
             if request.several:
                 self.log.write_line(f"--- {turn} ---")
@@ -168,7 +168,7 @@ class JobRun:
             if made.failure is not None:
                 self._refuse_inputs(made, history)
                 return history
-            done = repetition_of(made, turn, gpus, several=request.several)
+            done = repetition_of(made, turn, several=request.several)
             history = replace(history, repetitions=(*history.repetitions, done))
             history = replace(history, video=made.video if first else history.video)
             if request.several:
@@ -213,6 +213,7 @@ class JobRun:
                 tell=beside.listening(self.tell),
                 timeout_s=timeout_s,
                 watch=self.watch(plan.gpus, no_gpu=no_gpu, hz=run.request.sampling_hz),
+                gpus=run.host.gpus,
                 collect=lambda: self._collect(out, keep=keep),
                 names={Path(given.file).name: Path(given.source).name for given in (inputs.portrait, inputs.clip)},
             )

@@ -11,7 +11,7 @@ from faceorch import __version__
 from faceorch.errors import CannotRun, InputError, ManifestError
 from faceorch.files import check_home
 from faceorch.needs import driver_problem, kernel_problem, no_gpu_problem, ram_problem, vram_problem
-from faceorch.networks.bases import choose_base, load_bases, pick_base
+from faceorch.networks.bases import choose_base, load_bases
 from faceorch.networks.discover import Network
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
@@ -71,8 +71,6 @@ def make_plan(
     """
     if memory_bytes is None:
         memory_bytes = psutil.virtual_memory().total
-    if base is not None:
-        pick_base(load_bases(), base)
     planned: list[Planned] = []
     obstacles: list[Obstacle] = []
     for network in networks:

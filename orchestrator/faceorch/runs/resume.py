@@ -17,9 +17,10 @@ from faceorch.record.run import Job
 from faceorch.runs import host
 from faceorch.runs.events import Listener, Noted
 from faceorch.runs.plan import check_places, make_plan, select_gpus, unusable, without_too_short
-from faceorch.runs.start import Started, weights_for
+from faceorch.runs.start import Started
 from faceorch.runtimes.choose import make_runtimes, sweep
 from faceorch.telemetry.nvml import read_gpus
+from faceorch.weights.source import source_of
 
 _INPUT_BYTES = 512 * 2**20  # of a normalised portrait or clip: more than either can have
 
@@ -71,7 +72,7 @@ def resume_run(
         selected=select_gpus(request.allowed_gpus, gpus),
         base=request.base,
         settings={job.network: job.settings for job in missing},
-        weights=weights_for(request),
+        weights=source_of(request),
     )
     plan = without_too_short(plan, run.inputs.clip.duration_s, ())
     obstacles = {**{obstacle.network.name: obstacle.reason for obstacle in plan.obstacles}, **unfit}

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceorch import __version__, media
-from faceorch.errors import InputError, OutputError, one_line
-from faceorch.files import HALF_MADE, Refused, open_below, scratch, umask, write_atomically
+from faceorch.errors import InputError
 from faceorch.networks.about import about
 from faceorch.networks.discover import Network, Networks, find_judge, load_networks, pick
 from faceorch.networks.patches import patches_of
 from faceorch.record.claims import Claims
-from faceorch.record.folder import RunFolder, new_run_id, now
+from faceorch.record.folder import RunFolder, now
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.reason import Reason
-from faceorch.record.request import Request, SettingValue
-from faceorch.record.run import AppliedPatch, ClipRecord, Inputs, Job, PortraitRecord, Run, Upstream
+from faceorch.record.request import Request
+from faceorch.record.run import AppliedPatch, Job, Run, Upstream
 from faceorch.runs import host
+from faceorch.runs.folder import new_folder
 from faceorch.runs.plan import Plan, Planned, check_places, demand, make_plan, select_gpus, unusable, without_too_short
 from faceorch.runtimes.choose import make_runtimes, sweep
 from faceorch.telemetry.nvml import read_gpus
-from faceorch.weights.source import StandIn
-from faceorch.weights.store import Store
-
-# A run needs room for the normalised inputs, the videos and their half-made copies, and the report.
-_NEEDED_BYTES = 256 * 2**20
-_TEXT_BYTES = 64 * 2**10
+from faceorch.weights.source import source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +59,7 @@ def start_run(
     runtimes = make_runtimes(request.runtime, request.pythons, request.use_images)
     for _ in sweep(runtimes):
         pass  # what dead owners left is not this user's concern
+    weights = source_of(request)
     plan = make_plan(
         chosen,
         runtimes=runtimes,
@@ -73,45 +67,29 @@ def start_run(
         selected=selected,
         base=request.base,
         settings=request.settings,
-        weights=weights_for(request),
+        weights=weights,
     )
     demand(plan, request.networks)
     check_places(plan)
     portrait, clip = reading.result()
     media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = without_too_short(plan, clip.duration_s, request.networks)
-    jobs = _jobs(plan, request) + ([] if request.networks else _unusable(known, request))
     described = host.describe(gpus, runtimes)
-    with new_folder(request, out) as (half_made, identity):
-        (half_made / "inputs").mkdir()
-        kept_portrait = media.write_portrait(portrait, half_made / "inputs" / "portrait.png")
-        kept_clip = media.write_clip(clip, half_made / "inputs" / "clip.wav")
-        keep_text(Path(request.clip).with_suffix(".txt"), half_made / "inputs" / "clip.txt")
+    jobs = _jobs(plan, known, request)
+    with new_folder(out, portrait, clip) as made:
         run = Run(
             faceorch=__version__,
-            id=identity,
+            id=made.id,
             status=RunStatus.RUNNING,
             created=now(),
             updated=now(),
             request=request,
             host=described,
-            inputs=inputs_of(request, kept_portrait, kept_clip),
+            inputs=made.inputs,
             jobs=jobs,
         )
-        RunFolder(half_made, run).save()
-        folder = publish(half_made, out, identity)
-    record = RunFolder(folder, run)
-    if record.run.id != folder.name:  # somebody else took the name meanwhile
-        record.run.id = folder.name
-        record.save()
-    return Started(record, plan.planned, fresh=True)
-
-
-def weights_for(request: Request) -> Store | StandIn:
-    """Return where the weights of a request's networks come from."""
-    if request.stand_in is not None:
-        return StandIn(full=request.stand_in.size == "full")
-    return Store(None if request.weights is None else Path(request.weights))
+        folder = made.publish(run)
+    return Started(folder, plan.planned, fresh=True)
 
 
 def _check_names(request: Request, chosen: Sequence[Network]) -> None:
@@ -130,23 +108,22 @@ def _check_names(request: Request, chosen: Sequence[Network]) -> None:
                 )
 
 
-def _jobs(plan: Plan, request: Request) -> list[Job]:
-    jobs = [_job(planned.network, request, None) for planned in plan.planned]
-    return jobs + [_job(obstacle.network, request, obstacle.reason) for obstacle in plan.obstacles]
-
-
-def _unusable(known: Mapping[str, Network], request: Request) -> list[Job]:
-    """Return the rows of networks whose manifest cannot be used."""
-    broken = known.broken if isinstance(known, Networks) else {}
-    return [
+def _jobs(plan: Plan, known: Mapping[str, Network], request: Request) -> list[Job]:
+    """Return the record's jobs: those that will run, those that cannot, and networks whose manifest cannot be used."""
+    broken = known.broken if isinstance(known, Networks) and not request.networks else {}
+    unread = [
         Job(network=name, title=name, status=JobStatus.SKIPPED, reason=unusable(error), seed=request.seed)
         for name, error in broken.items()
     ]
+    decided: list[tuple[Network, Reason | None]] = [(planned.network, None) for planned in plan.planned]
+    decided += [(obstacle.network, obstacle.reason) for obstacle in plan.obstacles]
+    return [_job(network, request, obstacle) for network, obstacle in decided] + unread
 
 
 def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
-    tiny = _smoke_settings(network, request)
-    settings = network.settings({**tiny, **request.settings.get(network.name, {})})
+    tiny = request.stand_in is not None and request.stand_in.size == "tiny"
+    given = {**(network.manifest.smoke.settings if tiny else {}), **request.settings.get(network.name, {})}
+    settings = network.settings(given)
     expected = network.manifest.expected
     return Job(
         network=network.name,
@@ -163,70 +140,3 @@ def _job(network: Network, request: Request, obstacle: Reason | None) -> Job:
         if expected is None
         else Claims(source=expected.source, head_motion=expected.head_motion, eye_blinks=expected.eye_blinks),
     )
-
-
-def keep_text(source: Path, target: Path) -> None:
-    """Keep what is said in the clip, when a text lies beside it under the clip's name: the report shows its words."""
-    with contextlib.suppress(OSError, UnicodeDecodeError, Refused):
-        with open_below(source.parent, source.name, limit=_TEXT_BYTES) as file:
-            text = file.read().decode("utf-8")
-        write_atomically(target, text.encode())
-
-
-def _smoke_settings(network: Network, request: Request) -> dict[str, SettingValue]:
-    tiny = request.stand_in is not None and request.stand_in.size == "tiny"
-    return dict(network.manifest.smoke.settings) if tiny else {}
-
-
-def inputs_of(request: Request, portrait: media.Portrait, clip: media.Clip) -> Inputs:
-    """Return what the record says of the normalised inputs, which lie in the folder `inputs` of the run."""
-    return Inputs(
-        portrait=PortraitRecord(
-            file="inputs/portrait.png",
-            source=one_line(request.portrait),
-            source_sha256=portrait.source_sha256,
-            sha256=portrait.sha256,
-            width=portrait.width,
-            height=portrait.height,
-            notes=list(portrait.notes),
-        ),
-        clip=ClipRecord(
-            file="inputs/clip.wav",
-            source=one_line(request.clip),
-            source_sha256=clip.source_sha256,
-            sha256=clip.sha256,
-            duration_s=clip.duration_s,
-            sample_rate_hz=clip.sample_rate_hz,
-            notes=list(clip.notes),
-        ),
-    )
-
-
-@contextlib.contextmanager
-def new_folder(request: Request, out: Path) -> Iterator[tuple[Path, str]]:
-    """Yield a hidden folder below `--out`, and the name it will get: a run folder appears whole.
-
-    Half-made folders of earlier runs that were killed are removed.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
-    media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
-    with scratch(HALF_MADE, out) as half_made:
-        yield half_made, new_run_id(Path(request.portrait), Path(request.clip), now())
-
-
-def publish(half_made: Path, out: Path, name: str) -> Path:
-    """Give a complete folder its name, or the next free one."""
-    half_made.chmod(0o777 & ~umask())
-    for number in range(1, 1000):
-        folder = (out / (name if number == 1 else f"{name}-{number}")).absolute()
-        try:
-            half_made.rename(folder)
-        except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-                continue
-            raise OutputError(f"cannot make the folder {folder}: {error.strerror}", "choose another --out") from error
-        return folder
-    raise OutputError(f"{out} holds a thousand runs of this second", "choose another --out")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceorch.record.request import Request
 from faceorch.record.run import WeightFile
+from faceorch.weights.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +27,10 @@ class StandIn:
 
 Source = Stored | StandIn
 NO_WEIGHTS = Stored(None)
+
+
+def source_of(request: Request) -> Store | StandIn:
+    """Return where the weights of a request's networks come from."""
+    if request.stand_in is not None:
+        return StandIn(full=request.stand_in.size == "full")
+    return Store(None if request.weights is None else Path(request.weights))

@@ -43,6 +43,7 @@ class Hostile(Network):
         {after}
         return video.path
 """
+# Its last argument is the test's folder, so that it is known among the children of tests that run beside this one.
 CHILD = "import time; open('child', 'w').close(); time.sleep(86400)"
 HANGS = {
     "prints without end": "while True: os.write(2, b'x' * 65536)",
@@ -51,7 +52,7 @@ HANGS = {
     "ignores polite signals": "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(86400)",
 }
 LEAVES_A_CHILD = (
-    f"subprocess.Popen([sys.executable, '-c', {CHILD!r}], start_new_session=True)\n"
+    f"subprocess.Popen([sys.executable, '-c', {CHILD!r}, {{folder!r}}], start_new_session=True)\n"
     "        while not os.path.exists('child'): time.sleep(0.01)\n"
     "        os._exit(3)"
 )
@@ -102,11 +103,16 @@ def follow(runtime: Runtime, launch: Launch, folder: Path, clock: Clock, late_at
 
 @pytest.fixture(autouse=True)
 def nothing_stays(tmp_path: Path) -> Iterator[None]:
-    """End what a test's runner has left in sessions of its own."""
+    """End what a test's runner has left in a session of its own."""
     yield
-    for process in psutil.process_iter(["cmdline"]):
-        if process.info["cmdline"] == [sys.executable, "-c", CHILD]:
-            process.kill()
+    for process in children_of(tmp_path):
+        process.kill()
+
+
+def children_of(folder: Path) -> list[psutil.Process]:
+    """Return the children that a runner has left for the test in `folder`."""
+    wanted = [sys.executable, "-c", CHILD, str(folder)]
+    return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == wanted]
 
 
 @pytest.mark.parametrize("name", list(HANGS))
@@ -127,13 +133,12 @@ def test_time_ends_whatever_a_runner_does(
 def test_a_child_that_a_runner_leaves_with_its_output_goes_with_it(
     make_network: MakeNetwork, tmp_path: Path, portrait: Path, clip: Path
 ) -> None:
-    launch = launch_of(make_network, tmp_path, portrait, clip, body=LEAVES_A_CHILD)
+    body = LEAVES_A_CHILD.format(folder=str(tmp_path))
+    launch = launch_of(make_network, tmp_path, portrait, clip, body=body)
     made = follow(VenvRuntime(), launch, tmp_path, Clock(), late_at="never")
     assert made.failure is not None
     assert made.failure.found == "it ended with exit code 3 and without saying why"
-    assert not any(
-        process.info["cmdline"] == [sys.executable, "-c", CHILD] for process in psutil.process_iter(["cmdline"])
-    )
+    assert not children_of(tmp_path)
 
 
 FILLS = {

@@ -21,7 +21,7 @@ from faceorch.errors import InputError, OutputError
 from faceorch.record.folder import InvalidRecord, RunFolder, json_schema
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job, Times
-from faceorch.runs import execute, history, job, joblog
+from faceorch.runs import attempt, execute, history, job, joblog
 from faceorch.runs.attempt import Attempt
 from faceorch.runs.events import Event, JobEnded, JobStarted, Listener, Progressed, StageStarted
 from faceorch.runs.repeats import Turn
@@ -167,7 +167,7 @@ def test_an_end_that_cannot_be_shown_keeps_the_result(two: None, request_for: Re
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (history, "summarise"),
+        (attempt, "summarise"),
         (timeline, "write"),
         (Transcript, "times"),
         (Transcript, "add"),
@@ -228,8 +228,8 @@ def test_figures_that_the_record_cannot_hold_are_a_crash(
 ) -> None:
     right = history.job_of
 
-    def wrong(known: history.History, gpus: Any) -> Job:
-        made = right(known, gpus)
+    def wrong(known: history.History) -> Job:
+        made = right(known)
         told = made.network == "afirst" and known.last is not None
         return structs.replace(made, times=structs.replace(made.times, **change)) if told else made
 

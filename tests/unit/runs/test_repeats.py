@@ -105,8 +105,7 @@ class TestRemarks:
         asked = Job(network="a", title="A", status=JobStatus.PENDING)
         environment = Environment(runtime="venv", identity="x", name="x")
         return job_of(
-            History(asked=asked, started=now(), environment=environment, several=True, repetitions=counted, **changes),
-            [],
+            History(asked=asked, started=now(), environment=environment, several=True, repetitions=counted, **changes)
         )
 
     def test_an_outlier_is_pointed_out_with_what_to_do(self) -> None:

@@ -38,7 +38,7 @@ def compare(
     The videos are judged once the last of them is made, unless the request says otherwise or is one of stand-in
     weights, whose videos mean nothing. `check` sees every finished video; `reading` is that of the request's inputs,
     when it has been begun already; `networks` are those that can be named, by default every one that there is.
-    Raises `UserError` for whatever the user can mend, before anything is started or left behind; on
+    Raises `UserError` for whatever the user can fix, before anything is started or left behind; on
     `KeyboardInterrupt` the folder is complete and says how to go on.
     """
     return _finish(start_run(request, out, reading, networks), tell, check)

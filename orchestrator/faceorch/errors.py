@@ -16,7 +16,7 @@ def one_line(text: str) -> str:
 
 
 class UserError(click.ClickException):
-    """Something the user can mend. `message` says what was found and what is needed, `remedy` what to do."""
+    """Something the user can fix. `message` says what was found and what is needed, `remedy` what to do."""
 
     exit_code = 2
 

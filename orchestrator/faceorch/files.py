@@ -360,7 +360,7 @@ def _entered(path: Path, parent: int | None = None) -> Iterator[int]:
 
 
 def _let_in(name: str, parent: int | None) -> None:
-    """Give the owner of a folder all rights to it; what stands in the way is told by whoever uses it next."""
+    """Let the owner of a folder do everything in it; whatever prevents that shows when the folder is used next."""
     with contextlib.suppress(OSError):
         if sys.platform != "linux":
             os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)

@@ -36,7 +36,7 @@ def test_a_damaged_docker_config_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     found = faceorch("doctor")
     assert found.returncode == 1
     assert f"{tmp_path}/config.json cannot be read: " in found.stdout
-    assert "try: mend that file, or set DOCKER_HOST" in found.stdout
+    assert "try: fix that file, or set DOCKER_HOST" in found.stdout
 
 
 def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

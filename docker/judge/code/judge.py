@@ -141,7 +141,7 @@ def lids(watched: Watched) -> Lids:
 
 
 def _covered(finding: Finding, coverage: float) -> Finding:
-    """Say for how much of the video a finding stands."""
+    """Return for how much of the video a finding stands."""
     if finding.verdict is Verdict.NOT_MEASURABLE or coverage >= _COVERAGE["said"]:
         return finding
     reason = f"{finding.reason}; the face was found in {coverage:.0%} of the frames"

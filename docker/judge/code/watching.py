@@ -52,7 +52,7 @@ class Watched:
 def watch(
     models: Models, video: Video, seen: Survey, place: Place, pixels: Pixels | None, progress: Progress
 ) -> Watched:
-    """Look at every frame of the longest shot, within `place`."""
+    """Read every frame of the longest shot, within `place`."""
     rows: list[dict[str, float]] = []
     size = (0, 0)
     head = Head(models)

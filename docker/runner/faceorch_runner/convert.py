@@ -61,7 +61,7 @@ def _load(torch: Any, load_file: Any, source: Path, trusted: bool) -> Any:
 
 
 def _tensors(loaded: Any, key: str | None, source: Path) -> Iterator[tuple[str, Any]]:
-    """Yield name and tensor; dicts in dicts are joined with dots, what is no tensor is left out and said."""
+    """Yield name and tensor; dicts in dicts are joined with dots, what is not a tensor is left out and said."""
     if key is not None:
         if not isinstance(loaded, dict) or key not in loaded:
             raise RunnerError(f"{source.name} has no entry {key!r}")
@@ -75,4 +75,4 @@ def _tensors(loaded: Any, key: str | None, source: Path) -> Iterator[tuple[str, 
             for inner, tensor in _tensors(value, None, source):
                 yield f"{name}.{inner}", tensor
         else:
-            print(f"{source.name}: {name} is no tensor ({type(value).__name__}); left out", file=sys.stderr)
+            print(f"{source.name}: {name} is not a tensor ({type(value).__name__}); left out", file=sys.stderr)

@@ -151,7 +151,7 @@ def job_from_json(raw: object, out: Path) -> Job:
 def plain_id(name: str) -> str:
     """Return an id that can be the stem of a file's name; `JobFileError` when it cannot."""
     if not _JOB_ID.fullmatch(name):
-        raise JobFileError(f"job id {name!r} is no plain file name")
+        raise JobFileError(f"job id {name!r} is not a plain file name")
     return name
 
 

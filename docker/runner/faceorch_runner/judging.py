@@ -114,7 +114,7 @@ class _Progress:
         self._events, self._job, self._told = events, job, -1
 
     def __call__(self, share: float) -> None:
-        """Tell that this share of the current stage is done, 0 to 1."""
+        """Report which share of the current stage is done, 0 to 1."""
         percent = min(100, max(0, int(100 * share)))
         if percent != self._told:
             self._told = percent

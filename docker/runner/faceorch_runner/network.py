@@ -38,7 +38,7 @@ class Progress:
         self._events.emit(EventKind.METRIC, self._job, name=name, value=value, unit=unit)
 
     def note(self, message: str) -> None:
-        """Say one sentence that belongs beside the video: what became of the inputs, and what that means for it."""
+        """Report one sentence to show beside the video: what was done to the inputs, and what that means for it."""
         self._events.emit(EventKind.NOTE, self._job, message=message)
 
 

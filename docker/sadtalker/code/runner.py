@@ -77,7 +77,7 @@ class SadTalker(Network):
         self._wanted: dict[Choice, bool] = {}
 
     def check(self, job: Job) -> None:
-        """Refuse a portrait that is no picture and a clip that is shorter than a frame."""
+        """Refuse a portrait that is not a picture and a clip that is shorter than a frame."""
         _fit(portraits.read(job.portrait), job)
         seconds = voice.duration_s(job.audio)
         if seconds * FPS < 1:

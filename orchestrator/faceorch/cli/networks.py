@@ -54,7 +54,7 @@ def command(name: str | None, patches: bool, as_json: bool) -> None:
     elif name is None:
         _table(chosen, states)
         for unfit, error in known.broken.items():
-            click.echo(f"{unfit}: not ready\n  {error.message} -> {error.remedy or 'mend that file'}")
+            click.echo(f"{unfit}: not ready\n  {error.message} -> {error.remedy or 'fix that file'}")
     else:
         _details(chosen[0], states[name])
 

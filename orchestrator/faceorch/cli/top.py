@@ -18,7 +18,7 @@ _PAUSE_S = 1.0
 
 @click.command()
 @click.argument("run", required=False, metavar="[RUN]")
-@click.option("--once", is_flag=True, help="Look once and leave; so it does when the output is no terminal.")
+@click.option("--once", is_flag=True, help="Look once and leave; so it does when the output is not a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per second, for machines.")
 def command(run: str | None, once: bool, as_json: bool) -> None:
     """Watch what the networks that run now use of this machine: CPU, memory, and of each GPU.
@@ -53,7 +53,7 @@ def command(run: str | None, once: bool, as_json: bool) -> None:
 
 
 def _second(live: Live) -> Now:
-    """Look twice, half a second apart: what a CPU does shows only over some time."""
+    """Sample twice, half a second apart: CPU use is a rate."""
     import time
 
     live.look()

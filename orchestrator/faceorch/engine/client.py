@@ -88,7 +88,7 @@ def endpoint() -> str:
     except Exception as error:  # a damaged config.json makes the SDK stumble in many ways
         file = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
         raise EngineError(
-            f"{file} cannot be read: {bugs.describe(error)}", "mend that file, or set DOCKER_HOST"
+            f"{file} cannot be read: {bugs.describe(error)}", "fix that file, or set DOCKER_HOST"
         ) from error
 
 

@@ -118,7 +118,7 @@ def _prepared(chosen: Chosen, work: Path, tell: Listener) -> Ready:
 
 
 def _taken(made: Attempt, order: Order) -> Sitting:
-    """Take over what there is: of a judge that did not get to its end, what it had finished."""
+    """Collect the findings that exist; of a judge that did not finish, those that it had finished."""
     judgements: dict[str, Judgement] = {}
     refused: dict[str, str] = {}
     notes: list[str] = []

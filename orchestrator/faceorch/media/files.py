@@ -18,7 +18,7 @@ MOST_BYTES = {"image": 512 * 2**20, "audio": 2 * 2**30}
 
 
 def read_input(path: Path, what: str) -> bytes:
-    """Return the bytes of an input file; `InputError` in one line when it is no readable, non-empty file.
+    """Return the bytes of an input file; `InputError` in one line when it is not a readable, non-empty file.
 
     `what` is the option's word for it: "image" or "audio". It is not read when it is larger than `MOST_BYTES`.
     """
@@ -32,7 +32,7 @@ def read_input(path: Path, what: str) -> bytes:
         if stat.S_ISDIR(mode):
             raise InputError(f"{path} is a folder, an {what} file is needed", remedy)
         if not stat.S_ISREG(mode):
-            raise InputError(f"{path} is no regular file", remedy)
+            raise InputError(f"{path} is not a regular file", remedy)
         with path.open("rb") as file:
             data = b"" if os.fstat(file.fileno()).st_size > limit else file.read(limit + 1)
             size = max(len(data), os.fstat(file.fileno()).st_size)
@@ -51,7 +51,7 @@ def check_output_folder(path: Path, *, needed_bytes: int) -> None:
     """Raise `OutputError` when nothing can be written to the folder `path`, or less than `needed_bytes`."""
     remedy = "choose another folder with --out"
     if not path.is_dir():
-        raise OutputError(f"{path} is no folder", remedy)
+        raise OutputError(f"{path} is not a folder", remedy)
     free = shutil.disk_usage(path).free
     if free < needed_bytes:
         raise OutputError(

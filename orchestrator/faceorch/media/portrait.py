@@ -78,7 +78,7 @@ def read_portrait(path: Path) -> LoadedPortrait:
                 notes.append("turned upright as its EXIF orientation says")
             rgb = _to_rgb(upright, profile, notes)
         except UnidentifiedImageError as error:
-            raise InputError(f"{path} is no image: {_looks_like(data)}", _remedy(data)) from error
+            raise InputError(f"{path} is not an image: {_looks_like(data)}", _remedy(data)) from error
         except InputError:
             raise
         except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
@@ -214,7 +214,7 @@ def _to_srgb(image: Image, profile: bytes | None, notes: list[str]) -> Image:
 
 
 def _looks_like(data: bytes) -> str:
-    """Say what a file that Pillow does not know seems to be."""
+    """Return what a file that Pillow does not know seems to be."""
     head = data[:64]
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return "it looks like audio (WAV)"

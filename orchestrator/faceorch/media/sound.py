@@ -174,12 +174,12 @@ def _opened(data: bytes) -> InputContainer:
     try:
         opened: InputContainer = av.open(io.BytesIO(data), "r", **_tags_in_any_encoding())
     except (av.FFmpegError, ValueError) as error:
-        raise NotAudio("is no audio file") from error
+        raise NotAudio("is not an audio file") from error
     return opened
 
 
 def _tags_in_any_encoding() -> dict[str, Any]:
-    """Return what PyAV must be told so that a title that is not UTF-8 is no error: nothing any more from 19 on."""
+    """Return what PyAV must be told so that a title that is not UTF-8 is not an error: nothing any more from 19 on."""
     import av
 
     return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -259,7 +259,7 @@ class _Listener:
         self._graph: Graph | None = None
 
     def hear(self, frame: AudioFrame, mixed: list[array.array[float]]) -> None:
-        """Take in a frame, and the mix that was made of it (or of one a little before)."""
+        """Add a frame, and the mix that was made of it (or of one shortly before)."""
         count = len(frame.layout.channels)
         self.changed = self.changed or (self._heard and count != self.most)
         self.most, self._heard = max(self.most, count), True
@@ -327,7 +327,7 @@ def _keep(sound: Sound, pieces: list[array.array[float]]) -> None:
 
 
 def _is_unordered(frame: AudioFrame) -> bool:
-    """Say whether nobody has said which channel is which: FFmpeg then names the layout after their number."""
+    """Return whether the file does not state its channel layout: FFmpeg then names it after the number of channels."""
     return "channels" in frame.layout.name
 
 

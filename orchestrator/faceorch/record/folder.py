@@ -99,9 +99,9 @@ class RunFolder:
             with open_below(folder, FILE_NAME, limit=RECORD_BYTES) as opened:
                 raw = json.loads(opened.read(RECORD_BYTES).decode("utf-8"))
         except Refused as error:
-            raise RunFolderError(f"{folder} is no run folder: {error}", _WHERE) from error
+            raise RunFolderError(f"{folder} is not a run folder: {error}", _WHERE) from error
         except OSError as error:
-            raise RunFolderError(f"{folder} is no run folder: {error.strerror}: {FILE_NAME}", _WHERE) from error
+            raise RunFolderError(f"{folder} is not a run folder: {error.strerror}: {FILE_NAME}", _WHERE) from error
         except (ValueError, RecursionError) as error:
             raise RunFolderError(f"{file} is not JSON: {text(str(error), SENTENCE)}", _WHERE) from error
         found = raw.get("schema") if isinstance(raw, dict) else None

@@ -47,7 +47,7 @@ def _environment() -> Environment:
 
 
 def _finalize(context: Context, value: Any) -> Any:
-    """Take this machine's paths out of every text of a page that is for others (one that is given `share`)."""
+    """Remove this machine's paths from every text of a page that is for others (one that is given `share`)."""
     from markupsafe import Markup
 
     share = context.get("share")

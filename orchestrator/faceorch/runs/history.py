@@ -21,7 +21,7 @@ class History:
     """What has happened to a job so far.
 
     `asked` is the job as it was planned. `repetitions` are those that are done, also by an earlier faceorch, `video` is
-    that of the first of them that counts. `last` is the latest attempt, which is no repetition when it failed.
+    that of the first of them that counts. `last` is the latest attempt, which is not a repetition when it failed.
     """
 
     asked: Job

@@ -221,7 +221,7 @@ class JobRun:
             return replace(made, notes=(*made.notes, *beside.remarks()))
 
     def _collect(self, out: Path, *, keep: bool) -> Collected:
-        """Take over the finished video: what is looked at, kept and shown is a copy of ours."""
+        """Copy the finished video out of the runner's folder: only the copy is checked, kept and shown."""
         copy = self.work / f"{self.name}.mp4"
         try:
             take(self.work, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)

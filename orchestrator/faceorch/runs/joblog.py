@@ -112,7 +112,7 @@ class JobLog:
             self._text.write(line + "\n")
 
     def flush(self) -> None:
-        """Take what is left of unfinished lines of a runner that has ended, and bring everything to disk."""
+        """Write the unfinished lines of a runner that has ended, and flush everything to disk."""
         for parser in self._parsers.values():
             for item in parser.close():
                 if isinstance(item, str):

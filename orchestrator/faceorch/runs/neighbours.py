@@ -19,7 +19,7 @@ class Neighbours:
         self._seen: set[tuple[str, str]] = set()
 
     def look(self) -> None:
-        """Take down who is there now; an engine that is away has nobody."""
+        """Record which runners are there now; an engine that does not answer has none."""
         for runtime in self._runtimes:
             try:
                 alive = runtime.running()

@@ -92,7 +92,7 @@ def make_plan(
 
 def unusable(error: ManifestError) -> Reason:
     """Return why a network whose manifest cannot be used cannot run."""
-    return Reason(kind=OutcomeKind.NOT_AVAILABLE, found=error.message, remedy=error.remedy or "mend that file")
+    return Reason(kind=OutcomeKind.NOT_AVAILABLE, found=error.message, remedy=error.remedy or "fix that file")
 
 
 def _decide(

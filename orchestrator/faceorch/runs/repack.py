@@ -106,7 +106,7 @@ def _convert(plan: Planned, store: Store, files: list[File], out: Path, line: Ca
 
 
 def _ignore(event: Event) -> None:
-    """Take no notice: its lines are shown when it has ended."""
+    """Ignore the event: the lines are shown when it has ended."""
 
 
 def _keep(network: str, store: Store, file: File, out: Path) -> Repacked:

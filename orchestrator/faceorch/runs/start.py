@@ -47,7 +47,7 @@ def start_run(
     """Make the run folder for `request` below `out`, with its inputs and its plan.
 
     `reading` is that of the request's inputs, when it has been begun already; `networks` are those that can be named,
-    by default every one that there is. Raises `UserError` for whatever the user can mend, before anything is left
+    by default every one that there is. Raises `UserError` for whatever the user can fix, before anything is left
     behind.
     """
     reading = reading or media.Reading(Path(request.portrait), Path(request.clip))

@@ -38,7 +38,7 @@ class Transcript:
     notes: list[str] = field(default_factory=list)
 
     def add(self, event: Event, heard_s: float) -> None:
-        """Take one event, heard at `heard_s` (`time.monotonic()`)."""
+        """Add one event, heard at `heard_s` (`time.monotonic()`)."""
         if self._first_s is None:
             self._first_s = heard_s
         self._last_s = heard_s

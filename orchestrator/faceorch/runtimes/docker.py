@@ -98,7 +98,7 @@ class DockerRuntime:
         return Engine(name=self._facts.name, version=self._facts.version, api=self._facts.api)
 
     def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
-        """Say whether the engine is there, can give GPUs where they are wanted, and has a current image on `base`."""
+        """Return whether the engine is there, can give GPUs where wanted, and has a current image on `base`."""
         if isinstance(self._engine, Reason):
             return self._engine
         problem = engine_problem(self._facts)
@@ -140,7 +140,7 @@ class DockerRuntime:
                 return Reason(
                     kind=OutcomeKind.NOT_BUILT,
                     found=f"the engine has no image {reference}",
-                    remedy=f"docker pull {reference}, or mend --use-image",
+                    remedy=f"docker pull {reference}, or fix --use-image",
                 )
             return Reason(kind=OutcomeKind.NO_ENGINE, found=error.message, remedy=error.remedy)
         return Ready(identity=identity, name=reference, given=True, note="image given by the user")
@@ -328,7 +328,7 @@ class _Running:
         self._reader.start()
 
     def _read(self) -> None:
-        """Take the engine's stream apart: it carries stdout (1) and stderr (2)."""
+        """Demultiplex the engine's stream: it carries stdout (1) and stderr (2)."""
         from docker.utils.socket import STDERR, SocketError, frames_iter
 
         try:
@@ -354,7 +354,7 @@ class _Running:
         return self._here.look_up
 
     def send(self, line: bytes) -> None:
-        """Write one line to the runner's stdin; a runner that is gone is no error here, `wait` tells."""
+        """Write one line to the runner's stdin; a runner that is gone is not an error here, `wait` tells."""
         with contextlib.suppress(BrokenPipeError, ConnectionError):
             self._socket.sendall(line)
 

@@ -52,7 +52,7 @@ class VenvRuntime:
         self._given = dict(given or {})
 
     def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
-        """Say whether `network` can run on this host, in an environment that may still have to be built."""
+        """Return whether `network` can run on this host, in an environment that may still have to be built."""
         if network.name in self._given:
             return _given(self._given[network.name])
         if "venv" not in network.manifest.needs.runtimes:
@@ -162,7 +162,7 @@ def _given(python: Path) -> Ready | Reason:
     found = proc.run([str(python), "-c", "import platform; print(platform.python_version())"])
     if found.code != 0 or not found.tail:
         last = found.tail[-1] if found.tail else "no output"
-        return Reason(kind=OutcomeKind.NO_PYTHON, found=f"{python} does not start: {last}", remedy="mend it")
+        return Reason(kind=OutcomeKind.NO_PYTHON, found=f"{python} does not start: {last}", remedy="fix it")
     # Not resolved: the interpreter of a virtual environment is a link, and resolving it leaves the environment.
     path = str(python.absolute())
     return Ready(identity=path, name=path, given=True, python=found.tail[-1], note="environment given by the user")
@@ -324,7 +324,7 @@ class _Running:
                 self.output.put(None)
 
     def send(self, line: bytes) -> None:
-        """Write one line to the runner's stdin; a runner that is gone is no error here, `wait` tells."""
+        """Write one line to the runner's stdin; a runner that is gone is not an error here, `wait` tells."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(line)

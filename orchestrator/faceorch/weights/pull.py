@@ -239,7 +239,7 @@ class _Pull:
                 raise Stopped
 
     def _obtain(self, task: Task, session: requests.Session) -> str:
-        """Bring a file into the store, verified, and return its hash."""
+        """Download a file into the store, verify it, and return its hash."""
         try:
             with self._alone(task):
                 sha256 = self._store.sha256(task.file)

@@ -149,7 +149,7 @@ class TestRun:
         ("change", "code", "message", "remedy"),
         [
             ({"image": "/nowhere.png"}, 3, "cannot read /nowhere.png: No such file or directory", "name the image"),
-            ({"image": "clip"}, 3, "is no image: it looks like audio (WAV)", "are --image and --audio swapped?"),
+            ({"image": "clip"}, 3, "is not an image: it looks like audio (WAV)", "are --image and --audio swapped?"),
             ({"audio": "portrait"}, 3, "holds no audio: it is an image", "are --image and --audio swapped?"),
             ({"network": "gray"}, 6, "no network is called 'gray' (did you mean 'grey'?)", "choose from: baseline"),
             ({"set": "grey.size=8"}, 3, "grey.size is '8', a whole number from 16 to 128 needed", "see `faceorch net"),
@@ -165,7 +165,7 @@ class TestRun:
             ({"image": "a" * 5000}, 3, "File name too long", "name the image"),
             ({"out": "a" * 5000}, 4, "File name too long", "choose another --out"),
             ({"image": "large"}, 3, "large.png has 5120 MiB, at most 512 MiB are read", "use a smaller image file"),
-            ({"image": "/dev/zero"}, 3, "/dev/zero is no regular file", "name the image"),
+            ({"image": "/dev/zero"}, 3, "/dev/zero is not a regular file", "name the image"),
             ({"timeout": "soon"}, 2, "'soon' is not a duration; write 90s, 5m or 1h30m", ""),
             ({"out": "portrait"}, 4, "cannot make the folder", "choose another --out"),
             ({"gpus": "7"}, 6, "--gpus names '7'; this host has none", "--gpus all"),

@@ -124,7 +124,7 @@ def test_a_judge_without_its_environment_is_a_reason(compare: Compare, tmp_path:
         ("made.write_text(made.read_text().replace('4.5', '1e30'))", "grey.json is not a judgement: it holds a number"),
         ("made.write_text(made.read_text().replace('0.25', '0'))", "grey.json is not a judgement: Expected `float` >"),
         ("made.write_text(made.read_text().replace('frames', 'frame'))", "grey.json is not a judgement: "),
-        ("made.write_text(json.dumps({'error': 'it is no \\x1b[31mvideo'}))", "it is no video"),
+        ("made.write_text(json.dumps({'error': 'it is not a \\x1b[31mvideo'}))", "it is not a video"),
     ],
 )
 def test_what_is_not_a_judgement_is_not_taken(compare: Compare, deed: str, note: str) -> None:

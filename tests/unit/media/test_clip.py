@@ -206,7 +206,7 @@ class TestRefusals:
     def test_text(self, tmp_path: Path) -> None:
         path = tmp_path / "clip.wav"
         path.write_text("hello " * 100)
-        assert refusal(path).message == f"{path} is no audio file: FFmpeg finds no audio in it"
+        assert refusal(path).message == f"{path} is not an audio file: FFmpeg finds no audio in it"
 
     def test_a_video_without_sound(self, tmp_path: Path) -> None:
         path = make(tmp_path / "clip.mp4", source="color=size=64x64:duration=1")
@@ -239,7 +239,7 @@ class TestRefusals:
 
     def test_one_that_ends_before_its_index(self, tmp_path: Path) -> None:
         path = cut(make(tmp_path / "clip.m4a", source="sine=frequency=220:duration=8"))
-        assert refusal(path).message == f"{path} is no audio file: FFmpeg finds no audio in it"
+        assert refusal(path).message == f"{path} is not an audio file: FFmpeg finds no audio in it"
 
     def test_a_wav_of_no_bits(self, tmp_path: Path) -> None:
         path = write_tone(tmp_path / "clip.wav", seconds=1.0)
@@ -254,4 +254,4 @@ class TestRefusals:
 
         path = tmp_path / "pipe"
         os.mkfifo(path)
-        assert refusal(path).message == f"{path} is no regular file"
+        assert refusal(path).message == f"{path} is not a regular file"

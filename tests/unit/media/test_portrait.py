@@ -183,7 +183,7 @@ class TestRefusals:
     def test_what_is_no_image_is_named(self, tmp_path: Path, data: bytes, what: str) -> None:
         path = tmp_path / "face.png"
         path.write_bytes(data)
-        assert refusal(path).message == f"{path} is no image: {what}"
+        assert refusal(path).message == f"{path} is not an image: {what}"
 
     @pytest.mark.parametrize("url", ["https://example.org/a/face.png", "http://example.org/face.png"])
     def test_an_address(self, url: str) -> None:
@@ -226,7 +226,7 @@ class TestRefusals:
         path = tmp_path / "face.tiff"
         half_red().save(path)
         path.write_bytes(path.read_bytes().replace(struct.pack("<HH", 256, 4), struct.pack("<HH", 255, 4)))
-        assert refusal(path).message == f"{path} is no image: Pillow knows no format that it could be"
+        assert refusal(path).message == f"{path} is not an image: Pillow knows no format that it could be"
 
     def test_one_that_is_too_small(self, tmp_path: Path) -> None:
         path = tmp_path / "face.png"

@@ -128,7 +128,7 @@ def test_its_time_is_over_after_the_limit(run: Run) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"videos": [{"id": "../one", "video": "x"}]}, "job id '../one' is no plain file name"),
+        ({"videos": [{"id": "../one", "video": "x"}]}, "job id '../one' is not a plain file name"),
         ({"videos": [{"id": "one", "video": "x"}] * 2}, "two videos have the same id"),
         ({"videos": [{"id": "one"}]}, "'video' is missing"),
         ({"videos": [{"id": "one", "video": "x", "seed": 1}]}, "a video to judge has unknown keys: seed"),

@@ -226,7 +226,7 @@ def test_two_networks_in_one_file_are_an_error(start: Start) -> None:
         ({"extra": 1}, "the job file has unknown keys: extra"),
         ({"feed": "pipe"}, "'feed' is 'pipe', 'none' or 'stdin' needed"),
         ({"out": None}, "'out' is NoneType"),
-        ({"jobs": [{"id": "../x"}]}, "job id '../x' is no plain file name"),
+        ({"jobs": [{"id": "../x"}]}, "job id '../x' is not a plain file name"),
     ],
 )
 def test_a_wrong_job_file_is_named(change: dict[str, Any], message: str) -> None:

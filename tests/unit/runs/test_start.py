@@ -229,7 +229,7 @@ def test_a_child_that_outlives_its_runner_does_not_hold_the_run(
     ("body", "reason"),
     [
         (b"", "its video cannot be used: grey.mp4 is empty"),
-        (b"this is no video at all" * 100, "its video cannot be used: grey.mp4"),
+        (b"this is not a video at all" * 100, "its video cannot be used: grey.mp4"),
     ],
 )
 def test_a_broken_video_is_a_failure(
@@ -504,7 +504,7 @@ class TestResume:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (None, "is no run folder: run.json does not exist"),
+            (None, "is not a run folder: run.json does not exist"),
             ("{", "run.json is not JSON: "),
             ('{"schema": 99}', "run.json has schema 99, this faceorch reads 1 to 2"),
             ('{"schema": 1}', "run.json is damaged: "),

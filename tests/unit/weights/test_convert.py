@@ -119,7 +119,7 @@ def test_a_pickle_becomes_half_as_large_and_either_will_do(convert: Callable[...
     content = pickle.dumps({"weight": [0.5] * 1000, "epoch": 7})
     done = convert(content)
     assert done.exit_code == 0, done.output
-    assert "grey: b.pth: epoch is no tensor (int); left out" in done.output
+    assert "grey: b.pth: epoch is not a tensor (int); left out" in done.output
     assert "a/b.safetensors: 9.0 kB -> 2.1 kB" in done.output
     assert done.output.endswith("1 converted\n")
     view = Store(tmp_path / "store").view("grey")

@@ -33,7 +33,7 @@ class Progress:
         self._first, self._counting_since_s = 0, time.monotonic()
 
     def count(self, done: int, total: int, unit: str) -> None:
-        """Take how much of the stage is done."""
+        """Record how much of the stage is done."""
         if self.total == 0:  # the first count: what came before it was preparation of this stage
             self._first, self._counting_since_s = done, time.monotonic()
         self.done, self.total, self.unit = done, total, unit

@@ -14,7 +14,8 @@ from faceorch.doctor.container import judge_container, probe_container
 from faceorch.doctor.findings import Severity
 from faceorch.engine.client import connect, endpoint
 from faceorch.engine.facts import EngineFacts, read_facts
-from faceorch.engine.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, Access, Route, decide
+from faceorch.engine.gpu_access import Access, Route, decide
+from faceorch.engine.remedies import GENERATE_CDI, INSTALL_TOOLKIT
 from faceorch.errors import EngineError
 from faceorch.images import built
 from faceorch.networks.bases import load_bases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,22 @@ def test_imports_go_down(path: Path) -> None:
     room = room_of(path)
     upward = {found for found in imported_rooms(path) - {room} if FLOOR[found] >= FLOOR[room]}
     assert not upward, f"{room} is on floor {FLOOR[room]}, at or below {', '.join(sorted(upward))}"
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Return the files of the house that a file imports when it is imported itself."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if not (isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "faceorch"):
+            continue
+        folder = HOUSE.joinpath(*node.module.split(".")[1:])
+        module = folder.with_suffix(".py")
+        names = {folder / f"{alias.name}.py" for alias in node.names}
+        found |= {module} if module.is_file() else {file for file in names if file.is_file()}
+        if not module.is_file() and not all(file.is_file() for file in names):
+            found.add(folder / "__init__.py")
+    return found - {path}
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    TopologicalSorter({path: imported_files(path) for path in FILES}).prepare()  # raises CycleError, which names them

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.engine.client import asked, remove_container
 from faceorch.engine.facts import EngineFacts
-from faceorch.engine.gpu_access import INSTALL_TOOLKIT, Access
+from faceorch.engine.gpu_access import Access
+from faceorch.engine.remedies import INSTALL_TOOLKIT
 from faceorch.engine.sandbox import container_user, gpu_requests, sandbox
 from faceorch.errors import EngineError
 from faceorch.images.built import Image

@@ -5,7 +5,8 @@ from __future__ import annotations
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import Machine, NoEngine, Toolkit
 from faceorch.engine.facts import CDI_KIND, EngineFacts
-from faceorch.engine.gpu_access import GENERATE_CDI, Access, Route, stale_cdi
+from faceorch.engine.gpu_access import Access, Route, stale_cdi
+from faceorch.engine.remedies import GENERATE_CDI
 from faceorch.engine.versions import version_key
 from faceorch.needs import API_MIN, engine_problem
 

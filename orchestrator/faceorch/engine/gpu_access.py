@@ -7,23 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from faceorch.engine.facts import CDI_KIND, EngineFacts
+from faceorch.engine.remedies import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT, INSTALL_TOOLKIT_ROOTLESS
 from faceorch.engine.versions import version_key
 from faceorch.errors import EngineError
 
-INSTALL_TOOLKIT = (
-    "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker && "
-    "sudo systemctl restart docker"
-)
-INSTALL_TOOLKIT_ROOTLESS = (
-    "install nvidia-container-toolkit, then: nvidia-ctk runtime configure --runtime=docker "
-    "--config=$HOME/.config/docker/daemon.json && systemctl --user restart docker && "
-    "sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place"
-)
-GENERATE_CDI = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-ENABLE_CDI = (
-    'add {"features": {"cdi": true}} to /etc/docker/daemon.json (Docker 25 or newer), then: '
-    "sudo systemctl restart docker"
-)
 _CAPABILITIES = ("gpu", "compute", "utility", "video")
 _CDI_SINCE = (25,)  # behind features.cdi
 _CDI_DEFAULT_SINCE = (28, 2)  # enabled by default

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faceorch.engine.gpu_access import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
+from faceorch.engine.remedies import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 from faceorch.errors import EngineError
 
 

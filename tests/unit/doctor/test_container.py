@@ -14,7 +14,7 @@ import pytest
 from faceorch.doctor import in_container
 from faceorch.doctor.container import InContainer, choose_image, judge_container
 from faceorch.doctor.findings import Severity
-from faceorch.engine.gpu_access import INSTALL_TOOLKIT
+from faceorch.engine.remedies import INSTALL_TOOLKIT
 from faceorch.images.built import Image
 from faceorch.networks.bases import load_bases
 

@@ -12,7 +12,8 @@ from faceorch.doctor.judge_gpu import bases_used, judge_driver, judge_gpu, judge
 from faceorch.doctor.judge_host import judge_memory, judge_space, judge_system
 from faceorch.doctor.probes import GpuActivity, Machine, NoEngine, Space, Toolkit
 from faceorch.engine.facts import CdiSpecs, EngineFacts
-from faceorch.engine.gpu_access import GENERATE_CDI, INSTALL_TOOLKIT, decide
+from faceorch.engine.gpu_access import decide
+from faceorch.engine.remedies import GENERATE_CDI, INSTALL_TOOLKIT
 from faceorch.networks.bases import load_bases
 from faceorch.networks.manifest import Needs
 from faceorch.record.run import Gpu

@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from faceorch.engine.facts import CdiSpecs, EngineFacts
-from faceorch.engine.gpu_access import (
-    ENABLE_CDI,
-    GENERATE_CDI,
-    INSTALL_TOOLKIT,
-    INSTALL_TOOLKIT_ROOTLESS,
-    Access,
-    GpuRequest,
-    Route,
-    decide,
-)
+from faceorch.engine.gpu_access import Access, GpuRequest, Route, decide
+from faceorch.engine.remedies import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT, INSTALL_TOOLKIT_ROOTLESS
 from faceorch.errors import EngineError
 
 CDI = CdiSpecs(devices=("0", "all"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faceorch.engine.gpu_access import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 from faceorch.engine.messages import ROWS, explain
+from faceorch.engine.remedies import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 
 URL = "500 Server Error for http+docker://localhost/v1.41/containers/x/start: Internal Server Error"
 NO_TOOLKIT = "the engine cannot reach NVIDIA GPUs: no container toolkit"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +252,18 @@ def test_lips_meet_in_pauses_and_at_stops_however_broad_the_smile() -> None:
             assert apart[round(seconds * 100)] < 0.02, name
     lips_closed = moving.articulate(voice, 0.0)
     assert lips_closed[162, moving.PRESS] < 0.01, "lips that meet already are not pressed"
+
+
+def test_listening_takes_as_much_memory_for_a_long_clip_as_for_a_short_one() -> None:
+    listening = load_code(NAME, "voice")
+    short, peaks = demo(), []
+    for samples in (short, np.tile(short, 10)):
+        tracemalloc.start()
+        listening.listen(samples, RATE)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 16 * 2**20
+    assert peaks[1] - peaks[0] < 2 * 9 * short.nbytes, "the samples once more, and the curves"
 
 
 def made_up_face(size: int = 512) -> Any:

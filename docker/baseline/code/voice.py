@@ -11,7 +11,7 @@ Curve = NDArray[np.float32]
 
 RATE_HZ = 100.0  # of every curve
 _WINDOW_S = 0.040  # two periods of a 70 Hz voice need 29 ms
-_CHUNK = 1024  # spectra held at a time, so that memory does not grow with the clip
+_CHUNK = 64  # spectra held at a time, so that memory does not grow with the clip
 _SILENT_DBFS = -55.0  # below this a whole clip counts as silence
 _RANGE_DB = (15.0, 35.0)  # narrowest and widest span between the quietest and the loudest speech
 

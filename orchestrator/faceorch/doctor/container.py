@@ -16,10 +16,11 @@ from faceorch.engine.facts import EngineFacts
 from faceorch.engine.gpu_access import Access
 from faceorch.engine.remedies import INSTALL_TOOLKIT
 from faceorch.engine.sandbox import container_user, gpu_requests, sandbox
+from faceorch.engine.versions import version_key
 from faceorch.errors import EngineError
 from faceorch.images.built import Image
 from faceorch.images.recipe import LABEL
-from faceorch.networks.bases import Base
+from faceorch.networks.bases import Base, load_bases
 from faceorch.owner import Owner
 from faceorch.untrusted import NAME, SENTENCE, text
 
@@ -160,7 +161,10 @@ def judge_container(seen: InContainer, base: Base | None) -> list[Finding]:
     if wrong:
         remedy = "update the driver and restart the host; a GPU whose results are still wrong is broken"
         if any("no kernel image" in line for line in wrong):
-            remedy = "build on a base that has kernels for this GPU: faceorch build --base NAME"
+            newest = max(
+                (base for base in load_bases().values() if base.cuda), key=lambda base: version_key(base.cuda or "")
+            )
+            remedy = f"build on the base with kernels for the newest GPUs: faceorch build --base {newest.name}"
         findings.append(_error(f"{'; '.join(wrong)} ({where}, {tool})", remedy))
     elif len(gpus) != seen.asked:
         told = f"{len(gpus)} of {seen.asked} GPUs reached the container ({where})"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from faceorch.cli import build
+from faceorch.cli.main import cli
 from faceorch.errors import CannotRun
 from faceorch.images.recipe import Recipe
 from faceorch.networks.discover import Network
@@ -69,7 +71,6 @@ def test_a_base_is_named_like_an_image() -> None:
         (["base-cu12"], None, "no base is called 'cu12' (did you mean 'cu128'?)"),
         (["havy"], None, "no network is called 'havy' (did you mean 'heavy'?)"),
         (["heavy"], "cpu", "heavy cannot be built: it has no lock for the base cpu, only for cu121, cu128"),
-        (["heavy"], "cu12", "no base is called 'cu12' (did you mean 'cu128'?)"),
         (
             ["unfinished"],
             None,
@@ -107,3 +108,10 @@ def test_without_names_what_is_unfinished_is_skipped_and_said(
     assert "heavy" in [recipe.name for recipe in made]
     assert "unfinished: skipped: its image is not part of faceorch yet: Dockerfile missing\n" in printed
     assert "baseline: skipped: it has no lock for the base cu121, only for cpu\n" in printed
+
+
+@pytest.mark.parametrize("command", ["build", "run", "smoke"])
+def test_a_base_that_there_is_not_is_refused_where_it_is_typed(command: str) -> None:
+    done = CliRunner().invoke(cli, [command, "--base", "cu12"])
+    assert done.exit_code == CannotRun.exit_code
+    assert "no base is called 'cu12' (did you mean 'cu128'?)" in done.output

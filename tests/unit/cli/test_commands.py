@@ -23,7 +23,7 @@ SOURCES = sorted((ROOT / "orchestrator" / "faceorch").rglob("*.py"))
 # A command ends where its line does, or at what no command of ours has outside quotes.
 _COMMAND = re.compile(rf"""\bfaceorch (?:{"|".join(COMMANDS)})\b(?:"[^"\n]*"|'[^'\n]*'|[^"'`,;)(#|<>\n])*""")
 # What messages put in at run time.
-_PLACES = {"words": "", "name": "baseline", "network.name": "baseline"}
+_PLACES = {"words": "", "name": "baseline", "network.name": "baseline", "newest.name": "cu128"}
 
 
 def groups(command: click.Command, path: str = "faceorch") -> Iterator[tuple[str, click.Command]]:

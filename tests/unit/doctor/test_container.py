@@ -61,7 +61,7 @@ def test_a_gpu_that_computes() -> None:
         (
             seen(gpus=[{"name": "RTX 5090", "error": "CUDA error: no kernel image is available"}], made_with="torch 2"),
             "RTX 5090: CUDA error: no kernel image is available (in faceorch/hallo:0123, torch 2)",
-            "build on a base that has kernels for this GPU: faceorch build --base NAME",
+            "build on the base with kernels for the newest GPUs: faceorch build --base cu128",
         ),
         (
             seen(gpus=[{"name": "H200", "right": False}], made_with="torch 2"),

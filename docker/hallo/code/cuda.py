@@ -10,6 +10,11 @@ from typing import Any
 import torch
 
 _SOURCE = Path(__file__).with_name("kernels.cu")
+_SHARED = 48 * 1024  # bytes of shared memory that a kernel gets without asking
+# Of CUDA's driver.
+_MAX_DYNAMIC_SHARED = 8
+_FP16, _SWIZZLE_128, _PROMOTE_128 = 6, 3, 2
+_MOST_MAPS = 4096
 
 
 class KernelError(RuntimeError):
@@ -25,18 +30,38 @@ class Kernels:
         self._binary = binary
         self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), binary))
         self._functions: dict[str, ctypes.c_void_p] = {}
+        self._maps: dict[tuple[int, ...], Any] = {}
 
     def launch(self, name: str, grid: tuple[int, ...], threads: int, *arguments: Any, shared: int = 0) -> None:
         """Start a kernel in torch's stream. Arguments are tensors (None: a null pointer), ints, floats; long ints as
-        `ctypes.c_longlong`."""
+        `ctypes.c_longlong`, matrices as `Kernels.map` returns them."""
         values = [_argument(value) for value in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         x, y, z = (*grid, 1, 1)[:3]
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         function = self._function(name)
+        if shared > _SHARED:
+            self._check(self._driver.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
         self._check(
             self._driver.cuLaunchKernel(function, x, y, z, threads, 1, 1, shared, stream, pointers, ctypes.c_void_p())
         )
+
+    def map(self, matrix: torch.Tensor, rows: int) -> Any:
+        """Return what Hopper's copy engine needs to fetch `rows` rows of 64 fp16 values of a matrix (n, values)."""
+        key = (matrix.data_ptr(), *matrix.shape, rows)
+        if key not in self._maps:
+            if len(self._maps) > _MOST_MAPS:
+                self._maps.clear()
+            room = (ctypes.c_uint64 * 24)()  # the map's own 16 begin at a multiple of 64 bytes
+            found = (ctypes.c_uint64 * 16).from_buffer(room, -ctypes.addressof(room) % 64)
+            n, wide = matrix.shape
+            encode = self._driver.cuTensorMapEncodeTiled
+            sizes, strides = (ctypes.c_uint64 * 2)(wide, n), (ctypes.c_uint64 * 1)(2 * wide)
+            box, each = (ctypes.c_uint32 * 2)(64, rows), (ctypes.c_uint32 * 2)(1, 1)
+            pointer = _argument(matrix)
+            self._check(encode(found, _FP16, 2, pointer, sizes, strides, box, each, 0, _SWIZZLE_128, _PROMOTE_128, 0))
+            self._maps[key] = found
+        return self._maps[key]
 
     def _function(self, name: str) -> ctypes.c_void_p:
         if name not in self._functions:
@@ -57,7 +82,13 @@ def kernels() -> Kernels:
     """Return the kernels, compiled for the current GPU."""
     torch.cuda.current_stream().synchronize()  # makes torch's context the current one
     major, minor = torch.cuda.get_device_capability()
-    return Kernels(compile_for(f"sm_{major}{minor}"))
+    return Kernels(compile_for(f"sm_{major}{minor}{'a' if is_hopper() else ''}"))
+
+
+@lru_cache(maxsize=1)
+def is_hopper() -> bool:
+    """Return whether the current GPU has Hopper's matrix instructions, which later ones do not have."""
+    return bool(torch.cuda.get_device_capability() == (9, 0))
 
 
 def compile_for(architecture: str) -> bytes:

@@ -88,8 +88,7 @@ class Denoiser:
                 x = self._layer(block, index, resnet, torch.cat([x, skipped.pop()], dim=1))
             if block.upsamplers is not None:
                 x = self._sampled(block.upsamplers[0].conv, self._doubled(x))
-        x = functional.silu(normalised(network.conv_norm_out, x))
-        return _convolved(network.conv_out, x).unflatten(0, (HALVES, -1)).transpose(1, 2)
+        return self._ended(x).unflatten(0, (HALVES, -1)).transpose(1, 2)
 
     def _time_of(self, _block: Any, time: torch.Tensor) -> torch.Tensor:
         """Return what a time (halves, channels) adds to a block's pictures."""
@@ -98,6 +97,10 @@ class Denoiser:
     def _begun(self, x: torch.Tensor) -> torch.Tensor:
         """Lay the first pictures out as the layers take them."""
         return x
+
+    def _ended(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the predictions (pictures, 4, height, width) of the last pictures."""
+        return _convolved(self.network.conv_out, functional.silu(normalised(self.network.conv_norm_out, x)))
 
     def _block(self, block: Any, x: torch.Tensor, skipped: list[torch.Tensor]) -> torch.Tensor:
         for index, resnet in enumerate(block.resnets):

@@ -198,6 +198,7 @@ extern "C" __global__ void group_sums(const half16* __restrict__ x, const half16
     add[k] = extra ? up(extra[vector * 8 + k]) : 0.0f;
   }
   int last = min((int)(blockIdx.x + 1) * chunk, places);
+#pragma unroll 4
   for (int place = blockIdx.x * chunk + line; place < last; place += lines) {
     Eight a = load(x + ((long long)n * places + place) * channels + vector * 8);
     for (int k = 0; k < 8; ++k) {
@@ -211,170 +212,221 @@ extern "C" __global__ void group_sums(const half16* __restrict__ x, const half16
     sums[(line * channels + vector * 8 + k) * 2 + 1] = square[k];
   }
   __syncthreads();
+  for (int i = threadIdx.x; i < 2 * channels; i += blockDim.x)
+    for (int l = 1; l < lines; ++l) sums[i] += sums[2 * l * channels + i];
+  __syncthreads();
   int width = channels / GROUPS;
   if (threadIdx.x < GROUPS * 2) {
     int group = threadIdx.x / 2, which = threadIdx.x % 2;
     float total = 0.0f;
-    for (int l = 0; l < lines; ++l)
-      for (int c = group * width; c < (group + 1) * width; ++c) total += sums[(l * channels + c) * 2 + which];
+    for (int c = group * width; c < (group + 1) * width; ++c) total += sums[c * 2 + which];
     partial[(((long long)n * gridDim.x + blockIdx.x) * GROUPS + group) * 2 + which] = total;
   }
 }
 
-// Group norm of rows by those sums, then silu if `bend`.
-// Shared memory: 2 * channels floats.
+// Group norm of rows by those sums, then silu if `bend`, `chunk` places a block. Threads: channels / 8 times `lines`, at
+// least 64.
 extern "C" __global__ void group_apply(const half16* __restrict__ x, const half16* extra, const float* partial,
                                        const half16* weight, const half16* bias, half16* __restrict__ y, int channels,
-                                       int places, int chunks, int rows, float eps, int bend) {
-  __shared__ float mean[GROUPS], scale[GROUPS];
-  extern __shared__ float factor[];
-  float* offset = factor + channels;
-  int vectors = channels / 8, width = channels / GROUPS, n = blockIdx.y;
+                                       int places, int chunks, int chunk, int lines, float eps, int bend) {
+  __shared__ float sums[8][GROUPS * 2], mean[GROUPS], scale[GROUPS];
+  int vectors = channels / 8, width = channels / GROUPS, n = blockIdx.y, parts = blockDim.x / (GROUPS * 2);
+  if (threadIdx.x < parts * GROUPS * 2) {
+    float some = 0.0f;
+    for (int c = threadIdx.x / (GROUPS * 2); c < chunks; c += parts)
+      some += partial[((long long)n * chunks + c) * GROUPS * 2 + threadIdx.x % (GROUPS * 2)];
+    sums[threadIdx.x / (GROUPS * 2)][threadIdx.x % (GROUPS * 2)] = some;
+  }
+  __syncthreads();
   if (threadIdx.x < GROUPS) {
     float sum = 0.0f, square = 0.0f;
-    for (int c = 0; c < chunks; ++c) {
-      sum += partial[(((long long)n * chunks + c) * GROUPS + threadIdx.x) * 2];
-      square += partial[(((long long)n * chunks + c) * GROUPS + threadIdx.x) * 2 + 1];
+    for (int part = 0; part < parts; ++part) {
+      sum += sums[part][2 * threadIdx.x];
+      square += sums[part][2 * threadIdx.x + 1];
     }
     float count = (float)width * places, m = sum / count;
     mean[threadIdx.x] = m;
     scale[threadIdx.x] = rsqrtf(fmaxf(square / count - m * m, 0.0f) + eps);
   }
   __syncthreads();
-  for (int c = threadIdx.x; c < channels; c += blockDim.x) {
-    float a = scale[c / width] * up(weight[c]);
-    factor[c] = a;
-    offset[c] = up(bias[c]) - mean[c / width] * a;
+  int c = threadIdx.x % vectors * 8, last = min((int)(blockIdx.x + 1) * chunk, places);
+  float factor[8], offset[8];
+  Eight e = load(bias + c), w = load(weight + c);
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+    factor[k] = scale[(c + k) / width] * up(w.v[k]);
+    offset[k] = up(e.v[k]) - mean[(c + k) / width] * factor[k];
   }
-  __syncthreads();
-  int first = blockIdx.x * rows, last = min(first + rows, places);
-  const half16* from = x + ((long long)n * places + first) * channels;
-  half16* to = y + ((long long)n * places + first) * channels;
-  for (int i = threadIdx.x; i < (last - first) * vectors; i += blockDim.x) {
-    int c = i % vectors * 8;
-    Eight a = load(from + (long long)i * 8), out;
-    float v[8];
-#pragma unroll
-    for (int k = 0; k < 8; ++k) v[k] = up(a.v[k]);
-    if (extra) {
-      Eight e = load(extra + c);
-#pragma unroll
-      for (int k = 0; k < 8; ++k) v[k] = rounded(v[k] + up(e.v[k]));
-    }
+  if (extra) e = load(extra + c);
+#pragma unroll 4
+  for (int place = blockIdx.x * chunk + threadIdx.x / vectors; place < last; place += lines) {
+    long long at = ((long long)n * places + place) * channels + c;
+    Eight a = load(x + at), out;
 #pragma unroll
     for (int k = 0; k < 8; ++k) {
-      v[k] = v[k] * factor[c + k] + offset[c + k];
-      out.v[k] = down(bend ? silu(rounded(v[k])) : v[k]);
+      float v = up(a.v[k]);
+      if (extra) v = rounded(v + up(e.v[k]));
+      v = v * factor[k] + offset[k];
+      out.v[k] = down(bend ? __fdividef(v, 1.0f + __expf(-v)) : v);
     }
-    store(to + (long long)i * 8, out);
+    store(y + at, out);
   }
 }
+
+// Of attention over time: a clip's sixteen frames and two before it; channels of a block, and those with what keeps rows
+// in different banks; vectors of qkv that a thread copies.
+#define FRAMES 18
+#define WIDE 320
+#define LINE (WIDE + 8)
+#define SLOTS 9
+
+__device__ unsigned in_shared(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
+
+__device__ unsigned plus(unsigned a, unsigned b) {  // of two values each
+  unsigned sum;
+  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(sum) : "r"(a), "r"(b));
+  return sum;
+}
+
+__device__ unsigned two(float low, float high) { return down(low) | (unsigned)down(high) << 16; }
+
+#if __CUDA_ARCH__ >= 800
+#define MMA16(c, a0, a1, a2, a3, b0, b1)                                                                    \
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "  \
+               "{%0,%1,%2,%3};"                                                                             \
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                             \
+               : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1))
+#define MMA8(c, a0, a1, b0)                                                                                      \
+  asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"  \
+               : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                                  \
+               : "r"(a0), "r"(a1), "r"(b0))
+#define LOAD4(r, at)                                                                           \
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"                 \
+               : "=r"((r)[0]), "=r"((r)[1]), "=r"((r)[2]), "=r"((r)[3]) : "r"(in_shared(at)))
+#define LOAD2(r, at, how)                                                        \
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2" how ".shared.b16 {%0,%1}, [%2];"  \
+               : "=r"((r)[0]), "=r"((r)[1]) : "r"(in_shared(at)))
+#define LOAD1(r, at, how) \
+  asm volatile("ldmatrix.sync.aligned.m8n8.x1" how ".shared.b16 {%0}, [%1];" : "=r"((r)[0]) : "r"(in_shared(at)))
+#endif
 
 // Attention of each place over time. qkv: (halves, frames, places, 3 * channels), to which `when` (frames, 3 * channels)
-// is added; y: (halves, queries, places, channels), for the last `queries` frames. A block takes one place and `heads`
-// heads, a thread N queries of one head. Not torch's bits.
-// Shared memory: 2 * frames * (heads * size + 4) floats; the 4 keep rows in different banks.
-template <int N, int frames>
-__device__ void attend_over_time(const half16* __restrict__ qkv, const half16* __restrict__ when, half16* __restrict__ y,
-                                 int queries, int places, int channels, int size, int heads, float scale) {
-  extern __shared__ float kept[];
-  int wide = heads * size, line = wide + 4, c0 = blockIdx.y * wide, place = blockIdx.x % places;
-  int part = blockIdx.x / places, each = (queries + N - 1) / N;
-  const half16* from = qkv + ((long long)part * frames * places + place) * 3 * channels + c0;
-  long long step = (long long)places * 3 * channels;
-#pragma unroll 4
-  for (int row = threadIdx.x / 32; row < 2 * frames; row += blockDim.x / 32) {
-    int which = row < frames ? 1 : 2, frame = row < frames ? row : row - frames;
-    const half16 *a = from + frame * step + which * channels, *w = when + (frame * 3 + which) * channels + c0;
-    for (int v = threadIdx.x % 32 * 8; v < wide; v += 256) {
-      Eight one = load(a + v), two = load(w + v);
-      float sum[8];
+// is added; y: (halves, queries, places, channels), for the last `queries` frames. A block of 256 threads takes 320
+// channels of one place after the other; a warp all scores of a head, and all or part of what they sum. Not torch's bits.
+// Shared memory: (3 * FRAMES + queries) * LINE fp16 values.
+extern "C" __global__ void __launch_bounds__(256, 2)
+over_time(const half16* __restrict__ qkv, const half16* __restrict__ when, half16* __restrict__ y, int queries,
+          int places, int channels, int size, int total, float scale) {
+#if __CUDA_ARCH__ >= 800
+  extern __shared__ __align__(16) half16 rows[];
+  const int heads = WIDE / size, vectors = WIDE / 8;
+  half16* found = rows + 3 * FRAMES * LINE;
+  int c0 = blockIdx.y * WIDE, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  int skip = FRAMES - queries, parts = heads < 8 ? 8 / heads : 1, tiles = size / 8;
+  int step = places * 3 * channels;
+  uint4 taken[SLOTS];
+  auto take = [&](int item) {
+    int place = item % places, part = item / places;
+    const half16* from = qkv + ((long long)part * FRAMES * places + place) * 3 * channels + c0;
 #pragma unroll
-      for (int k = 0; k < 8; ++k) sum[k] = rounded(up(one.v[k]) + up(two.v[k]));
-      float4* to = reinterpret_cast<float4*>(kept + row * line + v);
-      to[0] = make_float4(sum[0], sum[1], sum[2], sum[3]);
-      to[1] = make_float4(sum[4], sum[5], sum[6], sum[7]);
+    for (int s = 0; s < SLOTS; ++s) {
+      int i = threadIdx.x + s * 256, row = i / vectors, v = i % vectors * 8;
+      if (row < 3 * FRAMES)
+        taken[s] = *reinterpret_cast<const uint4*>(from + row % FRAMES * step + row / FRAMES * channels + v);
     }
-  }
-  __syncthreads();
-  int head = threadIdx.x / each, first = threadIdx.x % each * N;
-  if (head >= heads) return;
-  const float *keys = kept + head * size, *values = keys + frames * line;
-  float score[N][frames];
+  };
+  take(blockIdx.x);
+  for (int item = blockIdx.x; item < total; item += gridDim.x) {
+    int place = item % places, part = item / places;
 #pragma unroll
-  for (int n = 0; n < N; ++n)
-#pragma unroll
-    for (int f = 0; f < frames; ++f) score[n][f] = 0.0f;
-  for (int d = 0; d < size; d += 8) {
-    float x[N][8];
-#pragma unroll
-    for (int n = 0; n < N; ++n) {
-      int frame = frames - queries + min(first + n, queries - 1);
-      Eight one = load(from + frame * step + head * size + d);
-      Eight two = load(when + frame * 3 * channels + c0 + head * size + d);
-#pragma unroll
-      for (int k = 0; k < 8; ++k) x[n][k] = rounded(up(one.v[k]) + up(two.v[k]));
+    for (int s = 0; s < SLOTS; ++s) {
+      int i = threadIdx.x + s * 256, row = i / vectors, v = i % vectors * 8;
+      if (row < 3 * FRAMES) {
+        const half16* at = when + (row % FRAMES * 3 + row / FRAMES) * channels + c0 + v;
+        uint4 added = *reinterpret_cast<const uint4*>(at);
+        *reinterpret_cast<uint4*>(rows + row * LINE + v) =
+            make_uint4(plus(taken[s].x, added.x), plus(taken[s].y, added.y), plus(taken[s].z, added.z),
+                       plus(taken[s].w, added.w));
+      }
     }
+    if (item + gridDim.x < total) take(item + gridDim.x);  // on its way while this one is computed
+    __syncthreads();
+    for (int task = warp; task < heads * parts; task += 8) {
+      const half16 *q = rows + task / parts * size, *k = q + FRAMES * LINE, *v = k + FRAMES * LINE;
+      int first = task % parts * tiles / parts, last = (task % parts + 1) * tiles / parts;
+      for (int m = 0; m < queries; m += 16) {
+        // Rows beyond the last frame are the last frame again: their queries are not kept, their keys count for nothing.
+        const half16* query = q + min(skip + m + lane % 16, FRAMES - 1) * LINE + lane / 16 * 8;
+        const half16 *key[3], *value = v + lane % 16 * LINE;
+        float score[3][4];
 #pragma unroll
-    for (int f = 0; f < frames; ++f)
-      {
-        const float4* at = reinterpret_cast<const float4*>(keys + f * line + d);
-        float4 a = at[0], b = at[1];
+        for (int t = 0; t < 3; ++t) {
+          key[t] = k + min(t * 8 + lane % 8, FRAMES - 1) * LINE + lane / 8 % 2 * 8;
 #pragma unroll
-        for (int n = 0; n < N; ++n)
-          score[n][f] += x[n][0] * a.x + x[n][1] * a.y + x[n][2] * a.z + x[n][3] * a.w + x[n][4] * b.x +
-                         x[n][5] * b.y + x[n][6] * b.z + x[n][7] * b.w;
+          for (int e = 0; e < 4; ++e) score[t][e] = 0.0f;
+        }
+        int d = 0;
+        unsigned a[4], b[2];
+        for (; d + 16 <= size; d += 16) {
+          LOAD4(a, query + d);
+#pragma unroll
+          for (int t = 0; t < 3; ++t) {
+            LOAD2(b, key[t] + d, "");
+            MMA16(score[t], a[0], a[1], a[2], a[3], b[0], b[1]);
+          }
+        }
+        if (d < size) {
+          LOAD2(a, q + min(skip + m + lane % 16, FRAMES - 1) * LINE + d, "");
+#pragma unroll
+          for (int t = 0; t < 3; ++t) {
+            LOAD1(b, k + min(t * 8 + lane % 8, FRAMES - 1) * LINE + d, "");
+            MMA8(score[t], a[0], a[1], b[0]);
+          }
+        }
+        if (lane % 4) score[2][0] = score[2][1] = score[2][2] = score[2][3] = -1e30f;
+        float share[2];
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          float most = -1e30f, sum = 0.0f;
+#pragma unroll
+          for (int t = 0; t < 3; ++t) most = fmaxf(most, fmaxf(score[t][2 * h], score[t][2 * h + 1]));
+          for (int o = 1; o < 4; o *= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, o));
+#pragma unroll
+          for (int t = 0; t < 3; ++t)
+#pragma unroll
+            for (int e = 2 * h; e < 2 * h + 2; ++e) sum += score[t][e] = exp2f((score[t][e] - most) * scale);
+          for (int o = 1; o < 4; o *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, o);
+          share[h] = 1.0f / sum;
+        }
+        unsigned p[6];
+#pragma unroll
+        for (int t = 0; t < 3; ++t)
+#pragma unroll
+          for (int h = 0; h < 2; ++h) p[t * 2 + h] = two(score[t][2 * h], score[t][2 * h + 1]);
+        for (int tile = first; tile < last; ++tile) {
+          float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+          LOAD2(b, value + tile * 8, ".trans");
+          MMA16(sum, p[0], p[1], p[2], p[3], b[0], b[1]);
+          LOAD1(b, v + min(16 + lane % 8, FRAMES - 1) * LINE + tile * 8, ".trans");
+          MMA8(sum, p[4], p[5], b[0]);
+#pragma unroll
+          for (int h = 0; h < 2; ++h) {
+            int row = m + lane / 4 + 8 * h;
+            if (row < queries)
+              *reinterpret_cast<unsigned*>(found + row * LINE + task / parts * size + tile * 8 + lane % 4 * 2) =
+                  two(sum[2 * h] * share[h], sum[2 * h + 1] * share[h]);
+          }
+        }
       }
+    }
+    __syncthreads();
+    half16* to = y + ((long long)part * queries * places + place) * channels + c0;
+    for (int i = threadIdx.x; i < queries * vectors; i += 256)
+      store(to + (long long)(i / vectors) * places * channels + i % vectors * 8,
+            load(found + i / vectors * LINE + i % vectors * 8));
   }
-  float share[N];
-#pragma unroll
-  for (int n = 0; n < N; ++n) {
-    float most = -1e30f, total = 0.0f;
-#pragma unroll
-    for (int f = 0; f < frames; ++f)
-      most = fmaxf(most, score[n][f]);
-#pragma unroll
-    for (int f = 0; f < frames; ++f)
-      total += score[n][f] = expf((score[n][f] - most) * scale);
-    share[n] = 1.0f / total;
-  }
-  for (int d = 0; d < size; d += 8) {
-    float sum[N][8];
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-#pragma unroll
-      for (int k = 0; k < 8; ++k) sum[n][k] = 0.0f;
-#pragma unroll
-    for (int f = 0; f < frames; ++f)
-      {
-        const float4* at = reinterpret_cast<const float4*>(values + f * line + d);
-        float4 a = at[0], b = at[1];
-        float v[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-#pragma unroll
-        for (int n = 0; n < N; ++n)
-#pragma unroll
-          for (int k = 0; k < 8; ++k) sum[n][k] += score[n][f] * v[k];
-      }
-#pragma unroll
-    for (int n = 0; n < N; ++n)
-      if (first + n < queries) {
-        Eight out;
-#pragma unroll
-        for (int k = 0; k < 8; ++k) out.v[k] = down(sum[n][k] * share[n]);
-        store(y + (((long long)part * queries + first + n) * places + place) * channels + c0 + head * size + d, out);
-      }
-  }
+#endif
 }
-
-#define OVER_TIME(name, N, frames)                                                                                   \
-  extern "C" __global__ void name(const half16* qkv, const half16* when, half16* y, int queries, int places,         \
-                                  int channels, int size, int heads, float scale) {                                  \
-    attend_over_time<N, frames>(qkv, when, y, queries, places, channels, size, heads, scale);                        \
-  }
-
-// For clips of sixteen frames and two before them.
-OVER_TIME(over_time, 1, 18)
-OVER_TIME(over_time_in_pairs, 2, 18)
 
 // (n, height, width, channels) -> each place four times: (n, 2 * height, 2 * width, channels)
 extern "C" __global__ void double_rows(const half16* x, half16* y, int n, int height, int width, int channels) {
@@ -388,49 +440,248 @@ extern "C" __global__ void double_rows(const half16* x, half16* y, int n, int he
   }
 }
 
+// Keys and values (pictures, own + other, wide): pictures' own, of qkv (pictures, own, 3 * wide / 2), and a portrait's
+// (2, other, wide), of whose halves the pictures take one or the other in turn.
+extern "C" __global__ void beside(const half16* qkv, const half16* portrait, half16* y, int pictures, int own, int other,
+                                  int wide) {
+  int vectors = wide / 8;
+  EACH((long long)pictures * (own + other) * vectors) {
+    int v = (int)(i % vectors) * 8, row = (int)(i / vectors % (own + other));
+    int picture = (int)(i / vectors / (own + other));
+    const half16* from = row < own ? qkv + ((long long)picture * own + row) * (wide + wide / 2) + wide / 2
+                                   : portrait + ((long long)((pictures + picture) % 2) * other + row - own) * wide;
+    store(y + i * 8, load(from + v));
+  }
+}
+
 #define PARTS 5
 
-// y = x + more, where given; normal = layer norm of that. A warp takes a row of at most 8 * 32 * PARTS channels.
-// Not torch's bits.
-extern "C" __global__ void add_norm(const half16* x, const half16* more, const half16* weight, const half16* bias,
-                                    half16* y, half16* normal, long long rows, int channels, float eps) {
-  long long row = (long long)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
-  int lane = threadIdx.x % 32, vectors = channels / 8;
-  if (row >= rows) return;
+// y = x + more + extra, where given; normal = layer norm of that. Then `after`, one value for each of `places` rows and
+// each channel, which repeats, is added to y. Of x, `skip` rows are left out before every `each`. `lanes` of a warp take
+// a row of 8 * PARTS * lanes channels. Not torch's bits.
+extern "C" __global__ void __launch_bounds__(256, 4)
+add_norm(const half16* __restrict__ x, const half16* __restrict__ more, const half16* __restrict__ extra,
+         const half16* __restrict__ after, const half16* __restrict__ weight, const half16* __restrict__ bias,
+         half16* __restrict__ y, half16* __restrict__ normal, int rows, int lanes, int places, int each, int skip,
+         float eps) {
+  int row = (blockIdx.x * blockDim.x + threadIdx.x) / lanes, first = threadIdx.x % lanes * 8;
+  int channels = 8 * PARTS * lanes;
+  bool mine = row < rows;
+  if (!mine) row = rows - 1;
+  const half16* from = x + (long long)(row + (skip ? (row / each + 1) * skip : 0)) * channels;
+  long long at = (long long)row * channels;
   float kept[PARTS][8], sum = 0.0f, square = 0.0f;
 #pragma unroll
   for (int p = 0; p < PARTS; ++p) {
-    int v = p * 32 + lane;
-    if (v < vectors) {
-      long long at = row * channels + v * 8;
-      Eight a = load(x + at);
-      if (more) {
-        Eight b = load(more + at);
+    Eight a = load(from + first + p * 8 * lanes);
 #pragma unroll
-        for (int k = 0; k < 8; ++k) a.v[k] = down(up(a.v[k]) + up(b.v[k]));
-        store(y + at, a);
-      }
-#pragma unroll
-      for (int k = 0; k < 8; ++k) sum += kept[p][k] = up(a.v[k]);
-    }
+    for (int k = 0; k < 8; ++k) kept[p][k] = up(a.v[k]);
   }
-  for (int o = 16; o; o /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, o);
+  if (more)
+#pragma unroll
+    for (int p = 0; p < PARTS; ++p) {
+      int c = first + p * 8 * lanes;
+      Eight a = load(more + at + c);
+#pragma unroll
+      for (int k = 0; k < 8; ++k) kept[p][k] += up(a.v[k]);
+      if (extra) {
+        a = load(extra + c);
+#pragma unroll
+        for (int k = 0; k < 8; ++k) kept[p][k] += up(a.v[k]);
+      }
+      Eight out;
+#pragma unroll
+      for (int k = 0; k < 8; ++k) out.v[k] = down(kept[p][k]);
+      if (after) {
+        a = load(after + (long long)(row % places) * channels + c);
+#pragma unroll
+        for (int k = 0; k < 8; ++k) out.v[k] = down(kept[p][k] + up(a.v[k]));
+      }
+      if (mine) store(y + at + c, out);
+    }
+#pragma unroll
+  for (int p = 0; p < PARTS; ++p)
+#pragma unroll
+    for (int k = 0; k < 8; ++k) sum += kept[p][k];
+  for (int o = lanes / 2; o; o /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, o);
   float mean = sum / channels;
 #pragma unroll
   for (int p = 0; p < PARTS; ++p)
-    if (p * 32 + lane < vectors)
 #pragma unroll
-      for (int k = 0; k < 8; ++k) square += (kept[p][k] - mean) * (kept[p][k] - mean);
-  for (int o = 16; o; o /= 2) square += __shfl_xor_sync(0xffffffffu, square, o);
+    for (int k = 0; k < 8; ++k) square += (kept[p][k] - mean) * (kept[p][k] - mean);
+  for (int o = lanes / 2; o; o /= 2) square += __shfl_xor_sync(0xffffffffu, square, o);
   float scale = rsqrtf(square / channels + eps);
 #pragma unroll
   for (int p = 0; p < PARTS; ++p) {
-    int v = p * 32 + lane;
-    if (v < vectors) {
-      Eight w = load(weight + v * 8), b = load(bias + v * 8), out;
+    int c = first + p * 8 * lanes;
+    Eight w = load(weight + c), b = load(bias + c), out;
 #pragma unroll
-      for (int k = 0; k < 8; ++k) out.v[k] = down((kept[p][k] - mean) * scale * up(w.v[k]) + up(b.v[k]));
-      store(normal + row * channels + v * 8, out);
+    for (int k = 0; k < 8; ++k) out.v[k] = down((kept[p][k] - mean) * scale * up(w.v[k]) + up(b.v[k]));
+    if (mine) store(normal + at + c, out);
+  }
+}
+
+// A matrix product by Hopper's own instructions (sm_90a), with what comes next in the same pass.
+
+struct __align__(64) Map {
+  unsigned long long v[16];
+};
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+#define OUT4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define OUT16(d, i) OUT4(d, i), OUT4(d, i + 4), OUT4(d, i + 8), OUT4(d, i + 12)
+#define OUT128(d) \
+  OUT16(d, 0), OUT16(d, 16), OUT16(d, 32), OUT16(d, 48), OUT16(d, 64), OUT16(d, 80), OUT16(d, 96), OUT16(d, 112)
+#define WGMMA256(d, a, b, more)                                                                                        \
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"                                                           \
+               "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 {"                                                 \
+               "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,"                        \
+               "%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,"              \
+               "%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63,%64,%65,"              \
+               "%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,"              \
+               "%88,%89,%90,%91,%92,%93,%94,%95,%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,"    \
+               "%110,%111,%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"             \
+               "}, %128, %129, p, 1, 1, 0, 0;\n}\n"                                                                    \
+               : OUT128(d)                                                                                             \
+               : "l"(a), "l"(b), "r"(more))
+
+// What wgmma takes for 64 values a row in shared memory, swizzled by 128 bytes.
+__device__ unsigned long long matrix(unsigned at) {
+  return (unsigned long long)((at & 0x3ffff) >> 4) | 1ull << 16 | 64ull << 32 | 1ull << 62;
+}
+
+__device__ void wait(unsigned barrier, int parity) {
+  asm volatile(
+      "{\n.reg .pred p;\nAGAIN:\nmbarrier.try_wait.parity.shared::cta.b64 p, [%0], %1;\n@p bra DONE;\nbra AGAIN;\nDONE:\n}\n"
+      ::"r"(barrier), "r"(parity) : "memory");
+}
+
+__device__ void arrive(unsigned barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+__device__ void fetch(unsigned to, const Map* map, int column, int row, unsigned barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];"
+      ::"r"(to), "l"(map), "r"(barrier), "r"(column), "r"(row) : "memory");
+}
+
+// Within 1.2e-5, and where it is more than 0.01 within a quarter of fp16's last bit: x / (1 + 2 ** -x p(x * x)).
+__device__ float gelu(float x) {
+  float t = fminf(x * x, 36.0f), p = -7.31944496e-08f, power;
+  p = p * t + 4.43581621e-06f;
+  p = p * t - 8.50800789e-05f;
+  p = p * t - 4.7211512e-04f;
+  p = p * t + 0.105646648f;
+  p = p * t + 2.3017149f;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(-x * p));
+  return __fdividef(x, 1.0f + power);
+}
+
+// Of four lanes that hold two columns of four tiles each, give each lane one tile's eight columns.
+__device__ void turn(unsigned (&p)[4], int lane) {
+  unsigned a = lane & 1 ? p[0] : p[1], b = lane & 1 ? p[2] : p[3];
+  a = __shfl_xor_sync(0xffffffffu, a, 1), b = __shfl_xor_sync(0xffffffffu, b, 1);
+  if (lane & 1) p[0] = a, p[2] = b; else p[1] = a, p[3] = b;
+  a = lane & 2 ? p[0] : p[2], b = lane & 2 ? p[1] : p[3];
+  a = __shfl_xor_sync(0xffffffffu, a, 2), b = __shfl_xor_sync(0xffffffffu, b, 2);
+  if (lane & 2) p[0] = a, p[1] = b; else p[2] = a, p[3] = b;
+}
+#endif
+
+#define STAGES 4
+
+// y (rows, columns) = (left times the first half of right + bias) * gelu(left times the second half + bias).
+// left: (rows, deep), right: (2 * columns, deep); columns a multiple of 128, deep of 64. Not torch's bits.
+// A block of 384 threads takes 128 rows and columns at a time: one thread fetches 64 values of these rows, and of those
+// of both halves of right; two groups of four warps multiply 64 rows each.
+// Shared memory: STAGES * 3 * 128 * 128 + 1024 bytes.
+extern "C" __global__ void __launch_bounds__(384, 1)
+gated_product(const __grid_constant__ Map left, const __grid_constant__ Map right, const half16* __restrict__ bias,
+              half16* __restrict__ y, int rows, int columns, int deep) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  extern __shared__ unsigned char raw[];
+  __shared__ __align__(8) unsigned long long barriers[2 * STAGES];
+  const unsigned SIDE = 128 * 128;  // bytes of 128 rows of 64 values
+  unsigned base = (in_shared(raw) + 1023) & ~1023u, full = in_shared(barriers), empty = full + 8 * STAGES;
+  int across = columns / 128, tiles = (rows + 127) / 128 * across, steps = deep / 64;
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < STAGES; ++s) {
+      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(full + 8 * s) : "memory");
+      asm volatile("mbarrier.init.shared::cta.b64 [%0], 8;" ::"r"(empty + 8 * s) : "memory");
+    }
+    asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async;" ::: "memory");
+  }
+  __syncthreads();
+  int group = threadIdx.x / 128, lane = threadIdx.x % 32, stage = 0, parity = 0;
+  if (group == 0) {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    if (threadIdx.x == 0)
+      for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+        int m = tile / across * 128, n = tile % across * 128;
+        for (int step = 0; step < steps; ++step) {
+          wait(empty + 8 * stage, parity ^ 1);
+          unsigned barrier = full + 8 * stage, to = base + stage * 3 * SIDE;
+          asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(3 * SIDE)
+                       : "memory");
+          fetch(to, &left, step * 64, m, barrier);
+          fetch(to + SIDE, &right, step * 64, n, barrier);
+          fetch(to + 2 * SIDE, &right, step * 64, n + columns, barrier);
+          if (++stage == STAGES) stage = 0, parity ^= 1;
+        }
+      }
+  } else {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+    int warp = threadIdx.x / 32 % 4, last = 0;
+    float sum[128];  // values, then gates
+#pragma unroll
+    for (int i = 0; i < 128; ++i) sum[i] = 0.0f;
+    for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
+      int row = tile / across * 128 + (group - 1) * 64 + warp * 16 + lane / 4, n = tile % across * 128;
+      for (int step = 0; step < steps; ++step) {
+        wait(full + 8 * stage, parity);
+        unsigned from = base + stage * 3 * SIDE;
+        unsigned long long a = matrix(from + (group - 1) * 64 * 128), b = matrix(from + SIDE);
+        asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#pragma unroll
+        for (int k = 0; k < 4; ++k) WGMMA256(sum, a + 2 * k, b + 2 * k, step + k);  // 32 bytes, which count in sixteens
+        asm volatile("wgmma.commit_group.sync.aligned;\nwgmma.wait_group.sync.aligned 1;" ::: "memory");
+        if (step && lane == 0) arrive(empty + 8 * last);
+        last = stage;
+        if (++stage == STAGES) stage = 0, parity ^= 1;
+      }
+      asm volatile("wgmma.wait_group.sync.aligned 0;" : OUT128(sum)::"memory");  // only now are these read
+      if (lane == 0) arrive(empty + 8 * last);
+#pragma unroll
+      for (int four = 0; four < 4; ++four) {
+        int column = n + four * 32;
+        unsigned added[2][4];
+#pragma unroll
+        for (int t = 0; t < 4; ++t) {
+          added[0][t] = *reinterpret_cast<const unsigned*>(bias + column + t * 8 + lane % 4 * 2);
+          added[1][t] = *reinterpret_cast<const unsigned*>(bias + columns + column + t * 8 + lane % 4 * 2);
+        }
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          unsigned out[4];
+#pragma unroll
+          for (int t = 0; t < 4; ++t) {
+            float both[2];
+#pragma unroll
+            for (int e = 0; e < 2; ++e) {
+              int i = (four * 4 + t) * 4 + h * 2 + e;
+              both[e] = sum[i] + up((half16)(added[0][t] >> 16 * e));
+              both[e] *= gelu(sum[64 + i] + up((half16)(added[1][t] >> 16 * e)));
+            }
+            out[t] = two(both[0], both[1]);
+          }
+          turn(out, lane);
+          if (row + 8 * h < rows)
+            *reinterpret_cast<uint4*>(y + (long long)(row + 8 * h) * columns + column + lane % 4 * 8) =
+                make_uint4(out[0], out[1], out[2], out[3]);
+        }
+      }
     }
   }
+#endif
 }

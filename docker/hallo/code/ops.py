@@ -7,18 +7,22 @@ rows (n, places, channels) in one piece.
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from .cuda import kernels
+from .cuda import is_hopper, kernels
 
 _THREADS = 256
 _TILE = 64
 _GROUPS = 32
+_BLOCKS = 1024  # of a group norm: enough for every multiprocessor
 _FRAMES = 18  # of attention over time, on the GPU: those of a clip, and two before it
-_MOST_CHANNELS = 1280  # of a layer norm, on the GPU
+_BLOCK = 320  # channels of a block of attention over time
+_STAGES = 4  # of what a matrix product fetches ahead
+_VALUES = 40  # of a row that a thread of a layer norm has
 
 
 def geglu(x: torch.Tensor) -> torch.Tensor:
@@ -29,6 +33,22 @@ def geglu(x: torch.Tensor) -> torch.Tensor:
     rows, inner = x.numel() // x.shape[-1], x.shape[-1] // 2
     y = x.new_empty((*x.shape[:-1], inner))
     _launch("geglu", y.numel(), x, y, _long(rows), inner)
+    return y
+
+
+def gated(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return values times gelu(gates) of rows `x`: a linear layer's outputs, first the values; not torch's bits."""
+    columns, deep = len(weight) // 2, weight.shape[1]
+    if not _by_kernel(x) or columns % 128 or deep % 64 or x.numel() < 128 * deep or not is_hopper():
+        return geglu(functional.linear(x, weight, bias))
+    y, rows, use = x.new_empty((*x.shape[:-1], columns)), x.flatten(0, -2), kernels()
+    tiles = -(-len(rows) // 128) * (columns // 128)
+    blocks = min(tiles, torch.cuda.get_device_properties(x.device).multi_processor_count)
+    use.launch(
+        *("gated_product", (blocks,), 384, use.map(rows, 128), use.map(weight, 128), bias, y),
+        *(len(rows), columns, deep),
+        shared=_STAGES * 3 * 128 * 128 + 1024,
+    )
     return y
 
 
@@ -133,18 +153,17 @@ def group_norm(rows: torch.Tensor, norm: Any, bend: bool = False, extra: torch.T
         rows = rows if extra is None else rows + extra
         normal = functional.group_norm(rows.transpose(1, 2), norm.num_groups, norm.weight, norm.bias, norm.eps)
         return (functional.silu(normal) if bend else normal).transpose(1, 2).contiguous()
-    chunks = max(1, min(64, places // 64))
+    chunks = max(1, min(64, places // 64, _BLOCKS // n))
     chunk = -(-places // chunks)
     partial = torch.empty((n, chunks, _GROUPS, 2), dtype=torch.float32, device=rows.device)
     kernels().launch(
         *("group_sums", (chunks, n), vectors * lines, rows, extra, partial, channels, places, chunk, lines),
         shared=2 * lines * channels * 4,
     )
-    y, few = torch.empty_like(rows), max(1, 16384 // channels)
+    y, few = torch.empty_like(rows), -(-places // max(1, _BLOCKS // n))
     kernels().launch(
-        *("group_apply", (-(-places // few), n), _THREADS, rows, extra, partial, norm.weight, norm.bias, y),
-        *(channels, places, chunks, few, float(norm.eps), int(bend)),
-        shared=2 * channels * 4,
+        *("group_apply", (-(-places // few), n), vectors * lines, rows, extra, partial, norm.weight, norm.bias, y),
+        *(channels, places, chunks, few, lines, float(norm.eps), int(bend)),
     )
     return y
 
@@ -156,23 +175,19 @@ def over_time(qkv: torch.Tensor, when: torch.Tensor, heads: int, queries: int) -
     """
     halves, frames, places, wide = qkv.shape
     channels, size = wide // 3, wide // 3 // heads
-    if not _by_kernel(qkv) or size % 8 or frames != _FRAMES:
+    fits = size % 8 == 0 and channels % _BLOCK == 0 and _BLOCK % size == 0 and frames == _FRAMES
+    if not _by_kernel(qkv) or not fits or torch.cuda.get_device_capability() < (8, 0):
         query, key, value = (
             part.unflatten(3, (heads, size)).permute(0, 2, 3, 1, 4).flatten(0, 1)
             for part in (qkv + when[:, None]).split(channels, 3)
         )
         found = functional.scaled_dot_product_attention(query[:, :, frames - queries :], key, value)
         return found.unflatten(0, (halves, places)).permute(0, 3, 1, 2, 4).flatten(3).contiguous()
-    most = 48 * 1024 // (2 * frames * 4) - 4
-    together = max(h for h in range(1, heads + 1) if heads % h == 0 and (h == 1 or h * size <= most))
-    # Two queries a thread read keys half as often, where that leaves threads enough.
-    pairs = together * queries >= 2 * 64
-    threads = -(-together * (-(-queries // 2) if pairs else queries) // 32) * 32
     y = qkv.new_empty((halves, queries, places, channels))
     kernels().launch(
-        *("over_time_in_pairs" if pairs else "over_time", (halves * places, heads // together), threads, qkv, when, y),
-        *(queries, places, channels, size, together, size**-0.5),
-        shared=2 * frames * (together * size + 4) * 4,
+        *("over_time", (min(halves * places, 1024), channels // _BLOCK), _THREADS, qkv, when, y),
+        *(queries, places, channels, size, halves * places, size**-0.5 * math.log2(math.e)),
+        shared=(3 * frames + queries) * (_BLOCK + 8) * 2,
     )
     return y
 
@@ -189,32 +204,63 @@ def double_rows(rows: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return y
 
 
-def add_norm(x: torch.Tensor, more: torch.Tensor, norm: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the sum of two sets of rows, and its layer norm; not torch's bits."""
-    channels = x.shape[-1]
-    if not _by_kernel(x) or channels > _MOST_CHANNELS:
-        both = x + more
-        return both, norm(both)
-    y, normal = torch.empty_like(x), torch.empty_like(x)
-    rows = x.numel() // channels
-    kernels().launch(
-        *("add_norm", (-(-rows // (_THREADS // 32)),), _THREADS, x, more, norm.weight, norm.bias, y, normal),
-        *(_long(rows), channels, float(norm.eps)),
-    )
+def beside(packed: torch.Tensor, portrait: torch.Tensor) -> torch.Tensor:
+    """Return keys and values (pictures, own + other, 2 * channels) of pictures, followed by those of a portrait.
+
+    `packed` (pictures, own, 3 * channels) holds queries, keys and values, `portrait` (2, other, 2 * channels) keys and
+    values of both halves, which the pictures take in turn.
+    """
+    pictures, own, wide = packed.shape
+    channels, other = wide // 3, portrait.shape[1]
+    if not _by_kernel(packed) or channels % 8:
+        turns = portrait[(pictures + torch.arange(pictures, device=portrait.device)) % 2]
+        return torch.cat([packed[:, :, channels:], turns], dim=1)
+    y = packed.new_empty((pictures, own + other, 2 * channels))
+    _launch("beside", y.numel(), packed, portrait, y, pictures, own, other, 2 * channels)
+    return y
+
+
+def add_norm(
+    x: torch.Tensor,
+    more: torch.Tensor,
+    norm: Any,
+    bias: torch.Tensor | None = None,
+    after: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the sum of two sets of rows (and `bias`, a value a channel), and its layer norm; not torch's bits.
+
+    `after` (places, channels) is added to the sum once it is normalised. Where `x` (halves, frames, places, channels)
+    has more frames than `more`, its first are left out.
+    """
+    *outer, places, channels = more.shape
+    if not _normed_by_kernel(x):
+        both = (x if len(outer) == 1 else x[:, -outer[1] :]) + more
+        both = both if bias is None else both + bias
+        return both if after is None else both + after, norm(both)
+    y, normal, rows = torch.empty_like(more), torch.empty_like(more), more.numel() // channels
+    skip, each = (x.numel() - more.numel()) // channels // outer[0], rows // outer[0]
+    _add_norm(x, more, bias, after, norm, y, normal, rows, places, each, skip)
     return y, normal
 
 
 def layer_norm(x: torch.Tensor, norm: Any) -> torch.Tensor:
     """Return the layer norm of rows; not torch's bits."""
-    channels = x.shape[-1]
-    if not _by_kernel(x) or channels > _MOST_CHANNELS:
+    if not _normed_by_kernel(x):
         return torch.as_tensor(norm(x))
-    normal, rows = torch.empty_like(x), x.numel() // channels
-    kernels().launch(
-        *("add_norm", (-(-rows // (_THREADS // 32)),), _THREADS, x, None, norm.weight, norm.bias, None, normal),
-        *(_long(rows), channels, float(norm.eps)),
-    )
+    normal, rows = torch.empty_like(x), x.numel() // x.shape[-1]
+    _add_norm(x, None, None, None, norm, None, normal, rows, rows, rows, 0)
     return normal
+
+
+def _normed_by_kernel(x: torch.Tensor) -> bool:
+    return _by_kernel(x) and x.shape[-1] in {lanes * _VALUES for lanes in (1, 2, 4, 8, 16, 32)}
+
+
+def _add_norm(x: Any, more: Any, bias: Any, after: Any, norm: Any, y: Any, normal: Any, rows: int, *rest: int) -> None:
+    lanes = x.shape[-1] // _VALUES
+    blocks = -(-rows * lanes // _THREADS)
+    tensors = (x, more, bias, after, norm.weight, norm.bias, y, normal)
+    kernels().launch("add_norm", (blocks,), _THREADS, *tensors, rows, lanes, *rest, float(norm.eps))
 
 
 def _by_kernel(x: torch.Tensor) -> bool:

@@ -8,7 +8,7 @@ unconditional half hears.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -29,8 +29,15 @@ class Tuned(Denoiser):
         attentions += [a for m in network.modules() if hasattr(m, "attention_blocks") for a in m.attention_blocks]
         self._packed = {id(a): _pack(a.to_q, a.to_k, a.to_v) for a in attentions}
         self._queries = {id(block): _pack(*(a.to_q for a in three(block))) for block in self._audio_layers()}
-
-        self._exits = {id(m): self._exit(m) for m in network.modules() if hasattr(m, "transformer_blocks")}
+        # The biases of transformers' ways out are added before them, by the block that they follow, and taken off again
+        # where they normalise: so that a way out is one product that adds to what is there.
+        self._ahead: dict[int, torch.Tensor] = {}
+        for resnet, *modules in self._layers():
+            ahead = torch.zeros_like(resnet.conv2.bias, dtype=torch.float32)
+            for module in reversed(modules):
+                ahead = ahead + _last_bias(module)
+                self._ahead[id(module)] = (-ahead).to(resnet.conv2.bias.dtype)
+            self._ahead[id(resnet)] = (resnet.conv2.bias + ahead).to(resnet.conv2.bias.dtype)
 
     def prepare(self, conditions: Conditions) -> None:
         """Compute what holds for every clip of a job."""
@@ -42,6 +49,13 @@ class Tuned(Denoiser):
     def begin(self, banks: Sequence[torch.Tensor], sound: torch.Tensor) -> None:
         """Take a clip's portrait, motion frames and sound."""
         super().begin(banks, sound)
+        for block, (keys, values) in self._portrait.items():
+            self._portrait[block] = torch.cat([part.transpose(1, 2).flatten(2) for part in (keys, values)], dim=2)
+        for _, spatial, _, module in self._layers():
+            # What the motion frames are before attention over time is the same in every step.
+            layer = id(spatial.transformer_blocks[0])
+            normal = ops.group_norm(self._motion[layer].flatten(0, 1), module.norm)
+            self._motion[layer] = module.proj_in(normal).unflatten(0, (HALVES, -1))
         sound, frames = self._sound, self._job.frames
         self._heard: dict[int, tuple[torch.Tensor, ...]] = {}
         for block in self._audio_layers():
@@ -68,7 +82,12 @@ class Tuned(Denoiser):
         return matrix.to(kind).contiguous(), torch.as_tensor(added).to(kind).contiguous(), scale.to(kind).contiguous()
 
     def _begun(self, x: torch.Tensor) -> torch.Tensor:
-        return x.contiguous(memory_format=torch.channels_last)
+        return _pictures(ops.to_rows(x), x.shape[2:])
+
+    def _ended(self, x: torch.Tensor) -> torch.Tensor:
+        layer = self.network.conv_out
+        pictures = _pictures(ops.group_norm(_rows(x), self.network.conv_norm_out, bend=True), x.shape[2:])
+        return functional.conv2d(pictures, layer.weight, layer.bias, layer.stride, layer.padding)
 
     def _doubled(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[2:]
@@ -85,24 +104,24 @@ class Tuned(Denoiser):
         inner, _ = convolved(block.conv2, inner, size)
         if block.conv_shortcut is not None:
             rows = functional.linear(rows, block.conv_shortcut.weight.flatten(1), block.conv_shortcut.bias)
-        return _pictures(ops.add_channels(inner, block.conv2.bias, before=rows), size)
+        return _pictures(ops.add_channels(inner, self._ahead.get(id(block), block.conv2.bias), before=rows), size)
 
     def _spatial(self, module: Any, x: torch.Tensor) -> torch.Tensor:
         block, rows = module.transformer_blocks[0], _rows(x)
         places = self._entered(module, rows)
         found = self._look(block, ops.layer_norm(places, block.norm1))
         places, normal = ops.add_norm(places, found, block.norm2)
-        places, normal = ops.add_norm(places, self._recognised(block, normal), block.norm3)
+        found = self._recognised(block, normal)
+        places, normal = ops.add_norm(places, found, block.norm3, bias=block.attn2.to_out[0].bias)
         return self._left(module, block, places, normal, rows, x.shape[2:])
 
     def _recognised(self, block: Any, normal: torch.Tensor) -> torch.Tensor:
-        """Attention to the few tokens of the identity: scores and values are one small matrix each for a half."""
+        """Attention to the identity's few tokens, without its bias: scores and values are a matrix for each half."""
         scores, values = self._faces[id(block)]
         heads = block.attn2.heads
         halves = normal.unflatten(0, (HALVES, -1)).flatten(1, 2)
         shares = torch.bmm(halves, scores).unflatten(2, (heads, -1)).softmax(-1).flatten(2)
-        bias = block.attn2.to_out[0].bias
-        return torch.baddbmm(bias.expand(HALVES, 1, -1), shares, values).view_as(normal)
+        return torch.bmm(shares, values).view_as(normal)
 
     def _face(self, block: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """Return for each half what turns places into scores (channels, heads * tokens), and shares into an output."""
@@ -116,44 +135,44 @@ class Tuned(Denoiser):
 
     def _look(self, block: Any, normal: torch.Tensor) -> torch.Tensor:
         attention, frames = block.attn1, len(normal) // HALVES
-        query, own_keys, own_values = self._projected(attention, normal)
-        keys = self._beside(own_keys[frames:], self._portrait[id(block)][0])
-        values = self._beside(own_values[frames:], self._portrait[id(block)][1])
-        places = torch.empty_like(normal)
-        places[:frames] = _attended(query[:frames], own_keys[:frames], own_values[:frames])
-        places[frames:] = _attended(query[frames:], keys, values)
-        return attention.to_out[0](places)
+        packed = functional.linear(normal, self._packed[id(attention)])
+        query, own_keys, own_values = _parts(packed, attention.heads, 3)
+        keys, values = _parts(ops.beside(packed[frames:], self._portrait[id(block)]), attention.heads, 2)
+        out, places = attention.to_out[0], torch.empty_like(normal)
+        _linear(out, _attended(query[:frames], own_keys[:frames], own_values[:frames]), places[:frames])
+        _linear(out, _attended(query[frames:], keys, values), places[frames:])
+        return places
 
     def _audio(self, module: Any, x: torch.Tensor) -> torch.Tensor:
         block, rows, frames = module.transformer_blocks[0], _rows(x), self._job.frames
         places = self._entered(module, rows)
-        found = _attended(*self._projected(block.attn1, ops.layer_norm(places, block.norm1)))
-        places, normal = ops.add_norm(places, block.attn1.to_out[0](found), block.norm2)
+        packed = functional.linear(ops.layer_norm(places, block.norm1), self._packed[id(block.attn1)])
+        found = block.attn1.to_out[0](_attended(*_parts(packed, block.attn1.heads, 3)))
         matrix, added, scale = self._outputs[id(block)]
+        places, normal = ops.add_norm(places, found, block.norm2, after=added)
         query = functional.linear(normal[frames:], self._queries[id(block)]).unflatten(2, (3 * block.attn2_0.heads, -1))
         heard = _attended(query.transpose(1, 2), *self._heard[id(block)])
         # One row for each place and each of pose, face and lips.
         heard = ops.scale_rows(heard.unflatten(2, (3, -1)).flatten(1, 2), scale.flatten()[None]).view_as(heard)
-        places = ops.add_channels(places.flatten(1), added.flatten()).view_as(places)
         spoken = places[frames:].flatten(0, 1)
         spoken.addmm_(heard.flatten(0, 1), matrix.t())
         return self._left(module, block, places, ops.layer_norm(places, block.norm3), rows, x.shape[2:])
 
     def _moved(self, module: Any, x: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         block, rows, wanted = module.transformer_blocks[0], _rows(x), self._job.frames
-        every = torch.cat([motion.to(x.dtype), rows.unflatten(0, (HALVES, wanted))], dim=1)
-        frames = every.shape[1]
-        normal = ops.group_norm(every.flatten(0, 1), module.norm)
-        places = module.proj_in(normal).unflatten(0, (HALVES, frames))
+        # `motion` is what begin() made of the motion frames.
+        frames = motion.shape[1] + wanted
+        places = rows.new_empty((HALVES, frames, *rows.shape[1:]))
+        places[:, : frames - wanted] = motion
+        for half, normal in zip(places, self._normal(module, rows).chunk(HALVES), strict=True):
+            _linear(module.proj_in, normal, half[frames - wanted :])
         normal = ops.layer_norm(places, block.norms[0])
         for attention, norm in zip(block.attention_blocks[:-1], block.norms[1:], strict=True):
             places, normal = ops.add_norm(places, self._over_time(attention, normal, frames), norm)
         # Of the last attention's result, nobody reads the motion frames'.
         found = self._over_time(block.attention_blocks[-1], normal, wanted)
-        for half, before in zip(found, places, strict=True):
-            half += before[frames - wanted :]
-        places = found.flatten(0, 1)
-        return self._left(module, block, places, ops.layer_norm(places, block.ff_norm), rows, x.shape[2:])
+        places, normal = ops.add_norm(places, found, block.ff_norm)
+        return self._left(module, block, places.flatten(0, 1), normal.flatten(0, 1), rows, x.shape[2:])
 
     def _over_time(self, attention: Any, normal: torch.Tensor, queries: int) -> torch.Tensor:
         qkv = functional.linear(normal, self._packed[id(attention)])
@@ -167,14 +186,11 @@ class Tuned(Denoiser):
             self._moments[key] = functional.linear(attention.pos_encoder.pe[0, :frames], self._packed[id(attention)])
         return self._moments[key]
 
-    def _projected(self, attention: Any, normal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        packed = functional.linear(normal, self._packed[id(attention)])
-        query, key, value = packed.unflatten(2, (3, attention.heads, -1)).permute(2, 0, 3, 1, 4)
-        return query, key, value
+    def _normal(self, module: Any, rows: torch.Tensor) -> torch.Tensor:
+        return ops.group_norm(rows, module.norm, extra=self._ahead[id(module)])
 
     def _entered(self, module: Any, rows: torch.Tensor) -> torch.Tensor:
-        normal = ops.group_norm(rows, module.norm)
-        return functional.linear(normal, module.proj_in.weight.flatten(1), module.proj_in.bias)
+        return functional.linear(self._normal(module, rows), module.proj_in.weight.flatten(1), module.proj_in.bias)
 
     def _left(
         self,
@@ -185,16 +201,25 @@ class Tuned(Denoiser):
         rows: torch.Tensor,
         size: tuple[int, int],
     ) -> torch.Tensor:
-        """The feed-forward network, and the way out of a transformer. The network's last bias is added on that way."""
-        weight, bias = self._exits[id(module)]
-        inner, last = ops.geglu(block.ff.net[0].proj(normal)), block.ff.net[2]
-        found = torch.addmm(places.flatten(0, 1), inner.flatten(0, 1), last.weight.t()).view_as(places)
-        return _pictures(functional.linear(found, weight, bias) + rows, size)
+        """The feed-forward network, and the way out of a transformer; takes the memory of `places` and `rows`."""
+        first, places = block.ff.net[0].proj, places.flatten(0, 1)
+        inner = ops.gated(normal, first.weight, first.bias).flatten(0, 1)
+        places.addmm_(inner, block.ff.net[2].weight.t())
+        rows.flatten(0, 1).addmm_(places, module.proj_out.weight.flatten(1).t())
+        return _pictures(rows, size)
 
-    @staticmethod
-    def _exit(module: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        weight, last = module.proj_out.weight.flatten(1), module.transformer_blocks[0].ff.net[2]
-        return weight, (module.proj_out.bias.float() + weight.float() @ last.bias.float()).to(weight.dtype)
+    def _layers(self) -> Iterator[tuple[Any, Any, Any, Any]]:
+        """Yield each block that transformers follow, and these three."""
+        for block in self.network.modules():
+            if hasattr(block, "attentions"):
+                motion = (module.temporal_transformer for module in block.motion_modules)
+                yield from zip(block.resnets, block.attentions, block.audio_modules, motion, strict=False)
+
+
+def _last_bias(module: Any) -> torch.Tensor:
+    """Return what a transformer adds to each channel on its way out, with the bias of its feed-forward network."""
+    last = module.transformer_blocks[0].ff.net[2]
+    return torch.as_tensor(module.proj_out.bias.float() + module.proj_out.weight.flatten(1).float() @ last.bias.float())
 
 
 def _pack(*layers: Any) -> torch.Tensor:
@@ -203,6 +228,15 @@ def _pack(*layers: Any) -> torch.Tensor:
     for layer, part in zip(layers, whole.split([len(layer.weight) for layer in layers]), strict=True):
         layer.weight.data = part
     return whole
+
+
+def _parts(packed: torch.Tensor, heads: int, count: int) -> Any:
+    """Return each of `count` parts of (n, length, count * channels) by heads."""
+    return packed.unflatten(2, (count, heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+def _linear(layer: Any, rows: torch.Tensor, out: torch.Tensor) -> None:
+    torch.addmm(layer.bias, rows.flatten(0, 1), layer.weight.t(), out=out.flatten(0, 1))
 
 
 def _attended(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

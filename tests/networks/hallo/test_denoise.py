@@ -96,9 +96,10 @@ def test_attention_is_upstreams_without_what_it_throws_away() -> None:
         assert (walker._look(block, normal) - wanted).abs().max() < 1e-6
 
 
-def test_nothing_of_a_clip_is_left_for_the_next() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_of_a_clip_is_left_for_the_next(kind: str) -> None:
     job = standin.job()
-    walker = denoise.Denoiser(standin.network())
+    walker = KINDS[kind](standin.network())
     with torch.no_grad():
         walker.prepare(denoise.Conditions(**job.conditions))
         found = []

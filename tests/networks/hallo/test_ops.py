@@ -81,6 +81,31 @@ def test_rows_are_added_and_normalised() -> None:
         assert torch.equal(normal, ops.layer_norm(both, norm))
 
 
+def test_what_is_added_with_a_norm() -> None:
+    norm = torch.nn.LayerNorm(8)
+    x, more, bias, after = torch.randn(2, 5, 3, 8), torch.randn(2, 4, 3, 8), torch.randn(8), torch.randn(3, 8)
+    with torch.no_grad():
+        both, normal = ops.add_norm(x, more, norm, bias=bias, after=after)
+        wanted = x[:, 1:] + more + bias
+        assert torch.allclose(both, wanted + after, atol=1e-6)
+        assert torch.allclose(normal, norm(wanted), atol=1e-6)
+
+
+def test_pictures_take_the_portraits_halves_in_turn() -> None:
+    packed, portrait = torch.randn(4, 3, 3 * 8), torch.randn(2, 5, 2 * 8)
+    found = ops.beside(packed, portrait)
+    assert torch.equal(found[:, :3], packed[:, :, 8:])
+    assert torch.equal(found[:, 3:], portrait.repeat(2, 1, 1))
+
+
+def test_a_gated_layer_is_its_values_times_bent_gates() -> None:
+    layer, x = torch.nn.Linear(8, 32), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        value, gate = layer(x).chunk(2, -1)
+        found = ops.gated(x, layer.weight, layer.bias)
+    assert torch.allclose(found, value * torch.nn.functional.gelu(gate), atol=1e-6)
+
+
 def test_three_weighted_parts_are_added() -> None:
     parts, biases = torch.randn(3, 2, 4, 8), torch.randn(3, 8)
     places, weights = torch.randn(2, 4, 8), (1.0, 0.5, 2.0)
@@ -88,7 +113,7 @@ def test_three_weighted_parts_are_added() -> None:
     assert torch.allclose(ops.mix(parts, biases, weights, places), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", ["sm_75", "sm_80", "sm_90", "sm_90a"])
 def test_nvrtc_compiles_every_kernel_without_a_gpu(architecture: str) -> None:
     try:
         binary = cuda.compile_for(architecture)
@@ -98,8 +123,8 @@ def test_nvrtc_compiles_every_kernel_without_a_gpu(architecture: str) -> None:
         pytest.skip("torch brings no NVRTC here")
     folder = docker_folder() / "hallo" / "code"
     source = (folder / "kernels.cu").read_text("utf-8")
-    names = re.findall(r"^(?:extern \"C\" __global__ void |OVER_TIME\()(\w+)", source, re.MULTILINE)
+    names = re.findall(r"^extern \"C\" __global__ void\s+(?:__launch_bounds__\(.*?\)\s+)?(\w+)\(", source, re.MULTILINE)
     used = set(re.findall(r'"(\w+)"', (folder / "ops.py").read_text("utf-8")))
-    assert names
+    assert len(names) == source.count('extern "C"')
     assert set(names) <= used, "every kernel is used"
     assert all(name.encode() in binary for name in names)

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from faceorch.record.folder import RunFolder
+from faceorch.record.judgement import Box
+from faceorch.report import write_report
 from tests.browser.conftest import open_page, until
-from tests.made_up import RATES
+from tests.made_up import RATES, make_comparison
 
 FRAME_S = 1 / max(RATES[:4])
 SHOWN = "return [...document.querySelectorAll('figure')].filter(f => f.offsetParent).map(f => f.dataset.name)"
@@ -103,6 +106,46 @@ def test_zoom_buttons_bring_each_mouth_into_the_middle(page: Any) -> None:
     assert page.execute_script(middle) == pytest.approx([0.5, 0.5], abs=0.01)
     click(page, "[data-region='']")
     assert page.execute_script(TRANSFORMS) == ["none"] * 6
+
+
+def test_without_a_judge_the_networks_own_word_zooms(browser: Any, unjudged: RunFolder) -> None:
+    told = {"mouth": Box(left=0.4, top=0.6, width=0.2, height=0.12)}
+    shown(browser, unjudged, {"alder": (told, {"face": Box(left=0.2, top=0.2, width=0.5, height=0.5)})})
+    buttons = "return [...document.querySelectorAll('[data-region]')].filter(b => !b.hidden).map(b => b.dataset.region)"
+    assert browser.execute_script(buttons) == ["", "face", "mouth"]
+    click(browser, "[data-region=mouth]")
+    scale = """
+        const picture = document.querySelector(`[data-name=${arguments[0]}] .frame > *`);
+        return new DOMMatrix(getComputedStyle(picture).transform).a
+    """
+    scales = [browser.execute_script(scale, name) for name in ("portrait", "alder", "birch")]
+    # Where the mouth is not known, the face is: here the portrait's, also of a video of its proportions.
+    assert scales == pytest.approx([1 / 0.75, 1 / 0.3, 1 / 0.75], abs=0.01)
+
+
+def test_without_any_word_there_are_no_buttons_and_the_page_says_why(browser: Any, unjudged: RunFolder) -> None:
+    shown(browser, unjudged, {})
+    assert browser.execute_script("return document.querySelectorAll('[data-region]:not([hidden])').length") == 1
+    assert "no network told where they are" in browser.find_element("id", "looking").text
+    press(browser, "m")
+    assert browser.execute_script(TRANSFORMS) == ["none"] * 3
+
+
+@pytest.fixture(scope="module")
+def unjudged(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = tmp_path_factory.mktemp("unjudged") / "run"
+    return make_comparison(folder, count=2, seconds=1.0, repeat=1, judged=False, failures=False)
+
+
+def shown(browser: Any, folder: RunFolder, told: dict[str, tuple[dict[str, Box], dict[str, Box]]]) -> None:
+    """Open the report of a run whose networks told (the video's, the portrait's) boxes."""
+    for job in folder.run.jobs:
+        assert job.video is not None
+        boxes, portrait_boxes = told.get(job.network, ({}, {}))
+        video = structs.replace(job.video, boxes=boxes, portrait_boxes=portrait_boxes)
+        folder.run.put(structs.replace(job, video=video))
+    write_report(folder)
+    open_page(browser, folder.path / "report.html")
 
 
 def test_wheel_drag_and_double_click_move_all_pictures_alike(page: Any) -> None:

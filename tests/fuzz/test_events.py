@@ -10,6 +10,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faceorch.record.judgement import Box
 from faceorch.record.run import Measured, Times
 from faceorch.runs.joblog import JobLog
 from faceorch.runs.transcript import Transcript
@@ -22,6 +23,17 @@ GOOD = [
     {"event": "setup", "t_s": 0.2, "job": None, "elapsed_s": 0.1, "device": "cpu", "runner": "1", "python": "3"},
     {"event": "progress", "t_s": 0.3, "job": "grey", "done": 1, "total": 25, "unit": "frames"},
     {"event": "metric", "t_s": 0.4, "job": "grey", "name": "encode_s", "value": 0.1, "unit": "s"},
+    {
+        "event": "box",
+        "t_s": 0.4,
+        "job": "grey",
+        "picture": "video",
+        "name": "mouth",
+        "left": 0.4,
+        "top": 0.6,
+        "width": 0.2,
+        "height": 0.1,
+    },
     {"event": "note", "t_s": 0.4, "job": "grey", "message": "a face"},
     {"event": "error", "t_s": 0.5, "job": "grey", "kind": "crash", "message": "it broke"},
     {"event": "done", "t_s": 0.6, "job": "grey", "video": "grey.mp4", "elapsed_s": 0.5},
@@ -50,6 +62,7 @@ def test_what_is_printed_never_spoils_the_record(pieces: list[tuple[Stream, byte
             (said.times(2.0, 3.0), Times),
             (said.metrics, dict[str, Measured]),
             (list(said.notes), list[str]),
+            (said.boxes("video"), dict[str, Box]),
             (tail, list[str]),
         ):
             text = msgspec.json.encode(kept)

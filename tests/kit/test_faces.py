@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 
 from faceorch_kit.faces import FaceFinder, Found, find_face, find_largest
 from faceorch_kit.portrait import which_face
-from faceorch_runner import BadInput, NoFace
+from faceorch_runner import BadInput, Event, EventParser, NoFace, Progress
+from faceorch_runner.events import EventStream
+
+SIDES = ("left", "top", "width", "height")
 
 
 def held(mesh: np.ndarray, turn: float = 0.0, tilt: float = 0.0) -> np.ndarray:
@@ -114,3 +118,21 @@ def test_a_face_that_is_small_in_the_file_too_is_refused() -> None:
     with pytest.raises(BadInput) as caught:
         judge(Finder(share=0.01), original=4000, shown=512)
     assert str(caught.value) == "face is 40 px wide in face.png, 64 px or more needed: crop closer to it"
+
+
+def test_where_the_face_is_in_the_portrait_is_told() -> None:
+    mesh = np.full((478, 3), 50.0)
+    mesh[10], mesh[33], mesh[263] = (40, 20, 0), (42, 30, 0), (58, 30, 0)
+    mesh[61], mesh[17] = (45, 70, 0), (50, 80, 0)
+    read, write = os.pipe()
+    Found(mesh, 0, 1).tell(Progress(EventStream(write), "a"), np.zeros((100, 200, 3), np.uint8))
+    os.close(write)
+    with open(read, "rb") as pipe:
+        told = [event.to_json() for event in EventParser().feed(pipe.read()) if isinstance(event, Event)]
+    boxes = {event["name"]: [event[side] for side in SIDES] for event in told if event["event"] == "box"}
+    assert boxes == {
+        "face": [0.2, 0.2, 0.09, 0.6],
+        "eyes": [0.21, 0.3, 0.08, 0.2],
+        "mouth": [0.225, 0.5, 0.025, 0.3],
+    }
+    assert {event["picture"] for event in told if event["event"] == "box"} == {"portrait"}

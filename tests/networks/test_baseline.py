@@ -106,6 +106,19 @@ def test_portraits_of_odd_size_get_even_videos(animate: Animate, demo_clip: Path
     assert (video.width, video.height) == (300, 298)
 
 
+def test_the_record_says_where_the_face_is(animate: Animate, demo_clip: Path) -> None:
+    (job,) = animate(NAME, ASSETS / "hopper.png", demo_clip, settings={**STILL, "max_size": 256}).run.jobs
+    assert job.video is not None
+    assert job.video.boxes == job.video.portrait_boxes, "its video shows the whole portrait"
+    boxes = job.video.boxes
+    assert set(boxes) == {"face", "eyes", "mouth"}
+    face, eyes, mouth = (boxes[name] for name in ("face", "eyes", "mouth"))
+    assert face.top < eyes.top < mouth.top < face.top + face.height
+    height, width = job.video.height, job.video.width
+    assert (mouth.left * width, mouth.top * height) == pytest.approx((104, 163), abs=8)
+    assert (mouth.width * width, mouth.height * height) == pytest.approx((48, 20), abs=10)
+
+
 def test_a_face_that_is_too_small_is_told_with_its_size(animate: Animate, demo_clip: Path, tmp_path: Path) -> None:
     with Image.open(ASSETS / "face.png") as face:
         wall = Image.new("RGB", (600, 600), (90, 110, 100))

@@ -42,6 +42,7 @@ class Baseline(Network):
         progress.stage("landmarks")
         image, found = self._portrait(job)
         found.tell(progress, image)
+        progress.boxes("video", found.parts, (0, 0, image.shape[1], image.shape[0]))
         face = Face.of(found.mesh)
         if lip_gap(face) > MOST_GAP:
             progress.note("the portrait's mouth is wide open, and does not close in pauses: use one with closed lips")

@@ -88,6 +88,9 @@ class EchoMimic(Network):
         if faces > 1:
             progress.note(portrait.which_face(faces, (face.left + face.right) / 2, image))
         square, mask, place = frame(image, face, plan.size, float(settings["crop"]), float(settings["mask"]))
+        corners = ((face.left, face.top), (face.right, face.bottom))
+        progress.boxes("portrait", {"face": corners}, (0, 0, image.shape[1], image.shape[0]))
+        progress.boxes("video", {"face": corners}, (place.left, place.top, place.right, place.bottom))
         for name in ("left", "top", "width"):
             progress.metric(f"crop_{name}", getattr(place, name), "pixels")
         seen = look(models, square, mask)

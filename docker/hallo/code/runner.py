@@ -102,8 +102,11 @@ class Hallo(Network):
         settings, image = job.settings, read(job.portrait)
         found = self._face(job, image)
         found.tell(progress, image)
+        rows, columns = slice(0, image.shape[0]), slice(0, image.shape[1])
         if settings["crop"]:
-            image = np.ascontiguousarray(image[square(image.shape, found.mesh[:, :2])])
+            rows, columns = square(image.shape, found.mesh[:, :2])
+            image = np.ascontiguousarray(image[rows, columns])
+        progress.boxes("video", found.parts, (columns.start, rows.start, columns.stop, rows.stop))
         return self._eyes.look(
             job.portrait.name, image, job.work, int(settings["size"]), float(settings["face_expand_ratio"])
         )

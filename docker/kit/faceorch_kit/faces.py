@@ -32,6 +32,15 @@ Points = NDArray[np.float64]  # (n, 2) or (n, 3): right, down, away from the vie
 
 # Corners and lids of the eyes, the one that is left in the picture first.
 _EYES = ((33, 133, 159, 145), (362, 263, 386, 374))
+# Landmarks around the parts of a face.
+_PARTS = {
+    "face": range(468),
+    "eyes": (
+        *(33, 246, 161, 160, 159, 158, 157, 173, 133, 7, 163, 144, 145, 153, 154, 155),
+        *(362, 398, 384, 385, 386, 387, 388, 466, 263, 382, 381, 380, 374, 373, 390, 249),
+    ),
+    "mouth": (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375),
+}
 _MESH_SIDE = 384  # pixels of the crop that the mesh model gets; it works on 192 itself
 _CROP = 2.0  # side of that crop in face boxes
 # By how much a detector must be surer of a face once the picture is turned: by quarters (1 and 3), and by half.
@@ -71,8 +80,15 @@ class Found:
         one, other = (self.mesh[list(ring)].mean(axis=0) for ring in _EYES)
         return np.asarray(other - one)
 
+    @property
+    def parts(self) -> dict[str, Points]:
+        """Points (n, 3) around the face, the eyes and the mouth."""
+        return {name: self.mesh[list(marks)] for name, marks in _PARTS.items()}
+
     def tell(self, progress: Progress, image: Image) -> None:
-        """Report how wide the face is in the picture, and which one it is when there are several."""
+        """Report where the face is in the picture and how wide, and which one it is when there are several."""
+        height, width = image.shape[:2]
+        progress.boxes("portrait", self.parts, (0, 0, width, height))
         progress.metric("face_width", round(self.width, 1), "pixels")
         if self.faces > 1:
             progress.note(which_face(self.faces, float(self.mesh[:468, 0].mean()), image))

@@ -30,7 +30,10 @@ class Framing:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """`picture` (512, 512, 3), the matrix `back` (3, 3) from it to the portrait, and `marks` (203, 2) there."""
+    """`picture` (512, 512, 3), the matrix `back` (3, 3) from it to the portrait, and `marks` (203, 2) there.
+
+    All in pixels; the marks are those of LivePortrait's landmark model.
+    """
 
     picture: Image
     back: Points
@@ -43,11 +46,18 @@ class Crop:
         left, right = calc_eye_close_ratio(self.marks[None])[0]
         return float(left), float(right)
 
+    def parts(self, *, within: bool = False) -> dict[str, Points]:
+        """Return marks (n, 2) of the face, the eyes and the mouth, in the portrait or `within` the crop."""
+        marks = self.marks
+        if within:
+            marks = (np.column_stack([marks, np.ones(len(marks))]) @ np.linalg.inv(self.back).T)[:, :2]
+        return {"face": marks, "eyes": marks[:48], "mouth": marks[48:108]}
+
     def onto(self, scale: float) -> Crop:
-        """Return the same crop with the way `back` to the portrait at another size, `scale` of the one it is from."""
+        """Return the same crop out of the portrait at another size, `scale` of the one it is from."""
         middle = (scale - 1.0) / 2.0  # pixels are counted from their middles
         resized = np.array([[scale, 0.0, middle], [0.0, scale, middle], [0.0, 0.0, 1.0]])
-        return replace(self, back=resized @ self.back)
+        return replace(self, back=resized @ self.back, marks=self.marks * scale + middle)
 
 
 class Cropper:

@@ -63,18 +63,22 @@ class LivePortrait(Network):
 
     def animate(self, job: Job, progress: Progress) -> Path:
         """Find the face, make its motion, paint and write it."""
-        from .crop import shrink
+        from .crop import SIDE, shrink
         from .render import Renderer
 
         settings = job.settings
         progress.stage("landmarks")
         original, image = self._images(job)
         crop = self._crop(job, original, image, progress)
+        everything = (0, 0, image.shape[1], image.shape[0])
+        full = settings["output"] == "full"
+        progress.boxes("portrait", crop.parts(), everything)
+        progress.boxes("video", crop.parts(within=not full), everything if full else (0, 0, SIDE, SIDE))
         renderer = Renderer(self._models, half=settings["precision"] == "fp16")
         look = renderer.look(shrink(crop.picture, self._models.input_side))
         moved = self._keypoints(job, renderer, look, crop, progress)
         progress.stage("frames")
-        paste = self._paste(image, crop) if settings["output"] == "full" else None
+        paste = self._paste(image, crop) if full else None
         return self._write(job, renderer, look, moved, image, paste, progress)
 
     def _images(self, job: Job) -> tuple[Image, Image]:

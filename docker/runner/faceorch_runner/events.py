@@ -30,6 +30,7 @@ class EventKind(str, Enum):
     STAGE = "stage"
     PROGRESS = "progress"
     METRIC = "metric"
+    BOX = "box"
     NOTE = "note"
     DONE = "done"
     ERROR = "error"
@@ -47,12 +48,24 @@ _FIELDS: dict[EventKind, dict[str, tuple[type, bool]]] = {
     EventKind.STAGE: {"name": (str, True)},
     EventKind.PROGRESS: {"done": (float, True), "total": (float, True), "unit": (str, False)},
     EventKind.METRIC: {"name": (str, True), "value": (float, True), "unit": (str, True)},
+    EventKind.BOX: {
+        "picture": (str, True),
+        "name": (str, True),
+        "left": (float, True),
+        "top": (float, True),
+        "width": (float, True),
+        "height": (float, True),
+    },
     EventKind.NOTE: {"message": (str, True)},
     EventKind.DONE: {"elapsed_s": (float, True), "video": (str, False)},
     EventKind.ERROR: {"kind": (str, True), "message": (str, True)},
 }
 # Units of what cannot be below zero.
 _COUNTED = frozenset({"s", "bytes", "frames"})
+# What a box may be of, and in which picture.
+PARTS = ("face", "eyes", "mouth")
+PICTURES = ("portrait", "video")
+_ROUNDED = 1e-4  # of a picture's side: shares are told with four decimals
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,17 @@ def _check_fields(kind: EventKind, data: dict[str, Any]) -> None:
                 raise ValueError(f"{name!r} is not a finite number")
             if value < 0 and (name != "value" or data.get("unit") in _COUNTED):
                 raise ValueError(f"{name!r} is below 0")
+    if kind is EventKind.BOX:
+        _check_box(data)
+
+
+def _check_box(data: dict[str, Any]) -> None:
+    for name, known in (("picture", PICTURES), ("name", PARTS)):
+        if data[name] not in known:
+            raise ValueError(f"{name!r} is not one of {', '.join(known)}")
+    for edge, side in (("left", "width"), ("top", "height")):
+        if not data[side] or data[edge] + data[side] > 1 + _ROUNDED:
+            raise ValueError("a box has a size and lies within its picture")
 
 
 def _is_number(value: Any) -> bool:

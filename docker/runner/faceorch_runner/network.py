@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,9 +38,38 @@ class Progress:
         """Report one measured number; `unit` as in `s`, `bytes`, `frames`."""
         self._events.emit(EventKind.METRIC, self._job, name=name, value=value, unit=unit)
 
+    def boxes(
+        self,
+        picture: str,
+        parts: Mapping[str, Iterable[Sequence[float]]],
+        shown: tuple[float, float, float, float],
+    ) -> None:
+        """Tell where parts of the face are in the `picture`, `portrait` or `video`, so that people can zoom to them.
+
+        `parts` has points (n, 2 or more: right, down) of the `face`, the `eyes` and the `mouth`, of those that are
+        known; `shown` is what the picture shows (left, top, right, bottom) in the same coordinates, such as pixels. A
+        part is told as the rectangle around its points, as far as it lies within the picture. Of a video in which the
+        head moves, the points of its beginning are meant.
+        """
+        left, top, right, bottom = shown
+        for name, points in parts.items():
+            across, down = zip(*((float(point[0]), float(point[1])) for point in points), strict=True)
+            x, wide = _share(across, left, right)
+            y, tall = _share(down, top, bottom)
+            if wide and tall:
+                self._events.emit(
+                    EventKind.BOX, self._job, picture=picture, name=name, left=x, top=y, width=wide, height=tall
+                )
+
     def note(self, message: str) -> None:
         """Report one sentence to show beside the video: what was done to the inputs, and what that means for it."""
         self._events.emit(EventKind.NOTE, self._job, message=message)
+
+
+def _share(values: Sequence[float], first: float, last: float) -> tuple[float, float]:
+    """Return where `values` begin and how far they reach, as shares of the way from `first` to `last`."""
+    begin, end = ((min(max(edge, first), last) - first) / (last - first) for edge in (min(values), max(values)))
+    return round(begin, 4), round(end - begin, 4)
 
 
 class Network:

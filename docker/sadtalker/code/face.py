@@ -86,7 +86,9 @@ class FaceReader:
             points = ((points - (left, top)) * scale).astype(np.float32)
         else:
             raise no_face(name, portrait)
-        return Subject(square, box, self._coefficients(square, points), face_width, count)
+        scale = np.array([(right - left) / self.side, (bottom - top) / self.side])
+        in_portrait = (points * scale + (left, top)).astype(np.float32)
+        return Subject(square, box, self._coefficients(square, points), in_portrait, face_width, count)
 
     def _check(self, name: str, picture: Image, face: Faces, *, as_bgr: bool) -> None:
         """Refuse a face that is cut off by an edge, upside down or on its side."""

@@ -111,6 +111,9 @@ class SadTalker(Network):
         shrunk = original.shape[1] / portrait.shape[1] if max(original.shape) > max(portrait.shape) + 1 else 1.0
         subject = models.reader.read(job.portrait.name, portrait, whole=whole, shrunk=shrunk)
         progress.metric("face_width", round(subject.face_width, 1), "pixels")
+        everything = (0, 0, portrait.shape[1], portrait.shape[0])
+        progress.boxes("portrait", subject.parts, everything)
+        progress.boxes("video", subject.parts, everything if choice.full else subject.box)
         for said in remarks(job.portrait.name, original, portrait, subject):
             progress.note(said)
         progress.stage("audio")

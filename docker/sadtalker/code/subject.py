@@ -19,15 +19,21 @@ class Subject:
     """What the renderer needs to know of a portrait.
 
     `square` is the part that it draws (RGB, size x size), `box` where that part lies in the portrait, `coefficients`
-    the 64 of the expression, 3 angles, 3 of the translation, and 3 of how the face lies in the square. `face_width` is
-    in pixels of the portrait, and `faces` says of how many this one is the largest.
+    the 64 of the expression, 3 angles, 3 of the translation, and 3 of how the face lies in the square. `points` (68, 2)
+    are its landmarks and `face_width` its width, in pixels of the portrait; `faces` says of how many it is the largest.
     """
 
     square: Image
     box: Box
     coefficients: npt.NDArray[np.float32]
+    points: npt.NDArray[np.float32]
     face_width: float
     faces: int = 1
+
+    @property
+    def parts(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Landmarks (n, 2) around the face, the eyes and the mouth, in pixels of the portrait."""
+        return {"face": self.points, "eyes": self.points[36:48], "mouth": self.points[48:68]}
 
 
 def refuse_small(name: str, width: float, shrunk: float) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, field
 
 from faceorch.record.claims import Claims
-from faceorch.record.judgement import Judge, Judgement
+from faceorch.record.judgement import Box, Judge, Judgement
 from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.record.reason import Reason
 from faceorch.record.request import REFERENCE, Request
@@ -234,7 +234,7 @@ class Times(_Record, frozen=True):
 
 
 class Video(_Record, frozen=True):
-    """A finished video, probed by the host."""
+    """A finished video, probed by the host; where the face is was told by the network that made it."""
 
     file: str
     width: int
@@ -248,6 +248,8 @@ class Video(_Record, frozen=True):
     bytes: Bytes
     sha256: Sha256
     marks: Annotated[list[str], Meta(description="what in the file says that it was made by AI")] = []
+    boxes: Annotated[dict[str, Box], Meta(description="face, eyes, mouth: where they are in its first frame")] = {}
+    portrait_boxes: Annotated[dict[str, Box], Meta(description="and where the network found them in the portrait")] = {}
 
 
 class Repetition(_Record, frozen=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from faceorch import media
 from faceorch.errors import OutputError
 from faceorch.files import Refused, open_below
 from faceorch.record.judgement import Box
-from faceorch.record.run import Job, Run
+from faceorch.record.run import Job, PortraitRecord, Run
 from faceorch.report.costs import running_s
 from faceorch.report.sound import Sound, read_sound
 from faceorch.words import duration, size
@@ -23,14 +24,35 @@ TEXT_FILE = "inputs/clip.txt"
 _PORTRAIT_BYTES = 200 * 2**20
 _PORTRAIT_SIDE, _POSTER_SIDE = 1024, 640
 _NAME = re.compile("[a-z][a-z0-9]*")
-_REGIONS = ("face", "eyes", "mouth")
+_PARTS = ("face", "eyes", "mouth")
+_BY = {
+    "judge": "found by the judge",
+    "network": "told by the network",
+    "portrait": "taken from the portrait",
+    "": "not known, and the whole picture stays",
+}
+_ALIKE = 0.02  # by how much the proportions of two pictures may differ that show the same
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Where parts of the face are in a picture, and who says so: the judge, the network, the portrait, or nobody."""
+
+    by: str = ""
+    parts: Mapping[str, Box] = field(default_factory=dict)
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Each part with its place: `left,top,width,height` as shares of the picture."""
+        return [(part, _place(box)) for part, box in self.parts.items()]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A finished video: its place, or why it cannot be shown. `boxes` are where the judge found parts of the face."""
+    """A finished video: its place, or why it cannot be shown."""
 
     job: Job
+    boxes: Boxes
     took_s: float | None = None
     source: str | None = None
     poster: bytes | None = None
@@ -54,18 +76,13 @@ class Shown:
         parts += [size(used.value)] if used is not None and used.value is not None else []
         return " · ".join(parts)
 
-    @property
-    def boxes(self) -> list[tuple[str, str]]:
-        """Each part of the face with its place: `left,top,width,height` as shares of the picture."""
-        found = self.job.judgement.boxes if self.job.judgement is not None else {}
-        return [(region, _box(found[region])) for region in _REGIONS if region in found]
-
 
 @dataclass(frozen=True, slots=True)
 class Looking:
     """What there is to look at."""
 
     portrait: str | None
+    portrait_boxes: Boxes
     videos: list[Shown]
     sound: Sound | None
 
@@ -73,6 +90,17 @@ class Looking:
     def playable(self) -> list[Shown]:
         """The videos that are there."""
         return [shown for shown in self.videos if shown.source]
+
+    @property
+    def faces(self) -> str:
+        """Who says where the faces are, in a sentence."""
+        by: dict[str, list[str]] = {}
+        for shown in self.playable:
+            by.setdefault(shown.boxes.by, []).append(shown.job.title)
+        if list(by) == [""]:
+            return "There are no buttons for face, eyes and mouth: no network told where they are, and no judge looked."
+        said = [f"{words} ({', '.join(by[who])})" if len(by) > 1 else words for who, words in _BY.items() if who in by]
+        return f"Where face, eyes and mouth are: {'; '.join(said)}."
 
 
 def look(folder: Path, run: Run, done: list[Job], *, embed: bool) -> Looking:
@@ -85,14 +113,44 @@ def look(folder: Path, run: Run, done: list[Job], *, embed: bool) -> Looking:
         )
     sound = read_sound(folder, run.inputs.clip.file, TEXT_FILE)
     at_s = 0.0 if sound is None else sound.loudest_s
+    portrait = run.inputs.portrait
+    boxes = _of_portrait(done)
     return Looking(
-        portrait=_portrait_url(folder, run.inputs.portrait.file),
-        videos=[_shown(folder, job, running_s(job, run.request), embed=embed, at_s=at_s) for job in done],
+        portrait=_portrait_url(folder, portrait.file),
+        portrait_boxes=boxes,
+        videos=[
+            _shown(folder, job, _of_video(job, portrait, boxes), running_s(job, run.request), embed=embed, at_s=at_s)
+            for job in done
+        ],
         sound=sound,
     )
 
 
-def _shown(folder: Path, job: Job, took_s: float | None, *, embed: bool, at_s: float) -> Shown:
+def _of_portrait(done: list[Job]) -> Boxes:
+    """Return where the face is in the portrait: from the network that told most."""
+    told = [_known(job.video.portrait_boxes) for job in done if job.video is not None]
+    return Boxes("network", max(told, key=len, default={}))
+
+
+def _of_video(job: Job, portrait: PortraitRecord, boxes: Boxes) -> Boxes:
+    """Return where the face is in a video; in one of the portrait's proportions it may be where the portrait has it."""
+    assert job.video is not None
+    if job.judgement is not None and (parts := _known(job.judgement.boxes)):
+        return Boxes("judge", parts)
+    if parts := _known(job.video.boxes):
+        return Boxes("network", parts)
+    wide, high = job.video.width * portrait.height, job.video.height * portrait.width
+    if boxes.parts and abs(wide - high) <= _ALIKE * wide:
+        return Boxes("portrait", boxes.parts)
+    return Boxes()
+
+
+def _known(boxes: Mapping[str, Box]) -> dict[str, Box]:
+    """Return the boxes of parts that the page knows, in the order of its buttons."""
+    return {part: boxes[part] for part in _PARTS if part in boxes}
+
+
+def _shown(folder: Path, job: Job, boxes: Boxes, took_s: float | None, *, embed: bool, at_s: float) -> Shown:
     assert job.video is not None
     name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
     try:
@@ -101,8 +159,8 @@ def _shown(folder: Path, job: Job, took_s: float | None, *, embed: bool, at_s: f
             file.seek(0)
             source = data_url(file.read(limit), "video/mp4") if embed else quote(name)
     except (Refused, OSError) as error:
-        return Shown(job, took_s, missing=f"the run folder no longer holds its video: {error}")
-    return Shown(job, took_s, source, poster)
+        return Shown(job, boxes, took_s, missing=f"the run folder no longer holds its video: {error}")
+    return Shown(job, boxes, took_s, source, poster)
 
 
 def _portrait_url(folder: Path, name: str) -> str | None:
@@ -120,5 +178,5 @@ def data_url(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _box(box: Box) -> str:
+def _place(box: Box) -> str:
     return ",".join(f"{share:.4f}" for share in (box.left, box.top, box.width, box.height))

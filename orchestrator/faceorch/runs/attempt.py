@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from msgspec import structs
+
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import excess
 from faceorch.media import BrokenVideo
@@ -123,7 +125,7 @@ def attempt(
         failure = Reason(kind=OutcomeKind.START_FAILED, found=error.message, remedy=error.remedy)
     seen = None if watch is None else watch.seen
     shares = {} if seen is None else attributions(seen)
-    video = None if made is None else made.video
+    video = None if made is None else _with_boxes(made.video, following.transcript)
     figures = None
     if seen is not None:
         reported, video_s = following.transcript.metrics, None if video is None else video.duration_s
@@ -143,6 +145,10 @@ def attempt(
         failure=failure,
         interrupted=interrupted,
     )
+
+
+def _with_boxes(video: Video, said: Transcript) -> Video:
+    return structs.replace(video, boxes=said.boxes("video"), portrait_boxes=said.boxes("portrait"))
 
 
 class _Following:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from faceorch.record.judgement import Box
 from faceorch.record.run import Measured, Times
 from faceorch.untrusted import LARGEST, number
 from faceorch_runner import ErrorKind, Event, EventKind
@@ -36,6 +37,7 @@ class Transcript:
     _stages: list[tuple[str, float]] = field(default_factory=list)
     _metrics: dict[str, Measured] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    _boxes: dict[str, dict[str, Box]] = field(default_factory=dict)
 
     def add(self, event: Event, heard_s: float) -> None:
         """Add one event, heard at `heard_s` (`time.monotonic()`)."""
@@ -50,6 +52,9 @@ class Transcript:
                 self._setup_s = number(event.data.get("elapsed_s"))
             case EventKind.METRIC:
                 self._metric(event)
+            case EventKind.BOX:
+                sides = {side: float(event.data[side]) for side in ("left", "top", "width", "height")}
+                self._boxes.setdefault(event.data["picture"], {})[event.data["name"]] = Box(**sides)
             case EventKind.NOTE:
                 if (said := str(event.data.get("message", ""))) and said not in self.notes:
                     self.notes.append(said)
@@ -71,6 +76,10 @@ class Transcript:
             return
         method = "allocator" if name.startswith("torch_") else "getrusage" if name == "peak_rss_bytes" else "runner"
         self._metrics[name] = Measured(value=value, unit=str(event.data.get("unit", "")), method=method)
+
+    def boxes(self, picture: str) -> dict[str, Box]:
+        """Return where the runner says that parts of the face are in the `portrait` or the `video`."""
+        return self._boxes.get(picture, {})
 
     @property
     def metrics(self) -> dict[str, Measured]:

@@ -144,3 +144,23 @@ def test_the_whole_portrait_and_the_whole_sound_when_asked_for(network: Any, job
     animate(network, job(crop=False, vocal_separation=False))
     assert seen["square"] == (400, 900, 3)
     assert seen["voice"] == "clip.wav"
+
+
+@pytest.mark.parametrize(("crop", "most"), [(True, 0.6), (False, 0.3)])
+def test_it_tells_where_the_face_is_in_what_the_video_shows(
+    network: Any, job: Any, seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch, crop: bool, most: float
+) -> None:
+    told: dict[str, Any] = {}
+
+    def boxes(_: Progress, picture: str, parts: Any, shown: Any) -> None:
+        told[picture] = shown
+        assert set(parts) == {"face", "eyes", "mouth"}
+
+    monkeypatch.setattr(Progress, "boxes", boxes)
+    animate(network, job(crop=crop))
+    assert told["portrait"] == (0, 0, 900, 400)
+    left, top, right, bottom = told["video"]
+    assert (bottom - top, right - left) == seen["square"][:2]
+    assert left <= 300 < 380 <= right
+    assert top <= 100 < 200 <= bottom
+    assert 100 / (bottom - top) < most

@@ -126,3 +126,21 @@ def test_a_crop_says_where_it_lies_in_a_smaller_picture() -> None:
     crop = load_code("liveportrait", "crop").Crop(np.zeros((4, 4, 3), np.uint8), np.diag([2.0, 2.0, 1.0]), np.zeros(1))
     # The middle of pixel 10 lies 10.5 pixels from the edge, 5.25 in a picture half as wide.
     assert (crop.onto(0.5).back @ [5, 5, 1]).tolist() == [4.75, 4.75, 1.0]
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_crop_knows_the_parts_of_the_face_in_itself_and_in_the_portrait(scale: float) -> None:
+    marks = np.tile([110.0, 60.0], (203, 1))
+    marks[:48] = (90.0, 40.0)
+    marks[48:108] = (100.0, 80.0)
+    back = np.array([[2.0, 0.0, 70.0], [0.0, 2.0, 20.0], [0.0, 0.0, 1.0]])
+    crop = load_code("liveportrait", "crop").Crop(np.zeros((4, 4, 3), np.uint8), back, marks)
+    resized = crop.onto(scale)
+    assert {name: points[0].tolist() for name, points in resized.parts(within=True).items()} == {
+        "face": [10.0, 10.0],
+        "eyes": [10.0, 10.0],
+        "mouth": [15.0, 30.0],
+    }
+    middle = (scale - 1.0) / 2.0
+    assert resized.parts()["mouth"][0].tolist() == [100 * scale + middle, 80 * scale + middle]
+    assert len(resized.parts()["face"]) == 203

@@ -69,8 +69,9 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
     def read(self: Any, name: str, portrait: Any, *, whole: bool, shrunk: float) -> Any:
         height, width = portrait.shape[:2]
         box = (0, 0, width, height) if whole else (8, 8, width - 8, height - 8)
+        points = np.linspace((16, 16), (width - 16, height - 16), 68, dtype=np.float32)
         return load_code("sadtalker", "subject").Subject(
-            np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), width / 2, seen.faces
+            np.zeros((SIDE, SIDE, 3), np.uint8), box, np.arange(73, dtype=np.float32), points, width / 2, seen.faces
         )
 
     def coefficients(self: Any, columns: Any, count: int, source: Any, **how: Any) -> Any:
@@ -174,6 +175,11 @@ def test_frames_go_through_paste_and_encode_in_order(network: Make, job: Callabl
     levels = [frame[80, 96].mean() for frame in decoded(video)]
     assert all(later > earlier for earlier, later in pairwise(levels[:20]))
     assert [e["name"] for e in events if e["event"] == "stage"] == ["landmarks", "audio", "frames"]
+    assert [(e["picture"], e["name"], e["left"], e["width"]) for e in events if e["event"] == "box"] == [
+        (picture, *box)
+        for picture in ("portrait", "video")
+        for box in (("face", 0.1667, 0.6667), ("eyes", 0.5249, 0.1095), ("mouth", 0.6443, 0.1891))
+    ]
     assert [(e["done"], e["total"]) for e in events if e["event"] == "progress"] == [(n, 50) for n in range(1, 51)]
     assert sorted(seen.drawn) == [
         ("motion", 50, {"seed": 7, "still": True, "pose_style": 0, "expression": 1.0}),

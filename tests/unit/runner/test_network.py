@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from faceorch_runner import RunnerError
+from faceorch_runner import Event, EventParser, Progress, RunnerError
+from faceorch_runner.events import EventStream
 from faceorch_runner.network import load_module, load_network
 from tests.conftest import GREY_RUNNER, write_code
 
@@ -71,3 +75,26 @@ def test_a_package_that_cannot_be_loaded_is_not_left_behind(tmp_path: Path, name
     for _ in range(2):
         with pytest.raises(ValueError, match=r"^broken$"):
             load_network(tmp_path, name)
+
+
+def test_parts_of_a_face_are_told_as_shares_of_what_a_picture_shows() -> None:
+    told = list(boxes({"mouth": [(60, 80), (100, 70, 9), (80, 90)]}, (50, 50, 150, 100)))
+    assert told == [{"picture": "video", "name": "mouth", "left": 0.1, "top": 0.4, "width": 0.4, "height": 0.4}]
+
+
+def test_a_part_is_told_as_far_as_the_picture_shows_it() -> None:
+    parts = {"face": [(-50, 10), (50, 250)], "eyes": [(-50, 10), (-5, 20)], "mouth": [(20, 20), (20, 40)]}
+    told = list(boxes(parts, (0, 0, 100, 100)))
+    assert [box["name"] for box in told] == ["face"], "eyes lie outside, and a mouth of no width is none"
+    assert told[0] == {"picture": "video", "name": "face", "left": 0.0, "top": 0.1, "width": 0.5, "height": 0.9}
+
+
+def boxes(parts: dict[str, Any], shown: tuple[float, float, float, float]) -> Iterator[dict[str, Any]]:
+    """Yield what the host reads of them."""
+    read, write = os.pipe()
+    Progress(EventStream(write), "a").boxes("video", parts, shown)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        for event in EventParser().feed(pipe.read()):
+            assert isinstance(event, Event)
+            yield event.data

@@ -253,3 +253,28 @@ def test_an_event_on_stderr_is_log(said: Said) -> None:
     events, log, _ = said(record(json.dumps(GOOD)), stream=Stream.STDERR)
     assert events == []
     assert json.loads(log) == GOOD
+
+
+BOX = {"event": "box", "t_s": 1, "job": "a", "picture": "video", "name": "mouth"}
+BOX |= {"left": 0.5, "top": 0.25, "width": 0.5, "height": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"picture": "elsewhere"}, "'picture' is not one of portrait, video"),
+        ({"name": "nose"}, "'name' is not one of face, eyes, mouth"),
+        ({"name": ["mouth"]}, "'name' is not text"),
+        ({"left": 0.6}, "a box has a size and lies within its picture"),
+        ({"height": 0}, "a box has a size and lies within its picture"),
+        ({"height": 0.8}, "a box has a size and lies within its picture"),
+        ({"top": -0.1}, "'top' is below 0"),
+        ({"width": True}, "'width' is not a finite number"),
+        ({"width": 1e300}, "'width' is not a finite number"),
+        ({"depth": 1}, "box has no field 'depth'"),
+    ],
+)
+def test_a_box_that_is_none_is_log(said: Said, change: dict[str, Any], why: str) -> None:
+    events, log, _ = said(record(json.dumps(BOX)), record(json.dumps(BOX | change)))
+    assert [event.to_json() for event in events] == [BOX]
+    assert log.startswith(f"not an event ({why}): ")

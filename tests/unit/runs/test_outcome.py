@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from faceorch.record.judgement import Box
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.run import Times
 from faceorch.runs.outcome import explain_error, explain_exit
@@ -95,3 +96,12 @@ def test_what_a_runner_notes_is_kept_once() -> None:
     for message in ("scaled down", "", "scaled down", "a small face"):
         transcript.add(Event(EventKind.NOTE, 1, "a", {"message": message}), 1)
     assert transcript.notes == ["scaled down", "a small face"]
+
+
+def test_of_several_boxes_for_one_part_the_last_counts() -> None:
+    transcript = Transcript(begun_s=0.0)
+    for picture, name, left in (("video", "mouth", 0.1), ("portrait", "face", 0.2), ("video", "mouth", 0.3)):
+        sides = {"left": left, "top": 0.5, "width": 0.2, "height": 0.1}
+        transcript.add(Event(EventKind.BOX, 1, "a", {"picture": picture, "name": name, **sides}), 1)
+    assert transcript.boxes("video") == {"mouth": Box(left=0.3, top=0.5, width=0.2, height=0.1)}
+    assert transcript.boxes("portrait") == {"face": Box(left=0.2, top=0.5, width=0.2, height=0.1)}

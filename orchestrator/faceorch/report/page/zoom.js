@@ -1,7 +1,8 @@
 // Linked zoom and pan: every picture shows the same part, by wheel, pinch, drag, double click or button.
 //
-// Pictures sit in square frames. A view is a region (of the face, when boxes are known: each picture has its own) and,
-// on top of it, a zoom that all pictures share. Coordinates run from 0 to 1 over the frame.
+// Pictures sit in square frames. A view is a region (of the face, when boxes are known: each picture has its own, and the
+// whole face where a part is not known) and, on top of it, a zoom that all pictures share. Coordinates run from 0 to 1
+// over the frame.
 import { clamp } from "./numbers.js";
 
 const MOST_ZOOM = 16;
@@ -64,7 +65,7 @@ export class Zoom extends EventTarget {
 
   apply() {
     for (const { frame, picture, boxes } of this.pictures) {
-      const own = this.#own(picture, this.region ? boxes[this.region] : null);
+      const own = this.#own(picture, this.region ? (boxes[this.region] ?? boxes.face) : null);
       const scale = own.scale * this.scale;
       // A point p of the frame goes to (p - own.x) * own.scale + 0.5, and from there to (... - this.x) * this.scale + 0.5.
       const [dx, dy] = ["x", "y"].map((axis) => (0.5 - own[axis] * own.scale - this[axis]) * this.scale + 0.5);

@@ -30,10 +30,15 @@ def command(runs: tuple[Path, ...], form: str, keys: tuple[str, ...]) -> None:
     """
     from faceorch.record.folder import RunFolder
     from faceorch.report import exports
+    from faceorch.report.shared import sharing
 
-    found = [RunFolder.load(run).run for run in runs]
-    if form == "csv":
-        click.echo(exports.as_csv(found, exports.choose(keys, found) if keys else None), nl=False)
-        return
+    folders = [RunFolder.load(run) for run in runs]
+    found = [folder.run for folder in folders]
     chosen = exports.choose(keys, found)
-    click.echo(exports.as_latex(found, chosen) if form == "latex" else exports.as_markdown(found, chosen), nl=False)
+    if form == "csv":
+        text = exports.as_csv(found, chosen if keys else None)
+    else:
+        text = exports.as_latex(found, chosen) if form == "latex" else exports.as_markdown(found, chosen)
+    for folder in folders:
+        text = sharing(folder)(text)
+    click.echo(text, nl=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,8 +89,10 @@ def choose(keys: Sequence[str], runs: Sequence[Run]) -> list[Column]:
     for key in keys:
         if key not in known:
             raise InputError(f"there is no column {key!r}{near(key, known)}", f"columns: {', '.join(known)}")
-    usual = [known[key] for key in keys or USUAL]
-    return [c for c in usual if keys or any(c(job, run).raw is not None for run in runs for job in run.jobs)]
+    if keys:
+        return [known[key] for key in keys]
+    usual = [known[key] for key in USUAL]
+    return [c for c in usual if any(c(job, run).raw is not None for run in runs for job in run.jobs)] or usual[:1]
 
 
 def as_markdown(runs: Sequence[Run], chosen: Sequence[Column]) -> str:
@@ -96,7 +100,10 @@ def as_markdown(runs: Sequence[Run], chosen: Sequence[Column]) -> str:
     lines = [f"| network | {' | '.join(column.heading for column in chosen)} |", f"|---{'|---:' * len(chosen)}|"]
     for run in runs:
         best = {column.key: tables.best_of(column, run) for column in chosen}
-        for job in _shown(run):
+        for job in run.jobs:
+            if job.video is None:
+                lines.append(f"| {_markdown(f'{job.title}: {_failure(job)}')} |{' |' * len(chosen)}")
+                continue
             texts = [_markdown(column(job, run).text) for column in chosen]
             cells = [f"**{t}**" if best[c.key] == job.network else t for c, t in zip(chosen, texts, strict=True)]
             lines.append(f"| {_markdown(job.title)} | {' | '.join(cells)} |")
@@ -107,20 +114,37 @@ def _markdown(text: str) -> str:
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~&!" else c for c in " ".join(text.split()))
 
 
-def _shown(run: Run) -> list[Job]:
-    return [job for job in run.jobs if job.video is not None]
+def _failure(job: Job) -> str:
+    """Return why there is no video, and what to do."""
+    if job.reason is None:
+        return outcome(job)
+    return "; ".join(part for part in (f"{outcome(job)}, {job.reason.text}", job.reason.remedy) if part)
 
 
+# What means something to TeX, also after the end of a row.
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "…": r"\dots{}", '"': r"\textquotedbl{}",
+    "|": r"\textbar{}", "`": r"\textasciigrave{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}", "*": "{*}",
 }  # fmt: skip
+_DRAWN_AS_ONE = re.compile(r"([-,'])(?=\1)")
+# What pdfLaTeX sets with T1 fonts beside ASCII, Latin-1 and Latin Extended-A: dashes, quotes, daggers, the euro sign,
+# Romanian letters; and of those blocks, what it does not.
+_SET = frozenset(
+    "\u0218\u0219\u021a\u021b\u2013\u2014\u2018\u2019\u201a\u201c\u201d\u201e\u2020\u2021\u2022\u2026\u2030\u2039\u203a\u20ac\u2122"
+)
+_NOT_SET = frozenset("\u00ad\u0126\u0127\u0138\u013f\u0140\u0149\u0166\u0167\u017f")
 
 
 def latex(text: str) -> str:
-    """Return text as LaTeX sets it: nothing in it is a command."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    """Return text as pdfLaTeX sets it: nothing in it is a command, and what it cannot set is named, as `[U+6F22]`."""
+    plain = unicodedata.normalize("NFC", " ".join(text.split()))
+    return _DRAWN_AS_ONE.sub(r"\1{}", "".join(_LATEX.get(character) or _set(character) for character in plain))
+
+
+def _set(character: str) -> str:
+    known = " " <= character <= "~" or "\u00a1" <= character <= "\u017f" or character in _SET
+    return character if known and character not in _NOT_SET else f"{{[}}U+{ord(character):04X}{{]}}"
 
 
 def as_latex(runs: Sequence[Run], chosen: Sequence[Column]) -> str:
@@ -135,13 +159,17 @@ def as_latex(runs: Sequence[Run], chosen: Sequence[Column]) -> str:
         if len(runs) > 1:
             rows.append(r"\midrule" if at else "")
             rows.append(rf"\multicolumn{{{len(chosen) + 1}}}{{l}}{{\emph{{{latex(run.id)}}}}} \\")
-        for job in _shown(run):
+        for job in run.jobs:
+            if job.video is None:
+                failed = rf"{outcome(job)}{_latex_note(_failure(job), notes)}"
+                rows.append(rf"{latex(job.title)} & \multicolumn{{{len(chosen)}}}{{l}}{{{failed}}} \\")
+                continue
             cells = [_latex_cell(column(job, run), best[column.key] == job.network, notes) for column in chosen]
             rows.append(" & ".join([latex(job.title), *cells]) + r" \\")
     heads = " & ".join(["network", *(latex(column.heading) for column in chosen)])
     align = "l" + "".join("l" if column.text else "r" for column in chosen)
     lines = [
-        "% needs \\usepackage{booktabs,threeparttable}",
+        "% needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,threeparttable}",
         r"\begin{threeparttable}",
         rf"\begin{{tabular}}{{{align}}}",
         r"\toprule",
@@ -162,12 +190,16 @@ def as_latex(runs: Sequence[Run], chosen: Sequence[Column]) -> str:
 def _latex_cell(value: Value, best: bool, notes: list[str]) -> str:
     text = latex(value.text)
     shown = rf"\textbf{{{text}}}" if best else text
-    note = value.footnote
+    return shown + _latex_note(value.footnote, notes)
+
+
+def _latex_note(note: str, notes: list[str]) -> str:
+    """Return the mark of a note, which is added to `notes` unless it is there; nothing for none."""
     if not note:
-        return shown
+        return ""
     if note not in notes:
         notes.append(note)
-    return rf"{shown}\tnote{{{notes.index(note) + 1}}}"
+    return rf"\tnote{{{notes.index(note) + 1}}}"
 
 
 def _about(run: Run) -> list[str]:
@@ -178,5 +210,6 @@ def _about(run: Run) -> list[str]:
     counts = {spread.count for job in run.jobs for spread in job.spreads.values()}
     if counts:
         said[0] += f" Figures of the repetition in the middle of {min(counts)}; bold where ranges lie apart."
-    said += [f"{job.title}: {code.url} at {code.commit[:12]}." for job in _shown(run) for code in job.upstream]
+    shown = [job for job in run.jobs if job.video is not None]
+    said += [f"{job.title}: {code.url} at {code.commit[:12]}." for job in shown for code in job.upstream]
     return said

@@ -100,6 +100,23 @@ def test_paper_holds_every_column(browser: Any, run: RunFolder) -> None:
         browser.set_window_size(1280, 1600)
 
 
+def test_paper_is_light_whatever_the_screen_is(browser: Any, five: RunFolder) -> None:
+    colours = """
+        return [...document.querySelectorAll('html, body, body *')].map(one => {
+            const style = getComputedStyle(one);
+            const parts = [style.colorScheme, style.color, style.fill, style.backgroundColor, style.borderTopColor];
+            return [one.tagName, one.className, ...parts].join(' ');
+        })
+    """
+    found = []
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": features})
+        open_page(browser, five.path / "report.html")
+        found.append(browser.execute_script(colours))
+    assert found[0] == found[1]
+
+
 def test_one_file_plays_and_votes_without_anything_beside_it(browser: Any, five: RunFolder, tmp_path: Path) -> None:
     page = write_single_file(five, tmp_path / "alone.html")
     open_page(browser, page)

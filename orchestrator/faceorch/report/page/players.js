@@ -8,7 +8,7 @@ import { clamp } from "./numbers.js";
 const SEEK_S = 0.25; // a larger drift is corrected by a seek
 const FAR_S = 0.012; // a larger drift is corrected by the rate, until ...
 const CLOSE_S = 0.004; // ... it is smaller than this: rates that change with every frame would make pictures stutter
-const NUDGES = [[0.06, 0.15], [0, 0.05]]; // from this drift on, so much faster or slower
+const NUDGES = [[0.06, 0.25], [0.02, 0.12], [0, 0.05]]; // from this drift on, so much faster or slower
 const END_S = 0.05;
 
 export class Players extends EventTarget {

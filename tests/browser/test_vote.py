@@ -49,6 +49,9 @@ def vote_by_order(browser: Any) -> int:
 
 
 def test_no_name_is_told_while_people_vote(page: Any) -> None:
+    remarks = page.find_elements("css selector", "#looking > p")
+    assert len(remarks) == 2, "of whose word it is where faces are, and of marks: both may name networks"
+    assert not any(remark.is_displayed() for remark in remarks)
     for _ in range(3):
         told = page.execute_script(VISIBLE).lower()
         assert not [name for name in NAMES if name in told]
@@ -56,6 +59,22 @@ def test_no_name_is_told_while_people_vote(page: Any) -> None:
             press(page, key)
         press(page, "2")
     assert not [name for name in NAMES if name in page.execute_script(VISIBLE).lower()]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 760), (1440, 900), (390, 844)])
+def test_pictures_question_and_player_are_in_sight_together(page: Any, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        page.execute_script("document.querySelector('#looking').scrollIntoView()")
+        choices, bar = (
+            page.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", one)
+            for one in (".vote .choices", ".bar")
+        )
+        assert choices["bottom"] <= bar["top"]
+        assert bar["bottom"] <= height
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_two_play_side_by_side_in_step(page: Any) -> None:

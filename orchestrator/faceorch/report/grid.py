@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -200,13 +201,24 @@ def background(layout: Layout, portrait: Image | None) -> Image:
 
 
 def fitting(words: str, font: Any, room: int) -> str:
-    """Return a text, shortened until it takes at most `room` pixels."""
+    """Return a text that the font can draw, shortened until it takes at most `room` pixels."""
     face: FreeTypeFont = font
+    words = "".join(_drawable(character, face) for character in words)
     if face.getlength(words) <= room:
         return words
     while words and face.getlength(f"{words}…") > room:
         words = words[:-1]
     return f"{words}…"
+
+
+def _drawable(character: str, font: FreeTypeFont) -> str:
+    """Return a character, the letter under its accent, or a question mark: Pillow's own font has little but ASCII."""
+    unknown = font.getmask("\uffff")
+    for shown in (character, unicodedata.normalize("NFKD", character)[0]):
+        mask = font.getmask(shown)
+        if (mask.size, bytes(mask)) != (unknown.size, bytes(unknown)):
+            return shown
+    return "?"
 
 
 def _portrait(folder: Path, run: Run) -> Image | None:

@@ -133,3 +133,10 @@ def test_words_that_are_too_long_are_cut() -> None:
     cut = grid.fitting("a very long title " * 10, font, 200)
     assert cut.endswith("…")
     assert font.getlength(cut) <= 200
+
+
+def test_letters_that_the_font_lacks_are_never_boxes() -> None:
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(15)
+    assert grid.fitting("Größe · Łódź “漢” 😀…", font, 400) == "Gro?e · ?odz “?” ?…"

@@ -46,7 +46,7 @@ NAMES = ("alder", "birch", "cedar", "dogwood", "elm")
 RATES = (25.0, 25.0, 30.0, 24.0, 50.0)
 SIZES = (256, 192, 256, 320, 256)
 WHEN = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
-TEXT = "Good evening. Here is the news."
+TEXT = "Good evening. I have a story."
 HASH = "0" * 64
 
 

@@ -49,6 +49,7 @@ def browser(chromium: Any) -> Iterator[Any]:
     yield chromium
     assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
     assert [url for url in requested(chromium) if not url.startswith(LOCAL)] == []
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     chromium.set_window_size(1280, 1600)
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 

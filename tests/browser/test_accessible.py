@@ -1,4 +1,4 @@
-"""axe-core finds nothing wrong, in light and dark, in every view.
+"""axe-core finds nothing wrong, in light and dark, on a phone, in every view.
 
 It is not shipped: FACEORCH_TEST_AXE names the file axe.min.js of the npm package axe-core.
 """
@@ -29,9 +29,12 @@ VIEWS = {
 
 
 @pytest.mark.skipif(not AXE, reason="needs axe-core (npm pack axe-core; FACEORCH_TEST_AXE=…/axe.min.js)")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing(browser: Any, five: RunFolder, view: str, scheme: str) -> None:
+def test_axe_finds_nothing(browser: Any, five: RunFolder, view: str, scheme: str, width: int) -> None:
+    # So high that the player, which sticks to the lower edge, covers nothing.
+    metrics = {"width": width, "height": 2400, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
     open_page(browser, five.path / "report.html")
@@ -62,3 +65,20 @@ def test_the_tab_key_reaches_everything_in_the_order_of_the_page(browser: Any, f
         "return [all.every((e) => e.tabIndex === 0), all.every((e) => e.disabled !== true)]"
     )
     assert order == [True, True]
+
+
+def test_what_has_the_focus_is_not_below_the_player(browser: Any, five: RunFolder) -> None:
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    open_page(browser, five.path / "report.html")
+    covered = browser.execute_script(
+        "const covered = [], bar = document.querySelector('.bar');"
+        "for (const one of document.querySelectorAll('#stage button, #stage a, .said button, .said summary')) {"
+        "  if (!one.checkVisibility()) continue;"
+        "  one.focus();"
+        "  if (one.getBoundingClientRect().bottom > bar.getBoundingClientRect().top"
+        "      && one.compareDocumentPosition(bar) & Node.DOCUMENT_POSITION_FOLLOWING) covered.push(one.outerHTML);"
+        "}"
+        "return covered"
+    )
+    assert covered == []

@@ -268,10 +268,12 @@ def test_an_address_of_nonsense_does_no_harm(browser: Any, five: RunFolder, mome
 def test_words_lead_to_their_moment(page: Any) -> None:
     assert "are estimated" in page.find_element("css selector", ".said").text
     words = page.find_elements("css selector", "#words button")
-    assert [word.text for word in words] == ["Good", "evening.", "Here", "is", "the", "news."]
+    assert [word.text for word in words] == ["Good", "evening.", "I", "have", "a", "story."]
     page.execute_script("arguments[0].click()", words[3])
     settled(page)
-    until(page, "return document.querySelector('#words .spoken')?.textContent", "it is not marked", lambda w: w == "is")
+    until(
+        page, "return document.querySelector('#words .spoken')?.textContent", "it is not marked", lambda w: w == "have"
+    )
 
 
 def test_the_waveform_is_a_scrubber(page: Any) -> None:

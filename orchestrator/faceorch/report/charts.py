@@ -275,7 +275,7 @@ def logarithmic(values: Sequence[float], start: float, end: float) -> tuple[Scal
 
 
 def linear(values: Sequence[float], start: float, end: float) -> tuple[Scale, list[tuple[float, str]]]:
-    """Return a linear scale that holds the values with some room around them, and five ticks."""
+    """Return a linear scale that holds the values with some room around them, and ticks at round numbers."""
     low, high = min(values), max(values)
     room = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
     low, high = low - room, high + room
@@ -283,5 +283,7 @@ def linear(values: Sequence[float], start: float, end: float) -> tuple[Scale, li
     def scale(value: float) -> float:
         return start + (value - low) / (high - low) * (end - start)
 
-    ticks = [low + share * (high - low) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    return scale, [(scale(tick), f"{tick:.2g}") for tick in ticks]
+    power = math.floor(math.log10(high - low))
+    step = next(step for factor in (0.2, 0.5, 1, 2) if (high - low) / (step := factor * 10.0**power) < 6)
+    ticks = [step * at for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    return scale, [(scale(tick), f"{tick:.{max(0, 1 - power)}f}") for tick in ticks]

@@ -92,3 +92,17 @@ def test_a_scale_holds_its_values(values: list[float]) -> None:
         scale, ticks = make(values, 10, 90)
         assert all(10 <= scale(value) <= 90 for value in values)
         assert 1 <= len(ticks) <= 8
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([0.534, 0.544], ["0.535", "0.540", "0.545"]),
+        ([0.5, 0.9], ["0.50", "0.60", "0.70", "0.80", "0.90"]),
+        ([-3.0, 12.0], ["0", "5", "10"]),
+        ([0.0, 0.0], ["-1.0", "-0.5", "0.0", "0.5", "1.0"]),
+        ([1e5, 9e5], ["200000", "400000", "600000", "800000"]),
+    ],
+)
+def test_ticks_of_a_linear_scale_are_round_and_differ(values: list[float], ticks: list[str]) -> None:
+    assert [text for _, text in charts.linear(values, 0, 100)[1]] == ticks

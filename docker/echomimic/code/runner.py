@@ -88,9 +88,7 @@ class EchoMimic(Network):
         if faces > 1:
             progress.note(portrait.which_face(faces, (face.left + face.right) / 2, image))
         square, mask, place = frame(image, face, plan.size, float(settings["crop"]), float(settings["mask"]))
-        corners = ((face.left, face.top), (face.right, face.bottom))
-        progress.boxes("portrait", {"face": corners}, (0, 0, image.shape[1], image.shape[0]))
-        progress.boxes("video", {"face": corners}, (place.left, place.top, place.right, place.bottom))
+        tell(progress, face, image, place)
         for name in ("left", "top", "width"):
             progress.metric(f"crop_{name}", getattr(place, name), "pixels")
         seen = look(models, square, mask)
@@ -134,6 +132,13 @@ class EchoMimic(Network):
                 self._detector = FaceDetector()
             self._faces[job.portrait] = self._detector.find(job.portrait.name, image)
         return self._faces[job.portrait]
+
+
+def tell(progress: Progress, face: Box, image: Image, place: Box) -> None:
+    """Report where the face is in the portrait, and in the video, which shows the square `place` of it."""
+    corners = ((face.left, face.top), (face.right, face.bottom))
+    progress.boxes("portrait", {"face": corners}, (0, 0, image.shape[1], image.shape[0]))
+    progress.boxes("video", {"face": corners}, (place.left, place.top, place.right, place.bottom))
 
 
 def _image(job: Job) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import wave
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from faceorch.networks.discover import load_networks
 from faceorch.paths import docker_folder
-from faceorch_runner import BadInput, Job, NoFace
+from faceorch_runner import BadInput, Event, EventParser, Job, NoFace, Progress
+from faceorch_runner.events import EventStream
 from tests.networks.conftest import load_code
 
 DEFAULTS = load_networks([docker_folder()])["echomimic"].settings({})
@@ -77,3 +79,16 @@ def test_what_does_not_fit_is_refused_before_the_portrait_is_searched(
         network.check(job(tmp_path, **changes))
     assert str(caught.value) == said
     assert Detector.asked == 0
+
+
+def test_the_face_is_told_in_the_portrait_and_in_the_square_of_the_video() -> None:
+    read, write = os.pipe()
+    image = np.zeros((200, 400, 3), np.uint8)
+    runner.tell(Progress(EventStream(write), "j"), runner.Box(100, 50, 200, 150), image, runner.Box(50, 0, 250, 200))
+    os.close(write)
+    with open(read, "rb") as pipe:
+        told = [event.data for event in EventParser().feed(pipe.read()) if isinstance(event, Event)]
+    assert told == [
+        {"picture": "portrait", "name": "face", "left": 0.25, "top": 0.25, "width": 0.25, "height": 0.5},
+        {"picture": "video", "name": "face", "left": 0.25, "top": 0.25, "width": 0.5, "height": 0.5},
+    ]

@@ -54,6 +54,27 @@ def test_different_frame_rates_play_within_a_frame(page: Any) -> None:
     assert page.execute_script("return faceorch.players.items.every(i => i.video.paused)")
 
 
+def test_one_that_falls_behind_is_waited_for(page: Any) -> None:
+    click(page, "#loop")
+    click(page, "#play")
+    until(page, "return faceorch.players.time", "they do not play", lambda t: t > 1)
+    page.execute_script(
+        "window.led = [];"
+        "const lead = faceorch.players.lead.video;"
+        "lead.addEventListener('pause', () => led.push('waits'));"
+        "lead.addEventListener('seeking', () => led.push('seeks'));"
+        "faceorch.players.items[2].video.currentTime -= 0.6"
+    )
+    until(page, "return led[0]", "it does not wait", lambda first: first == "waits")
+    until(page, "return faceorch.players.meeting === null", "they do not go on")
+    for _ in range(3):
+        until(page, "return faceorch.players.drift", "they do not play in step", lambda drift: drift < FRAME_S)
+    assert page.execute_script("return faceorch.players.playing")
+    page.execute_script("faceorch.players.items[2].video.currentTime -= 0.6")
+    click(page, "#play")
+    assert page.execute_script("return [faceorch.players.playing, faceorch.players.meeting]") == [False, None]
+
+
 def test_a_step_shows_the_same_moment_everywhere(page: Any) -> None:
     for _ in range(3):
         click(page, "#forth")

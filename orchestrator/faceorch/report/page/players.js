@@ -1,11 +1,15 @@
 // All videos as one player with one clock.
 //
 // One video leads: the one that is heard, because changing its rate could be heard too. The others follow. A small
-// drift is corrected by a slightly different rate, a large one by a seek: seeking on every frame would stall the
-// picture. Videos differ in frame rate, so a step is one frame of the leader, and it lands in the middle of the frame.
+// drift is corrected by a slightly different rate. A video that has fallen far behind is waited for: where a machine
+// cannot decode all of them in time, sound that stops is better than lips that are not those of the sound, and a seek
+// would ask for more decoding still. One that is far ahead, which only a seek can bring about, is sought back. Videos differ in frame rate, so a step is one frame of the leader, and it lands in the middle of the frame.
 import { clamp } from "./numbers.js";
 
-const SEEK_S = 0.25; // a larger drift is corrected by a seek
+const SEEK_S = 0.25; // what is further ahead is sought back
+const WAIT_S = 0.12; // what is further behind is waited for, ...
+const LONGEST_S = 1; // ... unless it is further behind than this, or does not come within ...
+const PATIENCE_MS = 3000; // ... this time: then it is sought forward
 const FAR_S = 0.012; // a larger drift is corrected by the rate, until ...
 const CLOSE_S = 0.004; // ... it is smaller than this: rates that change with every frame would make pictures stutter
 const NUDGES = [[0.06, 0.25], [0.02, 0.12], [0, 0.05]]; // from this drift on, so much faster or slower
@@ -20,6 +24,7 @@ export class Players extends EventTarget {
     this.loop = false;
     this.passage = null; // {from, to} in seconds
     this.playing = false;
+    this.meeting = null; // {at, since}: at which second videos wait for those that are behind, and since when
     this.heard = items[0]?.name ?? null;
     this.shown = null; // names that are on the screen; null: all
     for (const item of items) {
@@ -63,6 +68,7 @@ export class Players extends EventTarget {
 
   seek(seconds) {
     const at = clamp(seconds, 0, this.length);
+    if (this.meeting !== null) this.#goOn();
     for (const { video } of this.items) {
       video.playbackRate = this.speed;
       video.currentTime = Number.isFinite(video.duration) ? Math.min(at, video.duration) : at;
@@ -85,6 +91,7 @@ export class Players extends EventTarget {
 
   pause() {
     this.playing = false;
+    this.meeting = null;
     for (const { video } of this.items) video.pause();
     this.changed();
   }
@@ -163,18 +170,43 @@ export class Players extends EventTarget {
     const lead = this.lead;
     const now = lead.video.currentTime;
     if (this.loop && this.passage && now >= this.passage.to) this.seek(this.passage.from);
-    else for (const item of this.active) if (item !== lead) this.#follow(item.video, now);
+    else if (this.meeting === null) this.#follow(lead, now);
+    else this.#meet();
     lead.video.playbackRate = this.speed;
     this.changed();
     requestAnimationFrame(() => this.#tick());
   }
 
-  #follow(video, now) {
+  #follow(lead, now) {
+    for (const item of this.active) if (item !== lead) this.#keepUp(item.video, now);
+    if (this.#late(now - WAIT_S).length) this.meeting = { at: now, since: performance.now() };
+  }
+
+  /** Those that have not come to a second. */
+  #late(second) {
+    return this.active.filter(({ video }) => !video.ended && !video.seeking && video.currentTime < second);
+  }
+
+  /** Let those wait that have come to the meeting, and go on when all have. */
+  #meet() {
+    const { at, since } = this.meeting;
+    const late = this.#late(at - CLOSE_S);
+    for (const item of this.active) if (!late.includes(item)) item.video.pause();
+    if (performance.now() - since > PATIENCE_MS) for (const { video } of late) video.currentTime = at;
+    if (!late.length) this.#goOn();
+  }
+
+  #goOn() {
+    this.meeting = null;
+    for (const { video } of this.active) if (this.playing && !video.ended) video.play().catch(() => {});
+  }
+
+  #keepUp(video, now) {
     if (video.ended || video.seeking) return;
     const drift = video.currentTime - now;
     const far = Math.abs(drift);
     const nudged = video.playbackRate !== this.speed;
-    if (far > SEEK_S) {
+    if (drift > SEEK_S || drift < -LONGEST_S) {
       video.playbackRate = this.speed;
       video.currentTime = now;
     } else if (far < (nudged ? CLOSE_S : FAR_S)) {

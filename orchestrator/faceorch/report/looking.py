@@ -98,7 +98,7 @@ class Looking:
         for shown in self.playable:
             by.setdefault(shown.boxes.by, []).append(shown.job.title)
         if list(by) == [""]:
-            return "There are no buttons for face, eyes and mouth: no network told where they are, and no judge looked."
+            return "No buttons for face, eyes and mouth: no network told where they are, and no judge found them."
         said = [f"{words} ({', '.join(by[who])})" if len(by) > 1 else words for who, words in _BY.items() if who in by]
         return f"Where face, eyes and mouth are: {'; '.join(said)}."
 

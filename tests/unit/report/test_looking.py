@@ -39,7 +39,7 @@ def test_nobody_told(made: RunFolder) -> None:
     assert [shown.boxes.places for shown in found.videos] == [[]] * 3
     assert found.portrait_boxes.places == []
     assert found.faces == (
-        "There are no buttons for face, eyes and mouth: no network told where they are, and no judge looked."
+        "No buttons for face, eyes and mouth: no network told where they are, and no judge found them."
     )
 
 

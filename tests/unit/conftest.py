@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from faceorch.record.request import Request
-from tests.conftest import LIMIT_S
+from tests.conftest import FOR_EVER_S, LIMIT_S
 
 RequestFor = Callable[..., Request]
 
@@ -31,3 +33,36 @@ def request_for(tmp_path: Path, portrait: Path, clip: Path) -> RequestFor:
         return Request(**{**defaults, **changes})
 
     return make
+
+
+SLEEPING = f"""
+from faceorch_runner import Network
+import time
+class Sleeping(Network):
+    def animate(self, job, progress):
+        progress.stage("sleeping")
+        progress.update(1, 10)
+        time.sleep({FOR_EVER_S})
+"""
+
+
+def faceorch(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "faceorch", *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **env},
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def run_arguments(portrait: Path, clip: Path, out: Path, *names: str) -> list[str]:
+    arguments = ["run", "--image", str(portrait), "--audio", str(clip), "--out", str(out), "--runtime", "venv"]
+    for name in names:
+        arguments += ["--network", name, "--python", f"{name}={sys.executable}"]
+    return arguments
+
+
+SPOKEN = "Good evening. Here is the news."

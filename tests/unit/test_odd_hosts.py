@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from faceorch.cli.types import Folder
 from faceorch.comparison import compare
 from faceorch.engine.client import endpoint
 from faceorch.errors import EngineError
@@ -20,8 +19,7 @@ from faceorch.runtimes import Preparing, Ready
 from faceorch.runtimes.venv import VenvRuntime
 from tests.conftest import MakeNetwork, ignore, reason_of
 from tests.plain_user import nobodys_folder, run_plain
-from tests.unit.cli.test_run import faceorch, run_arguments
-from tests.unit.conftest import RequestFor
+from tests.unit.conftest import RequestFor, faceorch, run_arguments
 
 __all__ = ["nobodys_folder"]
 
@@ -37,11 +35,6 @@ def test_a_damaged_docker_config_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert found.returncode == 1
     assert f"{tmp_path}/config.json cannot be read: " in found.stdout
     assert "try: fix that file, or set DOCKER_HOST" in found.stdout
-
-
-def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert Folder(path_type=Path).convert(Path("~/talks"), None, None) == tmp_path / "talks"
 
 
 NO_HOME = {

@@ -14,7 +14,7 @@ import pytest
 from faceorch.record.folder import RunFolder
 from tests.conftest import FOR_EVER_S, LIMIT_S, STUB_JUDGE, MakeNetwork
 from tests.resuming import shell
-from tests.unit.cli.test_run import faceorch, run_arguments
+from tests.unit.conftest import faceorch, run_arguments
 
 FAILING = STUB_JUDGE.replace('SELF_CHECK = ""', 'SELF_CHECK = "2 blinks drawn, 1 found"')
 

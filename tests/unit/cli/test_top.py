@@ -18,7 +18,7 @@ from faceorch.telemetry.processes import Facts
 from faceorch.telemetry.samples import Target, UsageSample
 from tests.conftest import MakeNetwork
 from tests.fake_nvml import MIB, FakeNvml
-from tests.unit.cli.test_run import SLEEPING, faceorch, run_arguments
+from tests.unit.conftest import SLEEPING, faceorch, run_arguments
 from tests.unit.telemetry.test_watch import OURS, Runner
 
 

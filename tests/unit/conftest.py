@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from faceorch.networks.discover import Network
+from faceorch.networks.new import make_network
 from faceorch.record.request import Request
-from tests.conftest import FOR_EVER_S, LIMIT_S
+from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork
 
 RequestFor = Callable[..., Request]
 
@@ -66,3 +68,28 @@ def run_arguments(portrait: Path, clip: Path, out: Path, *names: str) -> list[st
 
 
 SPOKEN = "Good evening. Here is the news."
+
+
+@pytest.fixture
+def puppet(tmp_path: Path) -> Path:
+    """The folder of a new network, whole as `faceorch new` makes it."""
+    return make_network("puppet", tmp_path).folder
+
+
+TWO_PATCHES = """
+from faceorch_patch import Patch, ReplaceExpression
+
+PATCHES = (
+    Patch(name="plain-float", file="one/a.py", reason="numpy has no np.float",
+          edits=(ReplaceExpression("np.float", "float"),)),
+    Patch(name="plain-int", file="two/b.py", reason="numpy has no np.int", edits=(ReplaceExpression("np.int", "int"),)),
+)
+"""
+
+
+@pytest.fixture
+def patched(make_network: MakeNetwork) -> Network:
+    """A network with two patches."""
+    network = make_network("grey")
+    (network.folder / "patches.py").write_text(TWO_PATCHES, "utf-8")
+    return network

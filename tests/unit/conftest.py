@@ -13,7 +13,9 @@ import pytest
 
 from faceorch.networks.discover import Network
 from faceorch.networks.new import make_network
+from faceorch.record.folder import now
 from faceorch.record.request import Request
+from faceorch.record.run import Measured, Repetition, Times
 from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork
 
 RequestFor = Callable[..., Request]
@@ -93,3 +95,34 @@ def patched(make_network: MakeNetwork) -> Network:
     network = make_network("grey")
     (network.folder / "patches.py").write_text(TWO_PATCHES, "utf-8")
     return network
+
+
+def repetition(
+    number: int, animate_s: float, *, sha: str = "0", warmup: bool = False, **metrics: Measured
+) -> Repetition:
+    return Repetition(
+        number=number,
+        warmup=warmup,
+        started=now(),
+        times=Times(animate_s=animate_s, total_s=animate_s + 2),
+        video_sha256=sha * 64,
+        metrics=dict(metrics),
+    )
+
+
+FAILS_ONCE = """
+import pathlib
+from faceorch_runner import Network
+
+class Fails(Network):
+    def animate(self, job, progress):
+        count = pathlib.Path({path!r})
+        number = int(count.read_text()) if count.is_file() else 0
+        count.write_text(str(number + 1))
+        if number == {fail_at}:
+            {how}
+        with job.video(64, 48, 25) as video:
+            for index in range(25):
+                video.write(bytes(64 * 48 * 3))
+        return video.path
+"""

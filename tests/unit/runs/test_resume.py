@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import GREY_RUNNER, MakeNetwork
+from faceorch.comparison import resume
+from faceorch.record.kinds import JobStatus
+from faceorch.telemetry import timeline
+from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, ignore, reason_of
 from tests.resuming import SLEEPING, interrupted, printed_command, reported_command, shell
+from tests.unit.conftest import FAILS_ONCE, RequestFor
+from tests.unit.runs.conftest import Counting
 
 
 @pytest.fixture
@@ -110,3 +115,38 @@ def test_the_command_that_repeats_a_run_does_that(arguments: list[str], here: Pa
     assert again.returncode == 0, again.stdout + again.stderr
     (second,) = (folder / "results").iterdir()
     assert (second / "sleeping.mp4").read_bytes() == (folder / "sleeping.mp4").read_bytes()
+
+
+def test_a_run_that_failed_in_a_repetition_is_taken_up_where_it_stood(
+    make_network: MakeNetwork, request_for: RequestFor, tmp_path: Path
+) -> None:
+    source = FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=3, how="raise ValueError('the fourth time')")
+    make_network("grey", source)
+    first = compare_here(request_for("grey", repeat=4, warmup=1), ignore)
+    job = first.run.job("grey")
+    assert reason_of(job).text == "ValueError: the fourth time (repetition 3 of 4)"
+    assert [r.number for r in job.repetitions if not r.warmup] == [1, 2]
+    kept = [r.started for r in job.repetitions if not r.warmup]
+    assert (first.path / "grey.mp4").is_file()
+    listener = Counting()
+    again = resume(first.path, listener)
+    assert listener.repetitions == ["grey: warm-up 1 of 1", "grey: repetition 3 of 4", "grey: repetition 4 of 4"]
+    job = again.run.job("grey")
+    assert job.status is JobStatus.DONE
+    counted = [r for r in job.repetitions if not r.warmup]
+    assert [r.number for r in counted] == [1, 2, 3, 4]
+    assert [r.started for r in counted[:2]] == kept
+    rows = timeline.read(again.path / str(job.timeline))
+    assert {row["repetition"] for row in rows if not row["warmup"]} == {1, 2, 3, 4}
+
+
+def test_repetitions_without_their_video_are_done_again(
+    make_network: MakeNetwork, request_for: RequestFor, tmp_path: Path
+) -> None:
+    make_network("grey")
+    folder = compare_here(request_for("grey", repeat=2), ignore)
+    (folder.path / "grey.mp4").write_bytes(b"cut")
+    listener = Counting()
+    again = resume(folder.path, listener)
+    assert listener.repetitions == ["grey: repetition 1 of 2", "grey: repetition 2 of 2"]
+    assert again.run.job("grey").status is JobStatus.DONE

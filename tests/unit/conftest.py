@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from faceorch import proc
 from faceorch.networks.discover import Network
 from faceorch.networks.new import make_network
+from faceorch.owner import Owner
 from faceorch.record.folder import now
 from faceorch.record.request import Request
 from faceorch.record.run import Measured, Repetition, Times
+from faceorch.runs.events import Event, JobEnded, RunEnded, RunStarted
 from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork
 
 RequestFor = Callable[..., Request]
@@ -126,3 +130,63 @@ class Fails(Network):
                 video.write(bytes(64 * 48 * 3))
         return video.path
 """
+
+
+class Listener:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+
+    def __call__(self, event: Event) -> None:
+        told = msgspec.to_builtins(event)
+        match event:
+            case RunStarted() | RunEnded():
+                self.heard.append((told["event"], event.run.status))
+            case JobEnded():
+                self.heard.append((told["event"], event.job.network, event.job.status))
+            case _:
+                self.heard.append(tuple(told.values()))
+
+
+@pytest.fixture
+def listener() -> Listener:
+    """Return a listener that keeps what it hears."""
+    return Listener()
+
+
+WAITING = [sys.executable, "-c", "print(flush=True); input()"]
+
+
+@pytest.fixture
+def waiting() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that lives until its stdin ends."""
+    process = proc.start(WAITING, env=dict(os.environ), cwd=Path.cwd())
+    yield process
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        assert pipe is not None
+        pipe.close()
+    process.kill()
+    process.wait()
+
+
+def old_form(pid: int, started_s: float, machine: str | None = None) -> str:
+    """Return what earlier faceorchs wrote."""
+    return f"{machine or Owner.me().machine}:{pid}:{started_s}"
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of this test alone, with a build log in it."""
+    monkeypatch.setenv("FACEORCH_HOME", str(tmp_path))
+    for folder in ("venvs", "build"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "build" / "grey-0123456789ab.log").touch()
+    return tmp_path
+
+
+@pytest.fixture
+def two(make_network: MakeNetwork) -> None:
+    """Two networks: `afirst` and `second`."""
+    make_network("afirst")
+    make_network("second")

@@ -1,7 +1,19 @@
-"""Fixtures of other folders that commands are tested with too."""
+"""A store of weights, and fixtures of other folders that commands are tested with too."""
 
 from __future__ import annotations
 
-from tests.unit.doctor.conftest import bare_host
+from pathlib import Path
 
-__all__ = ["bare_host"]
+import pytest
+
+from tests.unit.doctor.conftest import bare_host
+from tests.unit.weights.conftest import server
+
+__all__ = ["bare_host", "server"]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The store that commands use in this test; nothing is in it yet."""
+    monkeypatch.setenv("FACEORCH_WEIGHTS", str(tmp_path / "store"))
+    return tmp_path / "store"

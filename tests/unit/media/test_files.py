@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import MakeNetwork
 from tests.unit.conftest import faceorch, run_arguments
+from tests.unit.media.conftest import refusal
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root to mount a small disk")
@@ -30,3 +31,20 @@ def test_a_full_disk_is_told_before_anything_starts(
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+class TestRefusals:
+    def test_a_folder(self, tmp_path: Path) -> None:
+        assert refusal(tmp_path).message == f"{tmp_path} is a folder, an audio file is needed"
+
+    def test_an_empty_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "clip.wav"
+        path.write_bytes(b"")
+        assert refusal(path).message == f"{path} is empty (0 bytes)"
+
+    def test_a_named_pipe_does_not_hang(self, tmp_path: Path) -> None:
+        import os
+
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        assert refusal(path).message == f"{path} is not a regular file"

@@ -11,6 +11,7 @@ import pytest
 from faceorch_runner import RunnerError
 from faceorch_runner.network import load_module, load_network
 from tests.conftest import GREY_RUNNER, write_code
+from tests.unit.runner.conftest import Start, finish
 
 
 @pytest.fixture
@@ -71,3 +72,9 @@ def test_a_package_that_cannot_be_loaded_is_not_left_behind(tmp_path: Path, name
     for _ in range(2):
         with pytest.raises(ValueError, match=r"^broken$"):
             load_network(tmp_path, name)
+
+
+def test_two_networks_in_one_file_are_an_error(start: Start) -> None:
+    code, events, _ = finish(start(GREY_RUNNER + "\nclass Other(Grey): pass\n"))
+    assert code == 1
+    assert "defines 2 subclasses of faceorch_runner.Network, 1 needed" in events[-1].data["message"]

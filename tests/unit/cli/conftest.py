@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.doctor.conftest import bare_host
+from tests.unit.engine.conftest import engine
 from tests.unit.weights.conftest import server
 
-__all__ = ["bare_host", "server"]
+__all__ = ["bare_host", "engine", "server"]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a host has that is odd: a damaged Docker config, a `~` that the shell has left, a home that is not writable."""
+"""What a host has that is odd: a damaged Docker config, a home that is not writable, manifests and notes of others."""
 
 from __future__ import annotations
 

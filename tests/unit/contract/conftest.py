@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
-    def change(puppet: Path) -> None:
-        text = (puppet / name).read_text("utf-8")
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text("utf-8")
         assert old in text
-        (puppet / name).write_text(text.replace(old, new), "utf-8")
+        (folder / name).write_text(text.replace(old, new), "utf-8")
 
     return change
 
 
 def removed(name: str) -> Callable[[Path], None]:
-    return lambda puppet: (puppet / name).unlink()
+    return lambda folder: (folder / name).unlink()

@@ -17,15 +17,15 @@ PATCHES = "raise ValueError('not today')\n"
 
 
 def written(name: str, text: str) -> Callable[[Path], None]:
-    def change(puppet: Path) -> None:
-        (puppet / name).write_text(text, "utf-8")
+    def change(folder: Path) -> None:
+        (folder / name).write_text(text, "utf-8")
 
     return change
 
 
-def broken(puppet: Path) -> dict[str, Broken]:
+def broken(folder: Path) -> dict[str, Broken]:
     """Return what does not hold, by check; a folder that is broken makes nothing."""
-    results = list(examine(open_network(puppet)))
+    results = list(examine(open_network(folder)))
     assert [r.skipped for r in results[-4:]] == ["fix what is above first"] * 4
     return {r.check: r.broken for r in results if r.broken is not None}
 

@@ -11,7 +11,6 @@ from faceorch.images.failures import REMEDIES, explain
 
 LOG = Path("/cache/build/grey.log")
 
-
 CLASSIC = """\
 Step 4/9 : RUN install-packages /opt/faceorch/requirements.lock
  ---> Running in 0123456789ab

@@ -14,13 +14,10 @@ from tests.unit.runner.conftest import Start, close, finish
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher is for Linux")
 
-
 BUSY = """
     import ctypes
     ctypes.PyDLL(None).sleep({for_ever})  # native code that holds Python's lock
 """
-
-
 # In a session of its own, with its output closed: nothing ties it to the runner any more.
 DAEMON = """
     import subprocess, sys

@@ -62,7 +62,6 @@ class Saying(Network):
 """
 LEAVE = "; os._exit(0)"
 
-
 HOSTILE = {
     "negative done": 'event(\'{"event":"done","t_s":1,"elapsed_s":-5}\')' + LEAVE,
     "infinite time": 'event(\'{"event":"stage","t_s":Infinity,"name":"x"}\')',

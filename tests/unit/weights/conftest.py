@@ -23,8 +23,6 @@ from tests.unit.weights.server import COMMIT, Server
 
 # Who tries again does so soon; but a server of this process may be late, and that must not look like a dead one.
 HASTY = Patience(connect_s=LIMIT_S, stall_s=LIMIT_S, tries=3, first_wait_s=0.01)
-
-
 # For servers that fall silent. A good one may seem silent too when the machine is busy: so there is no end of tries.
 STALL_S = 0.4
 DATA = random.Random(5).randbytes(300_000)
@@ -145,7 +143,7 @@ def open_entry(**changes: Any) -> dict[str, Any]:
     return entry(on_hub(revision=None), sha256=None, size=299_000, **changes)
 
 
-def _files(store: Store) -> tuple[Any, ...]:
+def files_of(store: Store) -> tuple[Any, ...]:
     from faceorch.weights.manifest import load_weights
 
     network = Network(store.root.parent / "networks" / "grey", None)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 
 from faceorch.errors import WeightsError
 from faceorch.weights.store import Store
-from tests.unit.weights.conftest import DATA, OTHER, Bring, _files, entry, on_hub, open_entry, view
+from tests.unit.weights.conftest import DATA, OTHER, Bring, entry, files_of, on_hub, open_entry, view
 from tests.unit.weights.server import POINTER, Server
 
 
@@ -51,7 +51,7 @@ def test_a_file_whose_hash_nobody_states_is_taken_by_name_and_said_so(
     have.mkdir()
     (have / "b.bin").write_bytes(DATA)
     bring(open_entry(), folder=have)
-    (seen,) = [store.seen(f) for f in _files(store)]
+    (seen,) = [store.seen(f) for f in files_of(store)]
     assert seen is not None
     assert seen.how == "adopted"
 

@@ -12,7 +12,7 @@ from faceorch.errors import WeightsError
 from faceorch.weights.store import Store
 from tests.conftest import LIMIT_S, wait_until
 from tests.unit.weights import server as http
-from tests.unit.weights.conftest import DATA, OTHER, Bring, Heard, _files, entry, hub, open_entry, view
+from tests.unit.weights.conftest import DATA, OTHER, Bring, Heard, entry, files_of, hub, open_entry, view
 from tests.unit.weights.server import COMMIT, Server
 
 
@@ -64,7 +64,7 @@ def test_an_address_without_a_hash_is_remembered_from_its_first_download(
 ) -> None:
     file = entry(server.host("/f", DATA), sha256=None, size=1)
     bring(file)
-    (seen,) = [store.seen(f) for f in _files(store)]
+    (seen,) = [store.seen(f) for f in files_of(store)]
     assert seen is not None
     assert (seen.sha256, seen.how) == (hashlib.sha256(DATA).hexdigest(), "first download")
     store.blob(seen.sha256).unlink()

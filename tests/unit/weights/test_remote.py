@@ -12,14 +12,14 @@ from faceorch.weights.manifest import File
 from faceorch.weights.remote import endpoint, make_remote, parse_mirrors
 from faceorch.weights.store import Store
 from tests.unit.weights import server as http
-from tests.unit.weights.conftest import DATA, Bring, _files, entry, hub, on_hub, open_entry, view
+from tests.unit.weights.conftest import DATA, Bring, entry, files_of, hub, on_hub, open_entry, view
 from tests.unit.weights.server import COMMIT, Server
 
 
 def test_the_hub_vouches_for_what_the_manifest_leaves_open(server: Server, store: Store, bring: Bring) -> None:
     server.host_on_hub("owner/name", "in/repo.bin", DATA)
     bring(open_entry(), mirrors=hub(server))
-    (seen,) = [store.seen(f) for f in _files(store)]
+    (seen,) = [store.seen(f) for f in files_of(store)]
     assert seen is not None
     assert (seen.sha256, seen.revision, seen.how) == (hashlib.sha256(DATA).hexdigest(), COMMIT, "hub")
     before = len(server.heard[f"/cdn/{seen.sha256}"])

@@ -13,7 +13,7 @@ from faceorch.record.request import StandIn
 from faceorch.smoke import smoke
 from tests.conftest import reason_of, write_code
 from tests.engine.conftest import Probe
-from tests.unit.runs.test_start import Listener
+from tests.unit.conftest import Listener
 from tests.unit.weights.test_manifest import entry
 
 STANDIN = """

@@ -49,30 +49,14 @@ def test_a_container_goes_when_nobody_can_want_it(
     assert [leftover.why for leftover in found] == ([] if why is None else [why])
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEORCH_HOME", str(tmp_path))
-    for folder in ("venvs", "build"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "build" / "grey-0123456789ab.log").touch()
-    return tmp_path
-
-
-def test_an_environment_goes_when_no_known_lock_describes_it(cache: Path, make_network: MakeNetwork) -> None:
+def test_an_environment_goes_when_no_known_lock_describes_it(own_cache: Path, make_network: MakeNetwork) -> None:
     network = make_network("grey")
     environment_folder(network, "cpu").mkdir()
-    (cache / "venvs" / "another").mkdir()
+    (own_cache / "venvs" / "another").mkdir()
     (found,) = housekeeping.leftovers(None, {"grey": network})
     assert Path(found.name).name == "another"
     assert found.why == "of no lock of a network that is known now; FACEORCH_NETWORKS names those of your own"
 
 
-def test_without_an_engine_nothing_is_said_of_images(cache: Path) -> None:
+def test_without_an_engine_nothing_is_said_of_images(own_cache: Path) -> None:
     assert housekeeping.leftovers(None, {}) == []
-
-
-def test_equal_locks_are_one_environment(cache: Path, make_network: MakeNetwork) -> None:
-    one, other, third = make_network("one"), make_network("other"), make_network("third")
-    third.lock("cpu").write_text("numpy==2.0.0\n", "utf-8")
-    folders = [environment_folder(network, "cpu") for network in (one, other, third)]
-    assert folders[0] == folders[1] != folders[2]

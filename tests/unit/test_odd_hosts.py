@@ -1,27 +1,23 @@
-"""What a host has that is odd: a damaged Docker config, a `~` that the shell has left, a home that is not writable."""
+"""What a host has that is odd: a damaged Docker config, a home that is not writable, manifests and notes of others."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from faceorch.cli.types import Folder
 from faceorch.comparison import compare
 from faceorch.engine.client import endpoint
 from faceorch.errors import EngineError
 from faceorch.networks.discover import load_networks
 from faceorch.record.kinds import JobStatus, OutcomeKind
-from faceorch.runtimes import Preparing, Ready
 from faceorch.runtimes.venv import VenvRuntime
 from tests.conftest import MakeNetwork, ignore, reason_of
 from tests.plain_user import nobodys_folder, run_plain
-from tests.unit.cli.test_run import faceorch, run_arguments
-from tests.unit.conftest import RequestFor
+from tests.unit.conftest import RequestFor, faceorch, run_arguments
 
 __all__ = ["nobodys_folder"]
 
@@ -37,11 +33,6 @@ def test_a_damaged_docker_config_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert found.returncode == 1
     assert f"{tmp_path}/config.json cannot be read: " in found.stdout
     assert "try: fix that file, or set DOCKER_HOST" in found.stdout
-
-
-def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert Folder(path_type=Path).convert(Path("~/talks"), None, None) == tmp_path / "talks"
 
 
 NO_HOME = {
@@ -86,29 +77,6 @@ def test_a_user_without_a_home_is_told(portrait: Path, clip: Path, nobodys_folde
         "error: cannot write to faceorch's own folder /nonexistent/.cache/faceorch: Permission denied",
     )
     assert not (nobodys_folder / "out").exists()
-
-
-@pytest.mark.parametrize("damage", ["python gone", "dangling", "half a marker", "a marker of something else"])
-def test_a_damaged_environment_is_built_again(make_network: MakeNetwork, tmp_path: Path, damage: str) -> None:
-    network = make_network("grey", python=">=3.10")
-    runtime = VenvRuntime()
-    first = runtime.ready(network, "cpu")
-    assert isinstance(first, Ready)
-    made = runtime.prepare(network, first, Preparing(tmp_path / "log"))
-    assert made.prepared
-    folder = Path(made.name)
-    if damage == "python gone":
-        (folder / "bin" / "python").unlink()
-    elif damage == "dangling":
-        (folder / "bin" / "python").unlink()
-        (folder / "bin" / "python").symlink_to("/usr/bin/python-that-was-upgraded")
-    else:
-        (folder / "faceorch.json").write_text('{"pyth' if damage == "half a marker" else '{"a": "b"}', "utf-8")
-    again = runtime.ready(network, "cpu")
-    assert isinstance(again, Ready)
-    assert not again.prepared
-    assert runtime.prepare(network, again, Preparing(tmp_path / "log")).prepared
-    assert subprocess.run([folder / "bin" / "python", "-c", ""], check=False).returncode == 0
 
 
 BAD = {

@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from faceorch import proc
 from faceorch.owner import Owner
-from faceorch.runtimes.venv import VenvRuntime
-
-WAITING = [sys.executable, "-c", "print(flush=True); input()"]
-
-
-@pytest.fixture
-def waiting() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that lives until its stdin ends."""
-    process = proc.start(WAITING, env=dict(os.environ), cwd=Path.cwd())
-    yield process
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        assert pipe is not None
-        pipe.close()
-    process.kill()
-    process.wait()
-
-
-def old_form(pid: int, started_s: float, machine: str | None = None) -> str:
-    """Return what earlier faceorchs wrote."""
-    return f"{machine or Owner.me().machine}:{pid}:{started_s}"
+from tests.unit.conftest import old_form
 
 
 def test_this_process_is_alive_and_survives_a_round_trip() -> None:
@@ -182,55 +158,3 @@ class TestOldNotes:
 @pytest.mark.parametrize("text", ["", "a:b:c", "a/b/c:1:2", "a/b:2:-3@1", "a/b:2:nan", "a/b:1:inf", "a/b:1:1@1\n"])
 def test_other_text_is_no_owner(text: str) -> None:
     assert Owner.parse(text) is None
-
-
-def note(home: Path, **fields: object) -> Path:
-    """Write a note on a runner process."""
-    path = home / "processes" / f"{uuid.uuid4().hex}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"run": "r", "network": "n", **fields}), "utf-8")
-    return path
-
-
-class TestSweep:
-    @pytest.fixture
-    def dead(self) -> str:
-        return str(dataclasses.replace(Owner.me(), pid=2**22 + 1))
-
-    def test_the_runner_of_a_dead_owner_is_ended(
-        self, own_home: Path, dead: str, waiting: subprocess.Popen[bytes]
-    ) -> None:
-        path = note(own_home, owner=dead, process=str(Owner.of(waiting.pid)))
-        assert VenvRuntime().sweep() == [f"ended runner process {waiting.pid} of a faceorch that died"]
-        assert waiting.wait(60) == -signal.SIGKILL
-        assert not path.exists()
-
-    @pytest.mark.parametrize("change", [{"namespace": 7}, {"host": "elsewhere", "boot": "other"}])
-    def test_a_process_id_of_elsewhere_ends_nobody_here(
-        self, own_home: Path, dead: str, waiting: subprocess.Popen[bytes], change: dict[str, int | str]
-    ) -> None:
-        process = dataclasses.replace(Owner.of(waiting.pid), **change)  # type: ignore[arg-type]
-        path = note(own_home, owner=dead, process=str(process))
-        assert VenvRuntime().sweep() == []
-        assert VenvRuntime().running() == []
-        assert waiting.poll() is None
-        assert path.exists()
-
-    def test_an_old_note_ends_nobody_and_goes_with_its_process(
-        self, own_home: Path, dead: str, waiting: subprocess.Popen[bytes]
-    ) -> None:
-        path = note(own_home, owner=dead, process=old_form(waiting.pid, 1700000000.0))
-        assert VenvRuntime().sweep() == []
-        assert waiting.poll() is None
-        assert path.exists()
-        waiting.kill()
-        waiting.wait()
-        assert VenvRuntime().sweep() == []
-        assert not path.exists()
-
-    @pytest.mark.parametrize("fields", [{}, {"owner": 5, "process": None}, {"owner": "x", "process": "y"}])
-    def test_a_note_that_is_none_goes(self, own_home: Path, fields: dict[str, object]) -> None:
-        path = note(own_home, **fields)
-        assert VenvRuntime().running() == []
-        assert VenvRuntime().sweep() == []
-        assert not path.exists()

@@ -22,7 +22,7 @@ from faceorch.record.request import StandIn
 from faceorch.record.run import Job, Run
 from faceorch.smoke import check_video, smoke
 from tests.conftest import LIMIT_S, MakeNetwork, reason_of, write_code
-from tests.unit.runs.test_start import Listener
+from tests.unit.conftest import Listener
 from tests.unit.weights.test_manifest import entry
 
 STANDIN = """

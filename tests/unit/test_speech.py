@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import sys
-import wave
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from faceorch import speech
-from faceorch.cli.main import cli
 from faceorch.errors import SpeechError
 from faceorch.speech import RATE_HZ, EspeakNg, Unreachable, _asked, speak
-from tests.unit.cli.test_run import faceorch
-
-TEXT = "Good evening. Here is the news."
+from tests.unit.conftest import SPOKEN
 
 
 class Service:
@@ -42,7 +36,7 @@ def samples_of(pcm: bytes) -> memoryview[int]:
 
 
 def test_espeak_ng_needs_no_network_and_is_trimmed() -> None:
-    clip = speak(TEXT, engine="espeak-ng")
+    clip = speak(SPOKEN, engine="espeak-ng")
     samples = samples_of(clip.pcm)
     assert clip.sample_rate_hz == 24000
     assert 1.5 < clip.duration_s < 4
@@ -54,7 +48,7 @@ def test_espeak_ng_needs_no_network_and_is_trimmed() -> None:
 
 @pytest.mark.parametrize("seconds", [1.0, 15.0])
 def test_seconds_are_exact_and_the_end_does_not_click(seconds: float) -> None:
-    clip = speak(TEXT, engine="espeak-ng", seconds=seconds)
+    clip = speak(SPOKEN, engine="espeak-ng", seconds=seconds)
     samples = samples_of(clip.pcm)
     assert len(samples) == round(seconds * RATE_HZ)
     assert abs(samples[-1]) < 50
@@ -66,7 +60,7 @@ def test_an_engine_that_is_not_installed_says_what_installs_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
     with pytest.raises(SpeechError) as caught:
-        speak(TEXT, engine=engine)
+        speak(SPOKEN, engine=engine)
     assert caught.value.message == f"{package} is not installed: speech is an extra"
     assert caught.value.remedy == "pip install 'faceorch[speech]'"
 
@@ -80,7 +74,7 @@ def test_the_service_is_taken_when_it_answers() -> None:
 
 def test_without_the_service_espeak_ng_speaks_and_says_so() -> None:
     notes: list[str] = []
-    clip = speak(TEXT, online=Service(answers=False), note=notes.append)
+    clip = speak(SPOKEN, online=Service(answers=False), note=notes.append)
     assert notes == ["the speech service cannot be reached: no route; speaking with espeak-ng instead"]
     assert clip.duration_s > 1
 
@@ -100,16 +94,16 @@ def test_no_object_of_python_is_in_a_message() -> None:
 
 def test_a_chosen_engine_or_voice_is_never_replaced() -> None:
     with pytest.raises(Unreachable):
-        speak(TEXT, engine="edge-tts", online=Service(answers=False))
+        speak(SPOKEN, engine="edge-tts", online=Service(answers=False))
     with pytest.raises(Unreachable):
-        speak(TEXT, voice="en-GB-RyanNeural", online=Service(answers=False))
+        speak(SPOKEN, voice="en-GB-RyanNeural", online=Service(answers=False))
     with pytest.raises(SpeechError, match="is a voice of edge-tts, not of espeak-ng"):
-        speak(TEXT, voice="en-GB-RyanNeural", engine="espeak-ng")
+        speak(SPOKEN, voice="en-GB-RyanNeural", engine="espeak-ng")
 
 
 def test_an_unknown_voice_brings_the_nearest() -> None:
     with pytest.raises(SpeechError) as caught:
-        speak(TEXT, engine="espeak-ng", voice="en-uss")
+        speak(SPOKEN, engine="espeak-ng", voice="en-uss")
     assert caught.value.message == "espeak-ng has no voice 'en-uss' (did you mean 'en-us'?)"
     assert "en-us" in EspeakNg().voices()
 
@@ -133,58 +127,3 @@ def test_long_speech_is_cut_at_a_pause() -> None:
     whole = speak(text, engine="espeak-ng")
     cut = samples_of(speech.speak(text, engine="espeak-ng", seconds=whole.duration_s / 2).pcm)
     assert max(abs(value) for value in cut[-round(0.03 * RATE_HZ) :]) < 200
-
-
-class TestCommand:
-    def test_it_writes_a_clip_and_says_what_it_is(self, tmp_path: Path) -> None:
-        path = tmp_path / "clip.wav"
-        done = faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "--seconds", "2", "-o", str(path))
-        assert (done.returncode, done.stdout) == (0, f"{path}: 2.00 s, 24000 Hz, mono\n")
-        with wave.open(str(path)) as file:
-            assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (24000, 1, 48000)
-
-    def test_the_same_command_gives_the_same_bytes(self, tmp_path: Path) -> None:
-        paths = [tmp_path / "one.wav", tmp_path / "two.wav"]
-        for path in paths:
-            faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(path))
-        assert paths[0].read_bytes() == paths[1].read_bytes()
-
-    def test_it_writes_no_other_format(self, tmp_path: Path) -> None:
-        done = faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(tmp_path / "x.mp3"))
-        assert done.returncode == 4
-        assert done.stderr == (
-            f"error: {tmp_path}/x.mp3 is not a WAV file, and speak writes nothing else\n  try: -o {tmp_path}/x.wav\n"
-        )
-        assert list(tmp_path.iterdir()) == []
-
-    def test_it_writes_over_nothing_unasked(self, tmp_path: Path) -> None:
-        path = tmp_path / "clip.wav"
-        path.write_bytes(b"mine")
-        done = faceorch("speak", "--engine", "espeak-ng", "--text", TEXT, "-o", str(path))
-        assert done.returncode == 4
-        assert f"error: {path} exists\n" in done.stderr
-        assert path.read_bytes() == b"mine"
-
-    def test_the_clip_of_the_demo_is_what_its_recipe_makes(self, tmp_path: Path) -> None:
-        assets = Path(__file__).parents[2] / "assets"
-        path = tmp_path / "clip.wav"
-        text = str(assets / "clip.txt")
-        done = faceorch("speak", "--engine", "espeak-ng", "--file", text, "--seconds", "15", "-o", str(path))
-        assert done.returncode == 0, done.stderr
-        with wave.open(str(path)) as made, wave.open(str(assets / "clip.wav")) as kept:
-            assert made.getparams() == kept.getparams()
-            assert made.getnframes() == 15 * 24000
-
-
-def test_the_command_leaves_the_text_beside_the_clip_and_writes_over_no_other(tmp_path: Path) -> None:
-    """A run of the clip shows its words."""
-    clip, said = tmp_path / "clip.wav", tmp_path / "clip.txt"
-    words = ["speak", "--text", TEXT, "--engine", "espeak-ng", "-o", str(clip)]
-    assert CliRunner().invoke(cli, words).exit_code == 0
-    assert said.read_text("utf-8") == f"{TEXT}\n"
-    said.write_text("mine", "utf-8")
-    clip.unlink()
-    assert CliRunner().invoke(cli, words).exit_code == 0
-    assert said.read_text("utf-8") == "mine"
-    assert CliRunner().invoke(cli, [*words, "--force"]).exit_code == 0
-    assert said.read_text("utf-8") == f"{TEXT}\n"

@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from faceorch.cli.main import cli
+from faceorch.errors import CannotRun
 from faceorch.record.folder import RunFolder
 from tests.conftest import FOR_EVER_S, LIMIT_S, STUB_JUDGE, MakeNetwork
 from tests.resuming import shell
-from tests.unit.cli.test_run import faceorch, run_arguments
+from tests.unit.conftest import faceorch, run_arguments
 
 FAILING = STUB_JUDGE.replace('SELF_CHECK = ""', 'SELF_CHECK = "2 blinks drawn, 1 found"')
 
@@ -74,3 +77,28 @@ def test_interrupted_it_prints_the_command_that_judges_the_run(
     assert f"report: {os.path.relpath(folder, tmp_path)}/report.html" in again.stdout
     (job,) = RunFolder.load(folder).run.jobs
     assert job.judgement is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name one RUN, or --portrait FACE --audio CLIP VIDEO..."),
+        (("a", "b"), "name one RUN, or --portrait FACE --audio CLIP VIDEO..."),
+        (("a", "--portrait", "p"), "--portrait and --audio are needed together"),
+        (("--portrait", "p", "--audio", "a"), "name the videos to judge"),
+        (("a", "-o", "kept"), "-o is of VIDEOs: a run folder keeps its own series"),
+        (("a", "--runtime", "venv"), "a RUN is judged with what it recorded; leave out --runtime"),
+        (("a", "--self-check"), "--self-check judges no videos: leave them out"),
+    ],
+)
+def test_what_does_not_go_together_is_said(arguments: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(cli, ["judge", *arguments])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_without_a_judge_there_is_one_line(portrait: Path, clip: Path, tmp_path: Path) -> None:
+    words = ["judge", "--portrait", str(portrait), "--audio", str(clip), str(tmp_path / "x.mp4")]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == CannotRun.exit_code
+    assert done.stderr == "error: there is no judge (FACEORCH_JUDGE is off)\n  try: unset FACEORCH_JUDGE\n"

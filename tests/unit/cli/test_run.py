@@ -1,11 +1,10 @@
-"""The command line as people and machines meet it: a process of its own, its exit codes and every word it prints."""
+"""`faceorch run` as people and machines meet it: a process of its own, its exit codes and every word it prints."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,98 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faceorch.cli.main import COMMANDS
 from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, wait_until
-
-SLEEPING = f"""
-from faceorch_runner import Network
-import time
-class Sleeping(Network):
-    def animate(self, job, progress):
-        progress.stage("sleeping")
-        progress.update(1, 10)
-        time.sleep({FOR_EVER_S})
-"""
-
-
-def faceorch(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "faceorch", *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **env},
-        timeout=LIMIT_S,
-        check=False,
-    )
-
-
-def run_arguments(portrait: Path, clip: Path, out: Path, *names: str) -> list[str]:
-    arguments = ["run", "--image", str(portrait), "--audio", str(clip), "--out", str(out), "--runtime", "venv"]
-    for name in names:
-        arguments += ["--network", name, "--python", f"{name}={sys.executable}"]
-    return arguments
-
-
-class TestHelp:
-    def test_every_command_has_help_that_ends_with_an_example(self) -> None:
-        for name in COMMANDS:
-            done = faceorch(name, "--help")
-            assert done.returncode == 0
-            assert "Example" in done.stdout
-            assert f"faceorch {name}" in done.stdout
-
-    def test_nothing_heavy_is_imported_for_it(self) -> None:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-X", "importtime", "-c"),
-                "import sys; sys.argv = ['faceorch', '--help']; from faceorch.cli.main import main; main()",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-        assert "click" in imported
-        assert not imported & {
-            "docker",
-            "requests",
-            "rich",
-            "PIL",
-            "av",
-            "jinja2",
-            "pynvml",
-            "yaml",
-            "msgspec",
-            "numpy",
-        }
-
-    def test_a_mistyped_command_brings_the_nearest(self) -> None:
-        done = faceorch("netwroks")
-        assert done.returncode == 2
-        assert "no command is called 'netwroks' (did you mean 'networks'?)" in done.stderr
-
-    def test_the_version(self) -> None:
-        assert faceorch("--version").stdout.startswith("faceorch 0.")
-
-
-class TestNetworks:
-    def test_each_is_a_row_with_its_reason_and_remedy(self) -> None:
-        rows = json.loads(faceorch("networks", "--json", DOCKER_HOST="unix:///nowhere.sock").stdout)
-        assert [row["name"] for row in rows] == sorted(row["name"] for row in rows)
-        for row in rows:
-            assert row["ready"] or (row["reason"]["kind"] and row["reason"]["found"] and row["reason"]["remedy"])
-            assert row["needs"]["bases"]
-            assert row["approach"]
-
-    def test_one_in_detail_names_its_settings_with_their_ranges(self, make_network: MakeNetwork) -> None:
-        make_network("grey")
-        text = faceorch("networks", "grey").stdout
-        assert "    size = 64  (a whole number from 16 to 128)" in text
-        assert "        side in pixels" in text
-
-    def test_no_colour_code_reaches_a_pipe(self) -> None:
-        assert "\x1b" not in faceorch("networks").stdout
+from tests.unit.conftest import SLEEPING, faceorch, run_arguments
 
 
 class TestRun:
@@ -134,16 +43,6 @@ class TestRun:
         assert done.returncode == 1
         assert "bad: FAILED: NotImplementedError: NotImplementedError -> see its log" in done.stdout
         assert "grey: done: " in done.stdout
-
-    def test_json_lines_are_json_and_nothing_else(
-        self, make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
-    ) -> None:
-        make_network("grey")
-        done = faceorch(*run_arguments(portrait, clip, tmp_path / "out", "grey"), "--json")
-        events = [json.loads(line) for line in done.stdout.splitlines()]
-        assert [events[0]["event"], events[-1]["event"]] == ["run_started", "run_ended"]
-        assert events[-1]["run"]["jobs"][0]["status"] == "done"
-        assert {"stage", "progress", "job_started", "job_ended"} <= {event["event"] for event in events}
 
     @pytest.mark.parametrize(
         ("change", "code", "message", "remedy"),
@@ -198,40 +97,6 @@ class TestRun:
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "out").exists()
 
-    @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="needs root to mount a small disk")
-    def test_a_full_disk_is_told_before_anything_starts(
-        self, make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
-    ) -> None:
-        make_network("grey")
-        disk = tmp_path / "disk"
-        disk.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], check=False)
-        if mounted.returncode != 0:
-            pytest.skip("this system does not allow mounts")
-        try:
-            done = faceorch(*run_arguments(portrait, clip, disk, "grey"))
-            assert done.returncode == 4
-            assert f"{disk} has 1 MiB free, 256 MiB needed" in done.stderr
-            assert list(disk.iterdir()) == []
-        finally:
-            subprocess.run(["umount", str(disk)], check=True)
-
-    def test_a_bug_is_one_line_and_a_log(
-        self, make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path, own_home: Path
-    ) -> None:
-        code = (
-            "import sys; sys.argv = ['faceorch', 'networks']; import faceorch.networks.discover as n\n"
-            "def broken(*a): raise KeyError('oops')\n"
-            "n.load_networks = broken\nfrom faceorch.cli.main import main; main()"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert done.returncode == 70
-        first, second = done.stderr.splitlines()
-        assert first == "faceorch has a bug: KeyError: 'oops'"
-        log = Path(second.partition("details: ")[2])
-        assert log.parent == own_home / "bugs"
-        assert "Traceback" in log.read_text("utf-8")
-
 
 @pytest.fixture
 def sleeping(make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
@@ -260,26 +125,6 @@ def wait_until_gone(processes: list[psutil.Process]) -> None:
 
 
 class TestPrices:
-    @pytest.mark.parametrize(
-        ("arguments", "message"),
-        [
-            (
-                ["--price-per-kwh", "nan"],
-                "'nan' is not a price; write a number such as 0.30, and the currency with --currency",
-            ),
-            (
-                ["--price-per-gpu-hour", "-1"],
-                "'-1' is not a price; write a number such as 0.30, and the currency with --currency",
-            ),
-            (["--currency", "EUR"], "--currency is of --price-per-kwh or --price-per-gpu-hour: give one of them"),
-            (["--repeat", "0"], "0 is not in the range 1<=x<=1000."),
-        ],
-    )
-    def test_what_is_no_price_is_refused(self, portrait: Path, clip: Path, arguments: list[str], message: str) -> None:
-        done = faceorch("run", "--image", str(portrait), "--audio", str(clip), *arguments)
-        assert done.returncode == 2
-        assert message in done.stderr
-
     def test_a_resumed_run_keeps_its_own(self, tmp_path: Path) -> None:
         done = faceorch("run", "--resume", str(tmp_path), "--repeat", "3")
         assert (done.returncode, "--resume goes on with what the run recorded; leave out --repeat" in done.stderr) == (
@@ -365,73 +210,6 @@ def test_a_portrait_whose_name_is_not_utf8_is_animated(
     assert (folder / "report.html").is_file()
 
 
-def test_an_interrupt_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
-    """`nohup faceorch run` outlives its terminal."""
-    script = (
-        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-        "from faceorch.cli import main as module\n"
-        "def hang_up(*, prog_name, standalone_mode):\n"
-        "    os.kill(os.getpid(), getattr(signal, sys.argv[1]))\n"
-        "    return 7\n"
-        "module.cli.main = hang_up\n"
-        "module.main()\n"
-    )
-    codes = {
-        name: subprocess.run([sys.executable, "-c", script, name], check=False).returncode
-        for name in ("SIGHUP", "SIGTERM")
-    }
-    assert codes == {"SIGHUP": 7, "SIGTERM": 130}
-
-
-def test_an_interrupt_in_a_destructor_is_an_interrupt() -> None:
-    """Python drops exceptions that are raised there."""
-    script = (
-        "import os, signal, sys, time\n"
-        "from faceorch.cli import main as module\n"
-        "class Dying:\n"
-        "    def __del__(self):\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-        "def run(**_):\n"
-        "    Dying()\n"
-        f"    time.sleep({FOR_EVER_S})\n"
-        "module.cli.main = run\n"
-        "module.main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    assert (done.returncode, done.stderr) == (130, "")
-
-
-def test_an_interrupt_is_quiet_at_every_moment(
-    make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
-) -> None:
-    """The moments are those at which a module is imported, from the first of faceorch's own on."""
-    make_network("grey")
-    script = (
-        "import os, signal, sys\n"
-        "at, seen = int(sys.argv.pop(1)), 0\n"
-        "class Interrupting:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        global seen\n"
-        "        seen += 1\n"
-        "        if seen == at:\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
-        "from faceorch.__main__ import main\n"
-        "sys.meta_path.insert(0, Interrupting())\n"
-        "main()\n"
-    )
-    for moment in (1, 2, 40, 120, 250):
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(moment), *run_arguments(portrait, clip, tmp_path / "out", "grey")],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-            check=False,
-        )
-        assert (moment, done.returncode, done.stderr.strip()) == (moment, 130, "")  # click ends the line of the ^C
-    for folder in (tmp_path / "out").iterdir() if (tmp_path / "out").exists() else []:
-        assert json.loads((folder / "run.json").read_text("utf-8"))["status"] == "interrupted"
-
-
 def test_kill_9_at_any_moment_leaves_only_runs_that_load(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
 ) -> None:
@@ -461,10 +239,3 @@ def test_kill_9_at_any_moment_leaves_only_runs_that_load(
         done = faceorch("run", "--resume", str(folder))
         assert done.returncode == 0, done.stdout + done.stderr
         assert (folder / "grey.mp4").is_file()
-
-
-def test_the_completion_script_completes_networks(make_network: MakeNetwork) -> None:
-    make_network("grey")
-    assert "_FACEORCH_COMPLETE" in faceorch("completion", "bash").stdout
-    done = faceorch(_FACEORCH_COMPLETE="bash_complete", COMP_WORDS="faceorch run --network gr", COMP_CWORD="3")
-    assert done.stdout.split() == ["plain,grey"]

@@ -9,22 +9,14 @@ import msgspec
 import pytest
 
 from faceorch import __version__
-from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.networks.bases import load_bases
 from faceorch.networks.discover import Network
 from faceorch.networks.manifest import UpstreamCode
 from faceorch.paths import docker_folder
-from tests.conftest import MakeNetwork, write_code
+from tests.conftest import write_code
 
 DIGEST = load_bases()["cpu"].image
-
-
-@pytest.fixture
-def network(make_network: MakeNetwork) -> Network:
-    made = make_network("grey", runtimes=["docker"], bases=["cu121", "cu128"])
-    (made.folder / "Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n", "utf-8")
-    return made
 
 
 def inputs(network: Network, base: str = "cu121", image: str | None = None) -> str:
@@ -171,21 +163,6 @@ def test_upstream_commits_are_on_the_label() -> None:
             "io.faceorch.upstream", ""
         )
         assert label.split() == [f"{code.url}@{code.commit}" for code in network.manifest.upstream]
-
-
-def image(network: str, base: str, inputs: str) -> built.Image:
-    return built.Image("sha256:1", ("x:1",), network, inputs, base, "debian:12", "classic", 0.0)
-
-
-def test_an_image_is_current_or_old_or_of_a_network_that_is_not_here(network: Network) -> None:
-    known = {"grey": network}
-    current = images.make_recipe(network, "cu121", "debian:12").inputs
-    assert built.is_current(image("grey", "cu121", current), known) is True
-    assert built.is_current(image("grey", "cu121", "0" * 64), known) is False
-    assert built.is_current(image("gone", "cu121", "0" * 64), known) is None
-    assert built.is_current(image("grey", "gone", "0" * 64), known) is None
-    base = images.make_base_recipe("cu121", "debian:12").inputs
-    assert built.is_current(image("", "cu121", base), known) is True
 
 
 def test_no_revision_is_claimed_outside_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

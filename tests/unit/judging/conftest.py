@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from faceorch.record.folder import RunFolder
+from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.runs.events import Listener
 from tests.conftest import STUB_JUDGE, MakeNetwork, compare_here, ignore
 from tests.unit.conftest import RequestFor
@@ -57,3 +58,16 @@ faceorch_runner.tasks.EventStream.emit = at_the_end
 def folder_of(path: Path) -> RunFolder:
     """Return a run folder as its record says."""
     return RunFolder.load(path)
+
+
+def reason(folder: RunFolder) -> str:
+    """Return why a run has no judgement, after seeing that the run itself is as it should be."""
+    run = RunFolder.load(folder.path).run
+    assert run.status is RunStatus.DONE
+    assert [job.status for job in run.jobs] == [JobStatus.DONE]
+    assert run.judging is not None
+    assert (folder.path / "report.html").is_file()
+    return "" if run.judging.reason is None else f"{run.judging.reason.kind.value}: {run.judging.reason.found}"
+
+
+FAILED_CHECK = STUB_JUDGE.replace('SELF_CHECK = ""', 'SELF_CHECK = "2 blinks drawn, 1 found"')

@@ -94,28 +94,3 @@ def test_a_long_check_that_fails_is_exit_code_1(judge: Judge) -> None:
     told = json.loads(done.stdout)
     assert not told["passed"]
     assert told["reason"].endswith("the head turned by 3 degrees")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "name one RUN, or --portrait FACE --audio CLIP VIDEO..."),
-        (("a", "b"), "name one RUN, or --portrait FACE --audio CLIP VIDEO..."),
-        (("a", "--portrait", "p"), "--portrait and --audio are needed together"),
-        (("--portrait", "p", "--audio", "a"), "name the videos to judge"),
-        (("a", "-o", "kept"), "-o is of VIDEOs: a run folder keeps its own series"),
-        (("a", "--runtime", "venv"), "a RUN is judged with what it recorded; leave out --runtime"),
-        (("a", "--self-check"), "--self-check judges no videos: leave them out"),
-    ],
-)
-def test_what_does_not_go_together_is_said(arguments: tuple[str, ...], message: str) -> None:
-    done = CliRunner().invoke(cli, ["judge", *arguments])
-    assert done.exit_code == 2
-    assert message in done.stderr
-
-
-def test_without_a_judge_there_is_one_line(portrait: Path, clip: Path, tmp_path: Path) -> None:
-    words = ["judge", "--portrait", str(portrait), "--audio", str(clip), str(tmp_path / "x.mp4")]
-    done = CliRunner().invoke(cli, words)
-    assert done.exit_code == CannotRun.exit_code
-    assert done.stderr == "error: there is no judge (FACEORCH_JUDGE is off)\n  try: unset FACEORCH_JUDGE\n"

@@ -15,21 +15,10 @@ from faceorch import comparison
 from faceorch.errors import CannotRun, RunFolderError
 from faceorch.record.folder import RunFolder, judge_command
 from faceorch.record.judgement import Verdict
-from faceorch.record.kinds import JobStatus, RunStatus
 from faceorch.runs.events import Event, JudgingEnded, JudgingStarted, Progressed, StageStarted
 from tests.conftest import FOR_EVER_S, STUB_JUDGE, MakeNetwork, compare_here, ignore
 from tests.unit.conftest import RequestFor
-from tests.unit.judging.conftest import JUDGES_PYTHON, Compare, instead, leaving
-
-
-def reason(folder: RunFolder) -> str:
-    """Return why a run has no judgement, after seeing that the run itself is as it should be."""
-    run = RunFolder.load(folder.path).run
-    assert run.status is RunStatus.DONE
-    assert [job.status for job in run.jobs] == [JobStatus.DONE]
-    assert run.judging is not None
-    assert (folder.path / "report.html").is_file()
-    return "" if run.judging.reason is None else f"{run.judging.reason.kind.value}: {run.judging.reason.found}"
+from tests.unit.judging.conftest import FAILED_CHECK, JUDGES_PYTHON, Compare, instead, reason
 
 
 def test_what_is_found_is_in_the_record_and_the_series_beside_it(compare: Compare) -> None:
@@ -72,95 +61,6 @@ def test_nobody_judges_who_is_not_asked(
     assert folder.run.jobs[0].judgement is None
     assert ("--no-judge" in folder.run.request.to_words()) == (off == "request")
     assert not (folder.path / "standin").exists()
-
-
-FAILED_CHECK = STUB_JUDGE.replace('SELF_CHECK = ""', 'SELF_CHECK = "2 blinks drawn, 1 found"')
-
-
-@pytest.mark.parametrize(
-    ("judge", "found"),
-    [
-        (FAILED_CHECK, "crash: the judge failed its check of itself: 2 blinks drawn, 1 found"),
-        ("import no_such_package", "crash: ModuleNotFoundError: No module named 'no_such_package'"),
-        ("", "crash: .* has no function begin"),
-        (instead("import os; os._exit(3)"), "crash: it ended with exit code 3 and without saying why"),
-        (instead("import os; os.kill(os.getpid(), 9)"), "killed: it was killed"),
-        (instead("import os; os.kill(os.getpid(), 11)"), "crash: it crashed in native code"),
-    ],
-)
-def test_a_judge_that_fails_is_a_reason_and_the_run_is_as_it_was(compare: Compare, judge: str, found: str) -> None:
-    import re
-
-    folder = compare(judge)
-    assert re.match(found, reason(folder))
-    judging = folder.run.judging
-    assert judging is not None
-    assert judging.reason is not None
-    assert judging.reason.remedy
-    if judge is FAILED_CHECK:
-        assert judging.self_check == "2 blinks drawn, 1 found"
-
-
-def test_a_judge_that_hangs_is_ended(compare: Compare) -> None:
-    folder = compare(instead(f"import time; time.sleep({FOR_EVER_S})"), timeout_s=5.0)
-    assert reason(folder) == "timeout: not finished after 5 s (in stage 'judge grey')"
-
-
-def test_a_judge_without_its_environment_is_a_reason(compare: Compare, tmp_path: Path) -> None:
-    folder = compare(pythons={"grey": sys.executable, "standin": str(tmp_path / "nowhere")})
-    assert reason(folder) == f"no_python: {tmp_path / 'nowhere'} is not a Python interpreter"
-
-
-@pytest.mark.parametrize(
-    ("deed", "note"),
-    [
-        ("made.unlink()", "grey.json does not exist"),
-        ("made.unlink(); made.symlink_to('/etc/passwd')", "grey.json is a link"),
-        ("made.write_bytes(b' ' * (5 << 20))", "grey.json has 5242880 bytes, 4194304 at most are taken"),
-        ("made.write_text('{}')", "grey.json is not a judgement: Object missing required field `judge`"),
-        ("made.write_text('[' * 100000)", "grey.json is not a judgement: "),
-        ("made.write_text(made.read_text().replace('4.5', 'NaN'))", "grey.json is not a judgement: "),
-        ("made.write_text(made.read_text().replace('4.5', '1e999'))", "grey.json is not a judgement: "),
-        ("made.write_text(made.read_text().replace('4.5', '1e30'))", "grey.json is not a judgement: it holds a number"),
-        ("made.write_text(made.read_text().replace('0.25', '0'))", "grey.json is not a judgement: Expected `float` >"),
-        ("made.write_text(made.read_text().replace('frames', 'frame'))", "grey.json is not a judgement: "),
-        ("made.write_text(json.dumps({'error': 'it is not a \\x1b[31mvideo'}))", "it is not a video"),
-    ],
-)
-def test_what_is_not_a_judgement_is_not_taken(compare: Compare, deed: str, note: str) -> None:
-    folder = compare(leaving(deed))
-    assert reason(folder) == ""
-    assert folder.run.jobs[0].judgement is None
-    assert folder.run.judging is not None
-    (said,) = folder.run.judging.notes
-    assert said.startswith(f"Grey: not judged: {note}")
-
-
-@pytest.mark.parametrize(
-    ("deed", "kept"),
-    [
-        ("series.unlink(); series.symlink_to('/etc/passwd')", False),
-        ("os.truncate(series, 1 << 40)", False),
-        ("(out.parent.parent / 'grey' / 'judgement.parquet').symlink_to('/etc/passwd')", True),
-    ],
-)
-def test_series_are_taken_as_files_alone(compare: Compare, deed: str, kept: bool) -> None:
-    folder = compare(leaving(deed))
-    (job,) = folder.run.jobs
-    assert job.judgement is not None
-    assert job.judgement.series == ("grey/judgement.parquet" if kept else None)
-    place = folder.path / "grey/judgement.parquet"
-    assert not place.is_symlink()
-    assert place.is_file() == kept
-    assert folder.run.judging is not None
-    assert len(folder.run.judging.notes) == (0 if kept else 1)
-
-
-def test_terminal_sequences_in_words_are_gone(compare: Compare) -> None:
-    folder = compare(STUB_JUDGE.replace("a stand-in judged it", "a \\x1b[31mred\\x07 note"))
-    (job,) = folder.run.jobs
-    assert job.judgement is not None
-    assert job.judgement.notes == ["a red\\x07 note"]
 
 
 def test_interrupted_while_judging_the_run_is_done_and_the_command_is_printed(compare: Compare, tmp_path: Path) -> None:

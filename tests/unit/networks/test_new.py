@@ -1,15 +1,12 @@
-"""`faceorch new`: a folder that works under its own name, and what it refuses."""
+"""A new network's folder works under its own name; what is refused."""
 
 from __future__ import annotations
 
 import ast
-import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from faceorch.cli.new import command
 from faceorch.contract.reading import CHECKS
 from faceorch.errors import InputError
 from faceorch.networks.new import TEMPLATE, make_network
@@ -65,28 +62,6 @@ def test_what_is_there_is_left_alone(kind: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="already exists"):
         make_network("puppet", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["puppet"]
-
-
-def test_the_next_commands_are_quoted_and_keep_the_folders_that_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    monkeypatch.setenv("FACEORCH_NETWORKS", str(other))
-    done = CliRunner().invoke(command, ["puppet", "--in", str(tmp_path / "my networks")])
-    assert done.exit_code == 0, done.output
-    export, check, run = [shlex.split(line) for line in done.output.split("next:\n")[1].splitlines()]
-    assert export == ["export", f"FACEORCH_NETWORKS={other}:{tmp_path / 'my networks'}"]
-    assert check == ["faceorch", "test-network", str(tmp_path / "my networks" / "puppet")]
-    assert run[:3] == ["faceorch", "run", "--image"]
-    assert Path(run[3]).is_file()
-
-
-def test_a_folder_that_is_searched_already_is_not_named_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FACEORCH_NETWORKS", str(tmp_path))
-    done = CliRunner().invoke(command, ["puppet", "--in", str(tmp_path)])
-    assert done.exit_code == 0, done.output
-    assert "export" not in done.output
 
 
 def test_a_name_longer_than_files_may_have_is_told(tmp_path: Path) -> None:

@@ -3,59 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from faceorch.paths import docker_folder
 from faceorch.record.judgement import Judgement
-from faceorch_runner import Event, EventKind, EventParser
-from tests.conftest import FOR_EVER_S, LIMIT_S, STUB_JUDGE, write_code
-
-Run = Callable[..., tuple[int, list[Event], str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, portrait: Path, clip: Path) -> Run:
-    """Return a function that lets a judge's runner judge videos; it returns the exit code, events and the log."""
-
-    def run(source: str = STUB_JUDGE, ids: tuple[str, ...] = ("one",), **fields: Any) -> tuple[int, list[Event], str]:
-        write_code(tmp_path / "code", judge=source)
-        out = tmp_path / "out"
-        out.mkdir(exist_ok=True)
-        for name in ids:
-            (tmp_path / f"{name}.mp4").write_bytes(b"not looked at")
-        content = {
-            "schema": 1,
-            "network": "standin",
-            "code": str(tmp_path / "code"),
-            "weights": None,
-            "out": str(out),
-            "device": "cpu",
-            "feed": "none",
-            "sandboxed": False,
-            "op": "judge",
-            "portrait": str(portrait),
-            "audio": str(clip),
-            "videos": [{"id": name, "video": str(tmp_path / f"{name}.mp4")} for name in ids],
-            **fields,
-        }
-        file = tmp_path / "job.json"
-        file.write_text(json.dumps(content), "utf-8")
-        env = {**os.environ, "PYTHONPATH": str(docker_folder() / "runner")}
-        command = [sys.executable, "-m", "faceorch_runner", str(file)]
-        done = subprocess.run(command, capture_output=True, env=env, timeout=LIMIT_S, check=False)
-        parser = EventParser()
-        items = [*parser.feed(done.stdout), *parser.close()]
-        return done.returncode, [item for item in items if isinstance(item, Event)], done.stderr.decode()
-
-    return run
+from faceorch_runner import EventKind
+from tests.conftest import FOR_EVER_S, STUB_JUDGE
+from tests.unit.runner.conftest import Run
 
 
 def found(folder: Path, name: str) -> Any:
@@ -123,21 +80,3 @@ def test_its_time_is_over_after_the_limit(run: Run) -> None:
     code, events, _ = run(instead(f"import time; time.sleep({FOR_EVER_S})"), timeout_s=0.2)
     assert code == 1
     assert events[-1].data == {"kind": "timeout", "message": "not finished after 0.2 s"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"videos": [{"id": "../one", "video": "x"}]}, "job id '../one' is not a plain file name"),
-        ({"videos": [{"id": "one", "video": "x"}] * 2}, "two videos have the same id"),
-        ({"videos": [{"id": "one"}]}, "'video' is missing"),
-        ({"videos": [{"id": "one", "video": "x", "seed": 1}]}, "a video to judge has unknown keys: seed"),
-        ({"op": "judg"}, "'op' is 'judg', one of synthetic, convert, judge needed"),
-        ({"op": "synthetic", "full": True}, "the job file has unknown keys: audio, portrait, videos"),
-        ({"portrait": 3}, "'portrait' is int"),
-    ],
-)
-def test_a_wrong_order_is_refused(run: Run, fields: dict[str, Any], message: str) -> None:
-    code, events, _ = run(**fields)
-    assert code == 1
-    assert events[-1].data == {"kind": "bad_input", "message": message}

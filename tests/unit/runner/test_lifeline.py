@@ -10,9 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import FOR_EVER_S, LIMIT_S, wait_until
-from tests.unit.runner.test_main import Start, close, finish, start
-
-__all__ = ["start"]
+from tests.unit.runner.conftest import Start, close, finish
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the watcher is for Linux")
 

@@ -15,6 +15,7 @@ from faceorch_runner import Event, EventParser, Progress, RunnerError
 from faceorch_runner.events import EventStream
 from faceorch_runner.network import load_module, load_network
 from tests.conftest import GREY_RUNNER, write_code
+from tests.unit.runner.conftest import Start, finish
 
 
 @pytest.fixture
@@ -98,3 +99,9 @@ def boxes(parts: dict[str, Any], shown: tuple[float, float, float, float]) -> It
         for event in EventParser().feed(pipe.read()):
             assert isinstance(event, Event)
             yield event.data
+
+
+def test_two_networks_in_one_file_are_an_error(start: Start) -> None:
+    code, events, _ = finish(start(GREY_RUNNER + "\nclass Other(Grey): pass\n"))
+    assert code == 1
+    assert "defines 2 subclasses of faceorch_runner.Network, 1 needed" in events[-1].data["message"]

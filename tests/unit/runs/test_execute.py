@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import shutil
 import subprocess
@@ -11,24 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from msgspec import structs
 
 from faceorch import media
 from faceorch.comparison import resume
 from faceorch.errors import InputError, OutputError
-from faceorch.record.folder import InvalidRecord, RunFolder, json_schema
+from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
 from faceorch.record.run import Job, Times
-from faceorch.runs import attempt, execute, history, job, joblog
+from faceorch.runs import attempt, events, execute, history, job, joblog
 from faceorch.runs.attempt import Attempt
-from faceorch.runs.events import Event, JobEnded, JobStarted, Listener, Progressed, StageStarted
+from faceorch.runs.events import Event, JobEnded, JobStarted, Progressed, StageStarted
 from faceorch.runs.repeats import Turn
 from faceorch.runs.transcript import Transcript
 from faceorch.telemetry import timeline
-from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, ignore, reason_of
-from tests.unit.conftest import RequestFor
+from tests.conftest import MakeNetwork, compare_here, ignore, reason_of
+from tests.unit.conftest import Listener, RequestFor
+from tests.unit.runs.conftest import REFUSING, failing, loaded
 
 # A runner that says something of its own on the real stdout, before it makes its video or instead of that.
 SAYING = """
@@ -86,14 +85,6 @@ HOSTILE = {
 }
 
 
-def loaded(folder: RunFolder) -> RunFolder:
-    """Return the run as it can be read again, by faceorch and by its schema."""
-    text = (folder.path / "run.json").read_text("utf-8")
-    jsonschema.validate(json.loads(text), json_schema())
-    assert len(text) < 100_000
-    return RunFolder.load(folder.path)
-
-
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_no_event_loses_a_result_or_the_next_jobs_turn(
     make_network: MakeNetwork, request_for: RequestFor, name: str
@@ -117,7 +108,7 @@ def test_no_event_loses_a_result_or_the_next_jobs_turn(
     resume(folder.path, ignore)
 
 
-def failing(kind: type[Event], error: BaseException) -> Listener:
+def failing_at(kind: type[Event], error: BaseException) -> events.Listener:
     """Return a listener that fails at the first network's events of one kind."""
 
     def listen(event: Event) -> None:
@@ -145,20 +136,14 @@ def assert_first_crashed(folder: RunFolder) -> Job:
     return first
 
 
-@pytest.fixture
-def two(make_network: MakeNetwork) -> None:
-    make_network("afirst")
-    make_network("second")
-
-
 @pytest.mark.parametrize("kind", [JobStarted, StageStarted, Progressed])
 def test_a_listener_that_fails(two: None, request_for: RequestFor, kind: type[Event]) -> None:
-    folder = compare_here(request_for("afirst", "second"), failing(kind, KeyError("a\x1b[1m\nb")))
+    folder = compare_here(request_for("afirst", "second"), failing_at(kind, KeyError("a\x1b[1m\nb")))
     assert reason_of(assert_first_crashed(folder)).text == r"faceorch has a bug: KeyError: 'a\x1b[1m\nb'"
 
 
 def test_an_end_that_cannot_be_shown_keeps_the_result(two: None, request_for: RequestFor) -> None:
-    folder = compare_here(request_for("afirst", "second"), failing(JobEnded, ValueError("x")))
+    folder = compare_here(request_for("afirst", "second"), failing_at(JobEnded, ValueError("x")))
     first, second = loaded(folder).run.jobs
     assert (first.status, second.status) == (JobStatus.DONE, JobStatus.DONE)
     assert first.notes == ["its end could not be shown: ValueError: x"]
@@ -211,17 +196,6 @@ def test_what_fails_in_a_later_repetition_keeps_the_earlier_ones(
     assert (folder.path / "afirst.mp4").is_file()
 
 
-def test_a_record_that_could_not_be_loaded_is_not_written(two: None, request_for: RequestFor) -> None:
-    folder = compare_here(request_for("second"), ignore)
-    before = (folder.path / "run.json").read_bytes()
-    for times in (Times(total_s=-1.0), Times(stages={"x": float("nan")}), Times(stages={"\ud800": 1.0})):
-        folder.run.put(structs.replace(folder.run.jobs[0], times=times))
-        with pytest.raises(InvalidRecord):
-            folder.save()
-        assert (folder.path / "run.json").read_bytes() == before
-    assert not list(folder.path.glob(".run.json*"))
-
-
 @pytest.mark.parametrize("change", [{"total_s": -1.0}, {"stages": {"\ud800": 1.0}}])
 def test_figures_that_the_record_cannot_hold_are_a_crash(
     two: None, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
@@ -247,7 +221,7 @@ def test_an_interruption_is_not_a_crash(
     two: None, request_for: RequestFor, tmp_path: Path, error: type[BaseException]
 ) -> None:
     with pytest.raises(error):
-        compare_here(request_for("afirst", "second"), failing(StageStarted, error()))
+        compare_here(request_for("afirst", "second"), failing_at(StageStarted, error()))
     (folder,) = (tmp_path / "results").iterdir()
     first, second = RunFolder.load(folder).run.jobs
     if error is KeyboardInterrupt:
@@ -255,31 +229,9 @@ def test_an_interruption_is_not_a_crash(
     assert not list((folder / "afirst").glob("bug-*.log"))
 
 
-FICKLE_CHECK = """
-    def check(self, job):
-        from pathlib import Path
-        from faceorch_runner import NoFace
-        mark = Path({mark!r})
-        if mark.exists():
-            raise NoFace("no face any more")
-        mark.touch()
-"""
-
-
-def test_inputs_that_were_accepted_once_are_not_refused_later(
-    make_network: MakeNetwork, request_for: RequestFor, tmp_path: Path
-) -> None:
-    """A refusal removes the run folder: it must not take the results of earlier repetitions with it."""
-    source = GREY_RUNNER + FICKLE_CHECK.format(mark=str(tmp_path / "mark"))
-    make_network("grey", source)
-    folder = compare_here(request_for("grey", repeat=2), ignore)
-    (grey,) = loaded(folder).run.jobs
-    assert (reason_of(grey).kind, len(grey.repetitions)) == (OutcomeKind.NO_FACE, 1)
-
-
 def test_a_refused_input_still_ends_the_run(two: None, request_for: RequestFor, tmp_path: Path) -> None:
     with pytest.raises(InputError):
-        compare_here(request_for("afirst", "second"), failing(StageStarted, InputError("no")))
+        compare_here(request_for("afirst", "second"), failing_at(StageStarted, InputError("no")))
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -329,4 +281,60 @@ def test_an_output_folder_that_went_read_only_ends_the_run(two: None, request_fo
     refused = OutputError("cannot write", "choose another --out")
     refused.__cause__ = PermissionError(13, "Permission denied")
     with pytest.raises(OutputError):
-        compare_here(request_for("afirst", "second"), failing(StageStarted, refused))
+        compare_here(request_for("afirst", "second"), failing_at(StageStarted, refused))
+
+
+def test_what_happens_is_told_in_order(make_network: MakeNetwork, request_for: RequestFor, listener: Listener) -> None:
+    make_network("grey")
+    compare_here(request_for("grey"), listener)
+    stages = [entry[2] for entry in listener.heard if entry[0] == "stage"]
+    assert stages == ["start", "import", "check", "setup", "animate", "frames"]
+    assert ("progress", "grey", 25, 25, "frames") in listener.heard
+    assert [e[0] for e in listener.heard if e[0] not in ("stage", "progress")] == [
+        "run_started",
+        "job_started",
+        "job_ended",
+        "run_ended",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "reason"),
+    [
+        (failing("raise ValueError('wrong')"), "crash", "ValueError: wrong"),
+        (failing("import os; os._exit(3)"), "crash", "it ended with exit code 3 and without saying why"),
+        (failing("import os; os._exit(0)"), "crash", "it ended before it was done and without saying why"),
+        (failing("import os; os.kill(os.getpid(), 11)"), "crash", "it crashed in native code (SIGSEGV)"),
+        (
+            failing("import os; os.kill(os.getpid(), 9)"),
+            "killed",
+            "it was killed (signal 9), by someone or by the system for want of memory",
+        ),
+        (failing("raise NoFace('no face in it')"), "no_face", "no face in it"),
+        ("import no_such_module\n", "crash", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ],
+)
+def test_a_failing_network_is_a_result_and_the_others_go_on(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, source: str, kind: str, reason: str
+) -> None:
+    make_network("bad", source)
+    make_network("good")
+    folder = compare_here(request_for("bad", "good"), listener)
+    bad, good = folder.run.job("bad"), folder.run.job("good")
+    why = reason_of(bad)
+    assert (bad.status, why.kind.value, why.text) == (JobStatus.FAILED, kind, reason)
+    assert why.remedy
+    assert good.status is JobStatus.DONE
+    assert folder.run.status is RunStatus.DONE
+    assert "bad" in (folder.path / "report.html").read_text("utf-8")
+
+
+def test_a_portrait_that_the_first_network_refuses_ends_the_run_and_leaves_nothing(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener, tmp_path: Path
+) -> None:
+    make_network("a_first", REFUSING)
+    make_network("grey")
+    with pytest.raises(InputError) as caught:
+        compare_here(request_for("a_first", "grey"), listener)
+    assert caught.value.message == "no face found in face.png"
+    assert list((tmp_path / "results").iterdir()) == []

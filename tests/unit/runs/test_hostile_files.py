@@ -16,8 +16,7 @@ from faceorch.comparison import resume
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind
 from tests.conftest import GREY_RUNNER, MakeNetwork, compare_here, reason_of
-from tests.unit.conftest import RequestFor
-from tests.unit.runs.test_start import Listener
+from tests.unit.conftest import Listener, RequestFor
 
 SECRET = b"-----BEGIN PRIVATE KEY----- 5f1c0a -----END PRIVATE KEY-----"
 

@@ -1,9 +1,8 @@
-"""What a hostile runner may print: each piece of it is an event of the contract or a line of log, and nothing else."""
+"""What a hostile runner may print: what is kept of it has limits, and can do nothing where it is shown."""
 
 from __future__ import annotations
 
 import json
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,119 +11,8 @@ import pytest
 from faceorch.runs import joblog
 from faceorch.runs.joblog import JobLog
 from faceorch.runtimes import Stream
-from faceorch_runner import Event, EventKind, EventParser
-from faceorch_runner.events import LINE_BYTES, EventStream
-
-GOOD = {"event": "progress", "t_s": 1.5, "job": "a", "done": 1, "total": 2, "unit": "frames"}
-
-
-def parse(data: bytes) -> list[Event | str]:
-    parser = EventParser()
-    return [*parser.feed(data), *parser.close()]
-
-
-def record(text: str | bytes) -> bytes:
-    return b"\x1e" + (text if isinstance(text, bytes) else text.encode()) + b"\n"
-
-
-def changed(**fields: object) -> str:
-    return json.dumps({**GOOD, **fields})
-
-
-def test_the_good_one_is_an_event() -> None:
-    (event,) = parse(record(json.dumps(GOOD)))
-    assert event == Event(EventKind.PROGRESS, 1.5, "a", {"done": 1, "total": 2, "unit": "frames"})
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("[" * 20000, "nested too deeply"),
-        ('{"a":' * 10000 + "1" + "}" * 10000, "nested too deeply"),
-        (changed(extra=[[1]]), "progress has no field 'extra'"),
-        (changed(done=10**400), "a number has too many digits"),
-        (changed(done="X").replace('"X"', "9" * 5000), "a number has too many digits"),
-        (changed(done=-(10**400)), "a number has too many digits"),
-        (changed(done=10**19), "'done' is not a finite number"),
-        (changed(done=float("nan")), "NaN is not a number"),
-        (changed(t_s=float("inf")), "Infinity is not a number"),
-        (changed(t_s=float("-inf")), "-Infinity is not a number"),
-        (json.dumps(GOOD).replace("1.5", "1e999"), "an event carries 't_s'"),
-        (changed(done="X").replace('"X"', "1e999"), "'done' is not a finite number"),
-        (changed(done="1"), "'done' is not a finite number"),
-        (changed(done=True), "'done' is not a finite number"),
-        (changed(done=-1), "'done' is below 0"),
-        (changed(t_s=-0.5), "an event carries 't_s'"),
-        (changed(t_s=None), "an event carries 't_s'"),
-        (changed(job=5), "an event carries 't_s'"),
-        (changed(unit=5), "'unit' is not text"),
-        (changed(event="x" * 5000), "'event' is not one of setup, stage"),
-        (changed(event=["done"]), "'event' is not one of setup, stage"),
-        (changed(event="stage"), "stage has no field"),
-        ('{"event": "stage", "t_s": 1}', "stage lacks 'name'"),
-        ('{"event": "stage", "t_s": 1, "name": ""}', "'name' is not text"),
-        ('{"event": "done", "t_s": 1, "elapsed_s": -5}', "'elapsed_s' is below 0"),
-        ('{"event": "setup", "t_s": 1, "elapsed_s": -5}', "'elapsed_s' is below 0"),
-        ('{"event": "metric", "t_s": 1, "name": "encode_s", "unit": "s", "value": -1}', "'value' is below 0"),
-        ('{"event": "done", "t_s": 1, "t_s": 2, "elapsed_s": 1}', "a key occurs twice"),
-        ("null", "an event is a JSON object"),
-        ("5", "an event is a JSON object"),
-        ('"text"', "an event is a JSON object"),
-        ("", "Expecting value"),
-        (b"\xff\xfe", "codec can't decode"),
-        (b'{"event": "stage", "t_s": 1, "name": "\xed\xa0\x80"}', "codec can't decode"),
-    ],
-)
-def test_what_is_not_an_event_is_a_line_that_says_why(text: str | bytes, reason: str) -> None:
-    (line,) = parse(record(text))
-    assert isinstance(line, str)
-    assert line.startswith("not an event (")
-    assert reason in line
-    assert len(line) < 600
-    assert parse(record(text) + record(json.dumps(GOOD)))[1:] == parse(record(json.dumps(GOOD)))
-
-
-def test_a_metric_without_a_floor_may_be_negative() -> None:
-    (event,) = parse(record('{"event": "metric", "t_s": 1, "name": "offset", "unit": "", "value": -1.5}'))
-    assert isinstance(event, Event)
-    assert event.data["value"] == -1.5
-
-
-@pytest.mark.parametrize("size", [1000, 65536])
-def test_a_line_without_end_is_not_kept(size: int) -> None:
-    """Whatever comes in between, the parser holds one limit's worth, and looks at each byte once."""
-    parser, piece = EventParser(), b"\x1e[" * (size // 2)
-    tracemalloc.start()
-    try:
-        for _ in range(40 * 2**20 // size):
-            assert list(parser.feed(piece)) == []
-        assert tracemalloc.get_traced_memory()[1] < 4 * LINE_BYTES
-    finally:
-        tracemalloc.stop()
-    total = 40 * 2**20 // size * size
-    (line, event) = parser.feed(b"\n" + record(json.dumps(GOOD)))
-    assert line == "\x1e[" * 100 + f" [a line of {total} bytes; longer than {LINE_BYTES} is not kept]"
-    assert isinstance(event, Event)
-
-
-def test_the_longest_line_is_kept_whole() -> None:
-    assert parse(b"x" * LINE_BYTES + b"\n") == ["x" * LINE_BYTES]
-
-
-def test_a_carriage_return_ends_a_line_and_two_are_one() -> None:
-    assert parse(b"10 %\r20 %\rdone\r\n\r\nnext\n\nlast\r\n") == ["10 %", "20 %", "done", "", "next", "", "last"]
-
-
-def test_numbers_of_numpy_are_numbers_on_the_wire(tmp_path: Path) -> None:
-    import numpy
-
-    with (tmp_path / "stream").open("wb") as file:
-        EventStream(file.fileno()).emit(
-            EventKind.PROGRESS, done=numpy.int64(3), total=numpy.float32(4), unit=Path("frames")
-        )
-    (event,) = parse((tmp_path / "stream").read_bytes())
-    assert isinstance(event, Event)
-    assert event.data == {"done": 3, "total": 4.0, "unit": "frames"}
+from faceorch_runner import Event, EventKind
+from tests.unit.printed import GOOD, record
 
 
 class Said:

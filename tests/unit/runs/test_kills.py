@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.conftest import MakeNetwork
 from tests.killing import campaign, rounds
-from tests.unit.cli.test_run import run_arguments
+from tests.unit.conftest import run_arguments
 
 
 def test_nothing_is_lost_and_nothing_is_left(

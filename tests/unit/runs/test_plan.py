@@ -2,67 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from faceorch.errors import CannotRun
-from faceorch.networks.discover import Network
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason
-from faceorch.record.run import Gpu
-from faceorch.runs.plan import Plan, demand, make_plan, select_gpus
-from faceorch.runtimes import Launch, Preparing, Process, Ready, Running, Runtime
+from faceorch.runs.plan import demand, make_plan, select_gpus
+from faceorch.runtimes import Ready, Runtime
 from faceorch.telemetry.nvml import Gpus
 from faceorch.weights.source import StandIn
 from faceorch.weights.store import Store
 from tests.conftest import MakeNetwork
+from tests.unit.runs.conftest import NO_GPUS, READY, FakeRuntime, gpu, plan
 
-NO_GPUS = Gpus((), None, "no NVIDIA driver is installed")
-READY = Ready(identity="1", name="env")
 NOT_BUILT = Reason(kind=OutcomeKind.NOT_BUILT, found="its image is not built", remedy="faceorch build grey")
 NO_VENV = Reason(kind=OutcomeKind.NO_ENGINE, found="it runs only in a container", remedy="install Docker")
-
-
-def gpu(index: int, compute_capability: str = "9.0") -> Gpu:
-    return Gpu(index=index, uuid=f"GPU-{index}abc", name="H200", memory_bytes=1, compute_capability=compute_capability)
-
-
 TWO_GPUS = Gpus((gpu(0), gpu(1)), "580.1")
-
-
-class FakeRuntime:
-    elsewhere = ""
-
-    def __init__(self, name: str, answer: Ready | Reason) -> None:
-        self.name, self.answer = name, answer
-        self.asked: list[str] = []
-        self.gpu: list[bool] = []
-
-    def ready(self, network: Network, base: str, *, gpu: bool = False) -> Ready | Reason:
-        self.asked.append(base)
-        self.gpu.append(gpu)
-        return self.answer
-
-    def prepare(self, network: Network, ready: Ready, preparing: Preparing) -> Ready:
-        raise AssertionError("planning must not prepare")
-
-    @contextmanager
-    def start(self, launch: Launch) -> Iterator[Process]:
-        raise AssertionError("planning must not start")
-        yield
-
-    def running(self) -> list[Running]:
-        return []
-
-    def sweep(self) -> list[str]:
-        return []
-
-
-def plan(network: Network, docker: Ready | Reason, venv: Ready | Reason, gpus: Gpus = NO_GPUS) -> Plan:
-    runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", docker), "venv": FakeRuntime("venv", venv)}
-    return make_plan([network], runtimes=runtimes, gpus=gpus, selected=gpus.gpus, weights=Store())
 
 
 @pytest.mark.parametrize(
@@ -173,90 +128,6 @@ def test_a_gpu_without_kernels_is_an_obstacle(
     gpus = tuple(gpu(index, capability) for index, capability in enumerate(capabilities))
     made = make_plan([network], runtimes={}, gpus=Gpus(gpus, "580.1"), selected=gpus, base=base, weights=Store())
     assert [(o.reason.text, o.reason.remedy) for o in made.obstacles] == [(reason, remedy)]
-
-
-GB = 10**9
-
-
-@pytest.mark.parametrize(
-    ("driver", "vram", "memory_gb", "kind", "reason", "remedy"),
-    [
-        (
-            "525.85.12",
-            (24, 24),
-            64,
-            OutcomeKind.UNSUPPORTED_DRIVER,
-            "NVIDIA driver 525.85.12 found, 530.30.02 or newer for CUDA 12.1 (cu121) needed",
-            "update the NVIDIA driver to 530.30.02 or newer, then restart the host",
-        ),
-        (
-            "580.95.05",
-            (8, 24),
-            64,
-            OutcomeKind.UNSUPPORTED_GPU,
-            "GPU 0 (H200) with 8.0 GB found, 10 GB of GPU memory needed",
-            "--gpus 1",
-        ),
-        (
-            "580.95.05",
-            (8, 4),
-            64,
-            OutcomeKind.UNSUPPORTED_GPU,
-            "GPU 0 (H200) with 8.0 GB, GPU 1 (H200) with 4.0 GB found, 10 GB of GPU memory needed",
-            "use a GPU with 10 GB or more",
-        ),
-        (
-            "580.95.05",
-            (24, 24),
-            8,
-            OutcomeKind.TOO_LITTLE_MEMORY,
-            "8.0 GB of memory found, 16 GB needed",
-            "run it on a host with 16 GB of memory or more",
-        ),
-    ],
-)
-def test_what_the_host_lacks_is_an_obstacle_before_anything_starts(
-    make_network: MakeNetwork,
-    driver: str,
-    vram: tuple[int, int],
-    memory_gb: int,
-    kind: OutcomeKind,
-    reason: str,
-    remedy: str,
-) -> None:
-    network = make_network("heavy", gpu=True, bases=["cu121"], vram_gb=10, ram_gb=16)
-    found = tuple(
-        Gpu(index=i, uuid=f"GPU-{i}", name="H200", memory_bytes=gb * GB, compute_capability="9.0")
-        for i, gb in enumerate(vram)
-    )
-    runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", READY)}
-    made = make_plan(
-        [network],
-        runtimes=runtimes,
-        gpus=Gpus(found, driver),
-        selected=found,
-        memory_bytes=memory_gb * GB,
-        weights=Store(),
-    )
-    assert [(o.reason.kind, o.reason.text, o.reason.remedy) for o in made.obstacles] == [(kind, reason, remedy)]
-
-
-def test_a_gpu_that_was_not_selected_does_not_matter(make_network: MakeNetwork) -> None:
-    network = make_network("heavy", gpu=True, bases=["cu121"], vram_gb=10)
-    small, large = (
-        Gpu(index=i, uuid=f"GPU-{i}", name="H200", memory_bytes=gb * GB, compute_capability="9.0")
-        for i, gb in enumerate((8, 24))
-    )
-    runtimes: dict[str, Runtime] = {"docker": FakeRuntime("docker", READY)}
-    made = make_plan(
-        [network], runtimes=runtimes, gpus=Gpus((small, large), "580.1"), selected=[large], weights=Store()
-    )
-    assert [p.gpus for p in made.planned] == [("GPU-1",)]
-
-
-def test_a_network_without_a_gpu_asks_for_no_driver(make_network: MakeNetwork) -> None:
-    made = plan(make_network("grey"), READY, READY, Gpus((gpu(0),), "470.1"))
-    assert [p.network.name for p in made.planned] == ["grey"]
 
 
 def test_the_cheap_networks_go_first(make_network: MakeNetwork) -> None:

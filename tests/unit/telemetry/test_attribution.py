@@ -6,38 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from faceorch.record.run import Gpu, Measured
 from faceorch.telemetry.attribution import Attribution, Foreign, attribute, energy, growth
-from faceorch.telemetry.samples import GpuProcess, GpuSample, Target, Watched
-from faceorch.telemetry.summary import Figures, attributions, summarise
-
-MIB = 2**20
-OURS, THEIRS = "a" * 64, "b" * 64
-TARGET = Target(container=OURS)
-
-
-def process(
-    pid: int, mib: int | None, container: str = OURS, *, started: int | None = 1000, session: int = 0
-) -> GpuProcess:
-    return GpuProcess(
-        pid=pid,
-        memory_bytes=None if mib is None else mib * MIB,
-        started=started,
-        container=container if started is not None else "",
-        session=session,
-    )
-
-
-def sample(t_s: float, *processes: GpuProcess, used: int | None = 500, gpu: str = "GPU-0") -> GpuSample:
-    return GpuSample(
-        t_s=t_s,
-        gpu=gpu,
-        used_bytes=None if used is None else used * MIB,
-        total_bytes=8192 * MIB,
-        power_w=100.0,
-        energy_j=100.0 * t_s,
-        processes=processes,
-    )
+from faceorch.telemetry.samples import Target
+from tests.fake_nvml import MIB
+from tests.unit.telemetry.conftest import TARGET, THEIRS, process, sample
 
 
 def mib(found: Attribution) -> list[int | None]:
@@ -246,55 +218,3 @@ class TestEnergy:
 )
 def test_a_counter_that_wraps_or_begins_anew_still_grows(values: list[float | None], grown: float | None) -> None:
     assert growth(values) == grown
-
-
-class TestOneContainerOnTwoGpus:
-    GPUS = tuple(
-        Gpu(index=i, uuid=f"GPU-{i}", name="Test", memory_bytes=8192 * MIB, compute_capability="8.6") for i in (0, 1)
-    )
-
-    def seen(self, *, shared: bool = False) -> Watched:
-        stranger = (process(9, 100, THEIRS),) if shared else ()
-        return Watched(
-            target=TARGET,
-            begun_s=0.0,
-            ended_s=3600.0,
-            before=[sample(0, gpu="GPU-0"), sample(0, gpu="GPU-1")],
-            gpus=[
-                sample(1, process(7, 900), gpu="GPU-0"),
-                sample(1, gpu="GPU-1"),
-                sample(2, process(7, 500), gpu="GPU-0"),
-                sample(2, process(7, 600), *stranger, gpu="GPU-1"),
-            ],
-        )
-
-    def figures(self, seen: Watched, **metrics: Measured) -> Figures:
-        return summarise(seen, attributions(seen), self.GPUS, reported=metrics, video_s=None)
-
-    def test_the_peak_is_of_one_moment_and_each_gpu_has_its_own(self) -> None:
-        found = self.figures(self.seen())
-        assert [gpu.vram_peak_bytes.value for gpu in found.gpus] == [900 * MIB, 600 * MIB]
-        peak = found.metrics["vram_peak_bytes"]
-        assert (peak.value, peak.method) == (1100 * MIB, "per_process")
-
-    def test_energy_is_of_both(self) -> None:
-        found = self.figures(self.seen())
-        used = found.metrics["energy_wh"]
-        assert used.value == pytest.approx(2 * 200 / 3600)
-        assert used.method == "energy_counter"
-
-    def test_one_shared_gpu_ends_the_energy_of_both(self) -> None:
-        found = self.figures(self.seen(shared=True))
-        for name in ("energy_wh", "energy_wh_per_video_s"):
-            metric = found.metrics[name]
-            assert (metric.value, metric.note) == (None, "the GPU was shared: process 9 used it while it ran")
-        assert [gpu.exclusive for gpu in found.gpus] == [True, False]
-        assert found.gpus[0].energy_wh.value is not None
-
-    def test_what_the_driver_does_not_tell_is_taken_from_torch_and_said(self) -> None:
-        seen = self.seen()
-        seen.gpus = [replace(s, processes=None) for s in seen.gpus if s.gpu == "GPU-0"]
-        torch = Measured(value=700 * MIB, unit="bytes", method="allocator")
-        peak = self.figures(seen, torch_peak_reserved_bytes=torch).metrics["vram_peak_bytes"]
-        assert (peak.value, peak.method) == (700 * MIB, "allocator")
-        assert peak.note == "torch's reserved memory, without CUDA's own: the driver lists no processes"

@@ -1,4 +1,4 @@
-"""What NVML says a GPU is doing now: answers of a made-up driver."""
+"""What NVML says a GPU is doing now, and what it refuses: answers of a made-up driver."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 import pynvml
 import pytest
 
-from faceorch.telemetry.nvml import GpuState, GpuUser, read_states
+from faceorch.telemetry.nvml import GpuState, GpuUser, Nvml, Unavailable, read_states
+from faceorch.telemetry.processes import Facts
+from tests.fake_nvml import MIB, FakeNvml, NVMLError_LibraryNotFound
+from tests.unit.telemetry.conftest import OURS
 
 
 @pytest.fixture
@@ -89,3 +92,58 @@ def test_a_gpu_that_could_be_divided_and_is_not(driver: dict[str, Any]) -> None:
 def test_a_driver_that_does_not_answer_says_nothing(driver: dict[str, Any], failing: str) -> None:
     driver[failing] = pynvml.NVMLError(pynvml.NVML_ERROR_UNKNOWN)
     assert read_states() == ()
+
+
+class TestNvml:
+    @staticmethod
+    def facts(pid: int) -> Facts | None:
+        return Facts(1, OURS)
+
+    def test_a_process_that_computes_and_draws_is_one(self, nvml: FakeNvml) -> None:
+        nvml.compute, nvml.graphics = [(7, 900), (8, 10)], [(7, 850), (9, 40)]
+        with Nvml(["GPU-0"], self.facts) as door:
+            (sample,) = door.read(1.0, whole=True)
+        assert sample.processes is not None
+        assert [(p.pid, (p.memory_bytes or 0) // MIB) for p in sample.processes] == [(7, 900), (8, 10), (9, 40)]
+        assert (sample.utilisation_percent, sample.power_w, sample.sm_clock_mhz, sample.throttle) == (90, 150, 1800, 4)
+
+    def test_what_the_driver_refuses_is_none_and_the_refusal_is_kept(self, nvml: FakeNvml) -> None:
+        nvml.refused = {"energy", "throttle", "processes"}
+        nvml.compute = [(7, None)]
+        with Nvml(["GPU-0"], self.facts) as door:
+            (sample,) = door.read(1.0, whole=True)
+            assert door.errors["GPU-0"]["energy"] == "Not Supported"
+        assert (sample.energy_j, sample.throttle, sample.processes) == (None, None, None)
+
+    def test_what_is_dear_and_needed_rarely_is_asked_less_often(self, nvml: FakeNvml) -> None:
+        nvml.graphics = [(9, 40)]
+        with Nvml(["GPU-0"], self.facts) as door:
+            samples = [door.read(float(t))[0] for t in range(20)]
+        names = (
+            "used_bytes",
+            "utilisation_percent",
+            "power_w",
+            "processes",
+            "sm_clock_mhz",
+            "temperature_c",
+            "throttle",
+        )
+        for name in names:
+            assert [sample for sample in samples if getattr(sample, name) is None] == [], name
+        assert sum(sample.energy_j is not None for sample in samples) == 1
+        last = samples[-1].processes
+        assert last is not None
+        assert [process.pid for process in last] == [7, 9], "who only draws is remembered in between"
+
+    def test_of_a_split_gpu_every_instance_is_asked(self, nvml: FakeNvml) -> None:
+        nvml.instances, nvml.compute = [[(7, 300)], [(8, None), (7, 100)]], [(99, 1)]
+        with Nvml(["GPU-0"], self.facts) as door:
+            (sample,) = door.read(1.0, whole=True)
+            assert door.mig == {"GPU-0"}
+        assert sample.processes is not None
+        assert [(p.pid, p.memory_bytes) for p in sample.processes] == [(7, 400 * MIB), (8, None)]
+
+    def test_a_door_that_does_not_open_says_why(self, nvml: FakeNvml) -> None:
+        nvml.refuses_to_start = NVMLError_LibraryNotFound
+        with pytest.raises(Unavailable, match="no NVIDIA driver is installed"), Nvml(["GPU-0"], self.facts):
+            pass

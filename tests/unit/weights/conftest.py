@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 
 from faceorch.networks.discover import Network
+from faceorch.networks.manifest import read_manifest
 from faceorch.weights.download import Patience
 from faceorch.weights.manifest import load_weights
 from faceorch.weights.pull import PullObserver, PullOptions, Task, Wanted, pull
-from faceorch.weights.store import Store
+from faceorch.weights.store import State, Store
 from tests.conftest import LIMIT_S, MakeNetwork
 from tests.unit.weights.server import COMMIT, Server
 
@@ -111,3 +113,41 @@ def pull_network(
     heard = heard or Heard()
     pull([wanted], store, PullOptions(patience=patience, **options), heard)
     return heard
+
+
+def safetensors(*entries: tuple[str, str, list[int], int, int], data: bytes) -> bytes:
+    """Return a file of the format, right or wrong."""
+    header = {name: {"dtype": kind, "shape": shape, "data_offsets": [a, b]} for name, kind, shape, a, b in entries}
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+HALF = ("weight", "F16", [2], 0, 4)
+Bring = Callable[..., Heard]
+OTHER = DATA[::-1]
+
+
+def hub(server: Server) -> dict[str, str]:
+    return {"https://huggingface.co": server.url}
+
+
+def view(store: Store, path: str = "a/b.bin") -> Path:
+    return store.view("grey") / path
+
+
+def reloaded(network: Network) -> Network:
+    return Network(network.folder, read_manifest(network.folder / "network.yaml"))
+
+
+def open_entry(**changes: Any) -> dict[str, Any]:
+    return entry(on_hub(revision=None), sha256=None, size=299_000, **changes)
+
+
+def files_of(store: Store) -> tuple[Any, ...]:
+    from faceorch.weights.manifest import load_weights
+
+    network = Network(store.root.parent / "networks" / "grey", None)  # type: ignore[arg-type]
+    weights = load_weights(reloaded(network))
+    assert weights is not None
+    assert all(store.find("grey", f).state is State.READY for f in weights.files)
+    return weights.files

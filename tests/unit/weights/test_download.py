@@ -10,12 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from faceorch.errors import WeightsError
-from faceorch.weights.manifest import File
-from faceorch.weights.remote import make_remote
 from faceorch.weights.store import Store
 from tests.unit.weights import server as http
 from tests.unit.weights.conftest import DATA, HASTY, STALL_S, Heard, entry, on_hub
@@ -208,19 +205,6 @@ def test_a_mirror_gets_no_token(server: Server, store: Store, bring: Bring, monk
     bring(entry(on_hub()), mirrors={"https://huggingface.co": server.url})
     assert there(store)
     assert [h.get("authorization") for h in server.heard[path]] == [None]
-
-
-@pytest.mark.parametrize(
-    ("address", "sent"),
-    [("https://hub.example.org", True), ("http://hub.example.org", False), ("http://localhost:80", True)],
-)
-def test_what_stands_for_the_hub_gets_the_token_where_nobody_listens(
-    monkeypatch: pytest.MonkeyPatch, address: str, sent: bool
-) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    monkeypatch.setenv("HF_ENDPOINT", address)
-    file = msgspec.convert(entry(on_hub()), File)
-    assert make_remote(file, None, None, None, {}).token == ("hf_secret" if sent else None)
 
 
 def test_a_redirect_in_circles_is_named(server: Server, bring: Bring) -> None:

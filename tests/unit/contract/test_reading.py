@@ -1,4 +1,4 @@
-"""Each check of the contract fails on what it is there for, and says what was found and what to do."""
+"""Each check of a network's files fails on what it is there for, and says what was found and what to do."""
 
 from __future__ import annotations
 
@@ -6,31 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from faceorch.cli.test_network import command
 from faceorch.contract import examine
 from faceorch.contract.broken import Broken
-from faceorch.contract.making import Maker
-from faceorch.networks.discover import Network, open_network
-from faceorch.networks.new import make_network
+from faceorch.networks.discover import open_network
+from tests.unit.contract.conftest import removed, replaced
 
 WEIGHTS = "schema: 1\nfiles: []\n"
 PATCHES = "raise ValueError('not today')\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return make_network("puppet", tmp_path).folder
-
-
-def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
-    def change(folder: Path) -> None:
-        text = (folder / name).read_text("utf-8")
-        assert old in text
-        (folder / name).write_text(text.replace(old, new), "utf-8")
-
-    return change
 
 
 def written(name: str, text: str) -> Callable[[Path], None]:
@@ -38,10 +21,6 @@ def written(name: str, text: str) -> Callable[[Path], None]:
         (folder / name).write_text(text, "utf-8")
 
     return change
-
-
-def removed(name: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).unlink()
 
 
 def broken(folder: Path) -> dict[str, Broken]:
@@ -84,44 +63,11 @@ def broken(folder: Path) -> dict[str, Broken]:
     ],
 )
 def test_what_is_wrong_is_found(
-    change: Callable[[Path], None], check: str, found: str, remedy: str, folder: Path
+    change: Callable[[Path], None], check: str, found: str, remedy: str, puppet: Path
 ) -> None:
-    change(folder)
-    wrong = {name: error for name, error in broken(folder).items() if name.startswith(check)}
+    change(puppet)
+    wrong = {name: error for name, error in broken(puppet).items() if name.startswith(check)}
     assert len(wrong) == 1
     (error,) = wrong.values()
     assert found in str(error)
     assert remedy in error.remedy
-
-
-def test_the_command_names_what_fails_and_ends_with_1(folder: Path) -> None:
-    removed("Dockerfile")(folder)
-    done = CliRunner().invoke(command, [str(folder)])
-    assert done.exit_code == 1
-    assert "FAILED   the folder is whole: Dockerfile missing\n         try: " in done.output
-    assert "ok       the runner is what the contract asks for\n" in done.output
-
-
-def test_what_needs_a_gpu_or_a_container_is_not_run_here(folder: Path) -> None:
-    replaced("network.yaml", "[docker, venv]", "[docker]")(folder)
-    done = CliRunner().invoke(command, [str(folder)])
-    assert done.exit_code == 0, done.output
-    assert done.output.count("only in a container: faceorch build puppet, then faceorch smoke puppet") == 4
-
-
-def test_videos_that_differ_or_do_not_are_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network: Network = open_network(folder)
-    hashes = {"first": "a", "again": "b", "other": "a"}
-
-    class Info:
-        def __init__(self, sha256: str) -> None:
-            self.sha256 = sha256
-
-    monkeypatch.setattr(Maker, "_make", lambda self, out, *, seed: (None, Info(hashes[out])))
-    with Maker(network) as maker:
-        with pytest.raises(Broken, match="two videos with --seed 3 differ"):
-            maker.repeats()
-        with pytest.raises(Broken, match="are the same"):
-            maker.varies()
-        hashes["again"], hashes["other"] = "a", "b"
-        assert maker.repeats() == maker.varies() == ""

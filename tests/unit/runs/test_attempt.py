@@ -3,22 +3,70 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import psutil
 import pytest
 
 import faceorch_runner as contract
 from faceorch.owner import Owner
-from faceorch.record.kinds import OutcomeKind
+from faceorch.record.kinds import JobStatus, OutcomeKind
 from faceorch.runs import attempt as attempts
 from faceorch.runs.attempt import Attempt, attempt
 from faceorch.runs.events import Event, StageStarted
 from faceorch.runs.joblog import JobLog
-from faceorch.runtimes import Launch, Output, Ready, Runtime, Stream
+from faceorch.runtimes import Launch, Ready, Runtime
 from faceorch.runtimes.venv import VenvRuntime
-from tests.conftest import MakeNetwork
+from tests.conftest import FOR_EVER_S, GREY_RUNNER, LIMIT_S, MakeNetwork, compare_here, reason_of
+from tests.unit.conftest import Listener, RequestFor
+from tests.unit.runs.conftest import failing
+
+
+def test_a_hang_is_ended_at_the_timeout(
+    make_network: MakeNetwork, request_for: RequestFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over once it hangs: however long it took to get there, and how long the other one takes."""
+    source = (
+        f"import subprocess; subprocess.Popen(['sleep', '{FOR_EVER_S}']); progress.stage('frames'); "
+        f"import time; time.sleep({FOR_EVER_S})"
+    )
+    make_network("slow", failing(source))
+    make_network("zgood")
+    ahead_s = 0.0
+
+    def hasten(event: Event) -> None:
+        nonlocal ahead_s
+        if isinstance(event, StageStarted) and (event.network, event.name) == ("slow", "frames"):
+            ahead_s = 2 * LIMIT_S
+
+    class Clock(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(time, name)
+
+        def monotonic(self) -> float:
+            return time.monotonic() + ahead_s
+
+    monkeypatch.setattr(attempts, "time", Clock("time"))
+    folder = compare_here(request_for("slow", "zgood", timeout_s=LIMIT_S), hasten)
+    slow = folder.run.job("slow")
+    assert (reason_of(slow).kind, reason_of(slow).text) == (
+        OutcomeKind.TIMEOUT,
+        f"not finished after {LIMIT_S:g} s (in stage 'frames')",
+    )
+    assert folder.run.job("zgood").status is JobStatus.DONE
+
+
+def test_a_child_that_outlives_its_runner_does_not_hold_the_run(
+    make_network: MakeNetwork, request_for: RequestFor, listener: Listener
+) -> None:
+    make_network("grey", GREY_RUNNER + f"\nimport subprocess\nsubprocess.Popen(['sleep', '{FOR_EVER_S}'])\n")
+    job = compare_here(request_for("grey"), listener).run.job("grey")
+    assert job.status is JobStatus.DONE
+
 
 # `body` runs in animate after a stage called "ready"; `after` when the contract has been fulfilled.
 RUNNER = """
@@ -43,6 +91,8 @@ class Hostile(Network):
         {after}
         return video.path
 """
+
+
 # Its last argument is the test's folder, so that it is known among the children of tests that run beside this one.
 CHILD = "import time; open('child', 'w').close(); time.sleep(86400)"
 HANGS = {
@@ -193,11 +243,3 @@ def test_a_runner_that_hangs_after_its_work_is_ended_and_its_video_kept(
     assert made.transcript.done
     assert made.notes == ("the runner had not left 10 s after its work was done, and was ended",)
     assert made_video()
-
-
-def test_what_a_full_queue_has_no_room_for_holds_nobody_up_once_it_is_left() -> None:
-    output = Output()
-    output.leave()
-    for _ in range(10_000):
-        output.put((Stream.STDERR, b"x"))
-    assert 0 < len(list(output.rest())) < 1000

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-import av
-import imageio_ffmpeg
 import pytest
 from PIL import Image
 
 from faceorch.media.video import BrokenVideo, probe_video, still
-from faceorch_runner import VideoWriter
-from faceorch_runner.video import conform
-
-PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=25:duration=1")
-SOUND = ("-f", "lavfi", "-i", "sine=duration=1")
-
-
-def make(path: Path, *options: str) -> Path:
-    """Make a video with ffmpeg."""
-    arguments = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *options, str(path)]
-    subprocess.run(arguments, check=True, stdin=subprocess.DEVNULL)
-    return path
+from tests.unit.encoded import PICTURE, SOUND, make
 
 
 def problem(path: Path) -> str:
@@ -60,36 +46,3 @@ def test_frames_of_too_many_pixels_are_refused(tmp_path: Path) -> None:
     big = ("-f", "lavfi", "-i", "color=size=8192x4096:rate=1:duration=1")
     path = make(tmp_path / "a.mp4", *big, "-c:v", "libx264", "-preset", "ultrafast")
     assert problem(path) == "a.mp4 has frames of 8192x4096, 17 megapixels at most needed"
-
-
-def says_bt709(path: Path) -> bool:
-    """Whether a video says three times that it is BT.709, in its stream and in the box in which players look first."""
-    with av.open(str(path)) as container:
-        context = container.streams.video[0].codec_context
-        stream = (context.colorspace, context.color_primaries, context.color_trc)
-    data = path.read_bytes()
-    at = data.index(b"colr")
-    return stream == (1, 1, 1) and data[at + 4 : at + 14] == b"nclx" + b"\0\1" * 3
-
-
-def test_our_own_videos_say_three_times_that_they_are_bt709(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    sound = make(tmp_path / "a.wav", *SOUND)
-    with VideoWriter(path, sound, 64, 48, 25) as video:
-        for _ in range(25):
-            video.write(bytes(64 * 48 * 3))
-    assert says_bt709(path)
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        ("-c:v", "mpeg4"),  # is encoded again
-        ("-vf", "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709,format=yuv420p", "-c:v", "libx264"),
-    ],
-    ids=["encoded", "copied"],
-)
-def test_so_do_videos_of_other_code(tmp_path: Path, made: tuple[str, ...]) -> None:
-    sound = make(tmp_path / "a.wav", *SOUND)
-    conform(make(tmp_path / "theirs.mp4", *PICTURE, *made), sound, tmp_path / "ours.mp4")
-    assert says_bt709(tmp_path / "ours.mp4")

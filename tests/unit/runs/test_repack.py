@@ -1,13 +1,11 @@
-"""Pickles to safetensors: the host's part with a stand-in for torch, the tensors with torch itself where it is."""
+"""Pickles to safetensors: the host's part, with a stand-in for torch."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pickle
 import stat
-import struct
 import sys
 import textwrap
 from collections.abc import Callable
@@ -19,9 +17,8 @@ from click.testing import CliRunner, Result
 
 from faceorch.cli.main import cli
 from faceorch.weights.store import Store
-from faceorch.weights.tensors import Invalid, read_tensors
 from tests.conftest import MakeNetwork
-from tests.unit.weights.conftest import write_manifest
+from tests.unit.weights.conftest import HALF, safetensors, write_manifest
 
 # As much of torch and safetensors as the converter calls, over numpy.
 TORCH = """
@@ -68,6 +65,8 @@ def load_file(path):
         found[name] = torch.Tensor(array.reshape(entry["shape"]))
     return found
 """
+
+
 # What a pickle may do in a container: it runs on after the converter has written its file and is done.
 AFTERWARDS = """
 import json, os, sys
@@ -166,30 +165,6 @@ def test_what_cannot_be_converted_is_named(
     assert f"error: grey cannot be converted: {message}\n" in done.output
 
 
-def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not part of this environment")
-    safetensors = pytest.importorskip("safetensors.torch")
-    from faceorch_runner.convert import convert
-
-    shared = torch.arange(6.0).reshape(2, 3)
-    state = {
-        "w": shared,
-        "also_w": shared,
-        "turned": shared.t(),
-        "n": torch.tensor([1, 2]),
-        "nan": torch.tensor([float("nan")]),
-    }
-    torch.save({"params": {"inner": state}, "epoch": 3}, tmp_path / "a.pth")
-    convert(tmp_path / "a.pth", tmp_path / "x/a.safetensors", key="params", half=True, trusted=False)
-    found = safetensors.load_file(tmp_path / "x/a.safetensors")
-    assert set(found) == {f"inner.{name}" for name in state}
-    assert found["inner.n"].dtype == torch.int64
-    for name in ("w", "also_w", "turned"):
-        assert torch.equal(found[f"inner.{name}"], state[name].half())
-    convert(tmp_path / "a.pth", tmp_path / "y.safetensors", key="params", half=False, trusted=False)
-    assert torch.equal(safetensors.load_file(tmp_path / "y.safetensors")["inner.turned"], shared.t())
-
-
 def test_a_damaged_repacked_file_is_not_used(convert: Callable[..., Result], tmp_path: Path) -> None:
     store = ["--dir", str(tmp_path / "store")]
     convert(pickle.dumps({"weight": [0.5] * 1000}))
@@ -209,16 +184,6 @@ def test_a_damaged_repacked_file_is_not_used(convert: Callable[..., Result], tmp
     CliRunner().invoke(cli, ["weights", "pull", "grey", *store])
     assert CliRunner().invoke(cli, ["weights", "path", "grey", *store]).output == f"{view}\n"
     assert sorted(p.name for p in view.rglob("b.*")) == ["b.pth"]
-
-
-def safetensors(*entries: tuple[str, str, list[int], int, int], data: bytes) -> bytes:
-    """Return a file of the format, right or wrong."""
-    header = {name: {"dtype": kind, "shape": shape, "data_offsets": [a, b]} for name, kind, shape, a, b in entries}
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
-HALF = ("weight", "F16", [2], 0, 4)
 
 
 @pytest.mark.parametrize(
@@ -276,47 +241,3 @@ def test_of_safetensors_every_tensor_is_held_to_the_original(
         assert done.output.endswith("1 converted\n")
     else:
         assert f"what its environment made of a/b.safetensors is not used: {reason}" in done.output
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "it ends within its header"),
-        (b"\x01\0\0\0\0\0\0\0", "it ends within its header"),
-        (b"\xff" * 8 + b"{}", "it ends within its header"),
-        (struct.pack("<Q", 2) + b"[]", "it is not an object"),
-        (struct.pack("<Q", 2) + b"{}", "it holds no tensors"),
-        (struct.pack("<Q", 4) + b"\xff\xfe{}", "it is not safetensors: its header: "),
-        (struct.pack("<Q", 200_000) + b"[" * 200_000, "it is not safetensors: its header: "),
-        (struct.pack("<Q", 9_001) + b"1" * 9_001, "it is not safetensors: its header: "),
-        (struct.pack("<Q", 12) + rb'{"\ud800":1}', "it is not safetensors: its header: "),
-        (struct.pack("<Q", 17) + b'{"a":{},"a":null}', "a name occurs twice"),
-        (struct.pack("<Q", (1 << 24) + 1) + bytes((1 << 24) + 1), "its header has 16777217 bytes; at most 16777216"),
-        (safetensors(HALF, data=b"12345"), "its tensors do not cover its data"),
-        (safetensors(HALF, data=b"123"), "its tensors do not cover its data"),
-        (safetensors(HALF, ("x", "F16", [2], 0, 4), data=b"1234"), "does not start where the data before it ends"),
-        (safetensors(HALF, ("x", "F16", [2], 5, 9), data=b"123456789"), "does not start where the data before it ends"),
-        (safetensors(("x", "F16", [2], 4, 8), data=b"12345678"), "does not start where the data before it ends"),
-        (safetensors(("x", "F16", [3], 0, 4), data=b"1234"), "has a number of bytes that does not match"),
-        (safetensors(("x", "F16", [-2], 0, 4), data=b"1234"), "has an invalid shape or offset"),
-        (safetensors(("x", "F16", [1] * 65, 0, 2), data=b"12"), "has an invalid shape or offset"),
-        (safetensors(("x", "F16", [2.0], 0, 4), data=b"1234"), "has an invalid shape or offset"),  # type: ignore[list-item]
-        (safetensors(("x", "F16", [10**9, 10**9], 0, 4), data=b"1234"), "is larger than the file"),
-        (safetensors(("x", "F17", [2], 0, 4), data=b"1234"), "is of an unknown type"),
-        (struct.pack("<Q", 9) + b'{"x":[1]}', "is not described by data_offsets, dtype, shape"),
-    ],
-)
-def test_what_breaks_the_rules_of_the_format_is_not_safetensors(tmp_path: Path, content: bytes, reason: str) -> None:
-    (tmp_path / "a").write_bytes(content)
-    with pytest.raises(Invalid) as caught:
-        read_tensors(tmp_path / "a")
-    assert reason in str(caught.value)
-
-
-def test_names_types_and_shapes_are_read(tmp_path: Path) -> None:
-    entries = [("b", "F32", [], 0, 4), ("none", "I64", [3, 0], 4, 4), ("a", "BF16", [2, 1], 4, 8)]
-    content = safetensors(*entries, data=bytes(8))
-    text = b'{"__metadata__":{"format":"pt"},' + content[9:-8] + b"   "
-    (tmp_path / "a").write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
-    found = {name: (tensor.dtype, tensor.shape) for name, tensor in read_tensors(tmp_path / "a").items()}
-    assert found == {"b": ("F32", ()), "none": ("I64", (3, 0)), "a": ("BF16", (2, 1))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -18,12 +17,6 @@ from tests.conftest import FOR_EVER_S, LIMIT_S, MakeNetwork, wait_until
 from tests.unit.weights import server as http
 from tests.unit.weights.conftest import DATA, entry, write_manifest
 from tests.unit.weights.server import Server
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("FACEORCH_WEIGHTS", str(tmp_path / "store"))
-    return tmp_path / "store"
 
 
 def run(*arguments: str) -> str:
@@ -181,34 +174,3 @@ def test_ctrl_c_keeps_what_has_arrived(server: Server, make_network: MakeNetwork
     assert part.stat().st_size == 100_000
     assert run("pull", "grey").endswith(f"weights of grey: ready in {store}\n")
     assert server.ranges("/f") == [None, "bytes=100000-"]
-
-
-def test_bars_on_a_terminal(server: Server, make_network: MakeNetwork, store: Path) -> None:
-    """Rate, remaining time and what fails, on a screen."""
-    import io
-
-    from rich.console import Console
-
-    from faceorch.cli.show.pull import _Bars
-    from faceorch.weights.pull import Task
-
-    screen = io.StringIO()
-    display = _Bars(Console(file=screen, force_terminal=True, width=120))
-    network = make_network("grey")
-    write_manifest(network, entry(server.host("/f", DATA)))
-    from faceorch.weights.manifest import load_weights
-
-    weights = load_weights(network)
-    assert weights is not None
-    task = Task(files=[weights.files[0]], networks=["grey"])
-    with display:
-        display.started([task])
-        display.moved(task, 150_000)
-        display._progress.refresh()
-        display.note(task, "cut off; trying again in 1 s")
-        display.ended(task)
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
-    assert "0 of 1 files are there; 300.0 kB to bring" in shown
-    assert "150.0/300.0 kB" in shown
-    assert "grey/a/b.bin: cut off; trying again in 1 s" in shown
-    assert "grey/a/b.bin: there and verified" in shown

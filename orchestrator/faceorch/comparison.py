@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -112,16 +111,13 @@ def _complete(folder: RunFolder, tell: Listener) -> RunFolder:
 def _finish(started: Started, tell: Listener, check: Check | None) -> RunFolder:
     """Execute, and write the report, also when the run was interrupted."""
     folder = started.folder
-    # Once the first runner is at work there is nothing to do here but wait; before, this would hold it up.
-    compiling = threading.Timer(_STARTED_S, report.templates)
-    compiling.daemon = True
-    compiling.start()
-    try:
-        execute(started, tell, check)
-        if folder.run.request.judge and not folder.run.synthetic:
-            judge_folder(folder, tell)
-    finally:
-        compiling.cancel()
-        if folder.run.status is not RunStatus.RUNNING:
-            _report(folder, tell)
+    # Once the first runner is at work there is nothing to do here but wait; before, preparing would hold it up.
+    with report.prepared(folder, after_s=_STARTED_S):
+        try:
+            execute(started, tell, check)
+            if folder.run.request.judge and not folder.run.synthetic:
+                judge_folder(folder, tell)
+        finally:
+            if folder.run.status is not RunStatus.RUNNING:
+                _report(folder, tell)
     return folder

@@ -75,9 +75,14 @@ class Failed(Exception):
 
 
 def convert(arguments: Sequence[str], data: bytes, *, limit_s: float) -> bytes:
-    """Return what a program makes of `data`; `Failed` when it ends otherwise than well, or not in time."""
+    """Return what a program makes of `data`; `Failed` when it ends otherwise than well, or not in time.
+
+    It runs in the root folder: `python -m` imports from the current one first, and that may be anybody's.
+    """
     try:
-        done = subprocess.run(list(arguments), input=data, capture_output=True, timeout=limit_s, check=False)
+        done = subprocess.run(
+            list(arguments), input=data, capture_output=True, timeout=limit_s, check=False, cwd=os.sep
+        )
     except subprocess.TimeoutExpired as error:
         raise Failed(f"no end after {limit_s:g} s") from error
     if done.returncode != 0:

@@ -6,7 +6,7 @@ from faceorch.media.film import take_film
 from faceorch.media.marks import mark, read_marks
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, thumbnail, write_portrait
 from faceorch.media.reading import Reading
-from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, opened, probe_video, still
+from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, marked, opened, probe_video, still
 
 __all__ = [
     "VIDEO_BYTES",
@@ -22,6 +22,7 @@ __all__ = [
     "check_output_folder",
     "mark",
     "opened",
+    "marked",
     "probe_video",
     "read_clip",
     "read_marks",

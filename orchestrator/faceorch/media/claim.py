@@ -40,6 +40,7 @@ def sign(video: Path, *, version: str, title: str) -> str:
     signed = video.with_name(f".{video.name}.signed")
     try:
         certificate, key, who = _identity()
+        video, signed = video.absolute(), signed.absolute()
         order = {"source": str(video), "target": str(signed), "certificate": str(certificate), "key": str(key)}
         order |= {"version": version, "title": title}
         proc.convert([sys.executable, "-m", __name__], json.dumps(order).encode(), limit_s=_LIMIT_S)

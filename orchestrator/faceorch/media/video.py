@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -107,6 +107,11 @@ def opened(file: BinaryIO) -> InputContainer:
         container.close()
         raise
     return container
+
+
+def marked(info: VideoInfo) -> VideoInfo:
+    """Return the facts about a video that was probed and then marked: picture and sound are the same."""
+    return replace(info, bytes=info.path.stat().st_size, sha256=sha256_of(info.path))
 
 
 def still(file: BinaryIO, *, at_s: float = 0.0, side: int = 640) -> bytes | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = "faceorch_kit"
+_MAY_IMPORT = re.compile(rf"{PACKAGE}|\bfrom\s*\.")
 
 
 def kit_parts(kit: Path) -> dict[str, Path]:
@@ -33,7 +35,10 @@ def imported_parts(root: Path, *, inside: bool = False) -> set[str]:
     found: set[str] = set()
     for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
         dots = len(path.relative_to(root).parts) + 1 if root.is_dir() else 1  # from the file up to the kit
-        for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        source = path.read_text("utf-8")
+        if _MAY_IMPORT.search(source) is None:  # parsing is dear, and most files import nothing of the kit
+            continue
+        for node in ast.walk(ast.parse(source, str(path))):
             found |= _parts(node, dots if inside else None)
     return found
 

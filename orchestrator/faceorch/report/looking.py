@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -116,7 +117,7 @@ def look(folder: Path, run: Run, done: list[Job], *, embed: bool) -> Looking:
     portrait = run.inputs.portrait
     boxes = _of_portrait(done)
     return Looking(
-        portrait=_portrait_url(folder, portrait.file),
+        portrait=portrait_url(folder, portrait.file, portrait.sha256),
         portrait_boxes=boxes,
         videos=[
             _shown(folder, job, _of_video(job, portrait, boxes), running_s(job, run.request), embed=embed, at_s=at_s)
@@ -163,7 +164,8 @@ def _shown(folder: Path, job: Job, boxes: Boxes, took_s: float | None, *, embed:
     return Shown(job, boxes, took_s, source, poster)
 
 
-def _portrait_url(folder: Path, name: str) -> str | None:
+@lru_cache(maxsize=1)
+def portrait_url(folder: Path, name: str, sha256: str) -> str | None:  # noqa: ARG001: which portrait it is
     """Return the portrait at the size in which the page shows it: the run folder holds the whole one."""
     try:
         with open_below(folder, name, limit=_PORTRAIT_BYTES) as file:

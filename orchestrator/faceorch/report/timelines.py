@@ -10,8 +10,8 @@ import itertools
 import json
 import math
 import os
+import subprocess
 import sys
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,8 @@ _MEMORY_BYTES = 4 * 2**30
 _CPU_S = 20
 _WAIT_S = 60.0
 _LONGEST_S = 14 * 86400.0
+
+_ahead: list[subprocess.Popen[bytes]] = []
 
 Name = Annotated[str, Meta(max_length=100)]
 
@@ -60,24 +62,41 @@ def read_timelines(folder: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[
     return found
 
 
+def start_ahead() -> None:
+    """Start the next child before it is needed: half of what a picture takes is the start of a program."""
+    _ahead.append(_start())
+
+
+def end_ahead() -> None:
+    """End a child that was not needed."""
+    while _ahead:
+        _end(_ahead.pop())
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # From the root: -m imports from the current folder first, and that may be anybody's.
+    return proc.start([sys.executable, "-m", __name__], env=os.environ, cwd=Path(os.sep))
+
+
+def _end(process: subprocess.Popen[bytes]) -> bytes:
+    """End a child; return what it has printed."""
+    process.kill()
+    return process.communicate()[0]
+
+
 def _ask(folder: Path, wanted: Sequence[tuple[str, tuple[str, int]]]) -> list[Timeline | None]:
     """Let a child read files until it is done or dies; return its answers, None for what it could not read."""
-    lines: list[str] = []
-    order = json.dumps([os.fspath(folder), [place for _, place in wanted]])
-    timers: list[threading.Timer] = []
-
-    def limit(process: Any) -> None:
-        timers.append(threading.Timer(_WAIT_S, process.kill))
-        timers[0].daemon = True
-        timers[0].start()
-
+    process = _ahead.pop() if _ahead else _start()
+    order = json.dumps([os.fspath(folder.absolute()), [place for _, place in wanted]])
     try:
-        proc.run([sys.executable, "-m", __name__, order], on_line=lines.append, on_start=limit)
-    finally:
-        for timer in timers:
-            timer.cancel()
+        printed, _ = process.communicate(order.encode(), timeout=_WAIT_S)
+    except subprocess.TimeoutExpired:
+        printed = _end(process)
+    except BaseException:
+        _end(process)
+        raise
     answers: list[Timeline | None] = []
-    for line in lines:
+    for line in printed.decode("utf-8", "replace").splitlines():
         if line == "null":
             answers.append(None)
         elif line.startswith("{"):  # anything else is what a library printed as it died
@@ -163,8 +182,8 @@ def _stages(rows: Sequence[Mapping[str, Any]], length_s: float) -> list[Stage]:
     return found[:200]
 
 
-def _child(order: str) -> None:
-    """Read the files that are asked for and print a line for each."""
+def _child() -> None:
+    """Read the files that stdin asks for and print a line for each."""
     import resource
 
     from faceorch.files import Refused, open_below
@@ -173,15 +192,16 @@ def _child(order: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    root, wanted = json.loads(order)
+    order = sys.stdin.buffer.read()
+    root, wanted = json.loads(order) if order else ("", [])  # nothing: whoever started it has died
     for name, repetition in wanted:
         try:
             open_below(Path(root), name, limit=_FILE_BYTES).close()
-            found = thin(timeline.read(Path(root) / name), repetition)
+            found = thin(timeline.read(Path(root) / name, expendable=True), repetition)
         except (Refused, OSError, timeline.Damaged, KeyError, TypeError, ValueError):
             found = None
         print(msgspec.json.encode(found).decode(), flush=True)
 
 
 if __name__ == "__main__":
-    _child(sys.argv[1])
+    _child()

@@ -225,18 +225,17 @@ class JobRun:
         copy = self.work / f"{self.name}.mp4"
         try:
             take(self.work, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)
-            media.probe_video(copy)
+            info = media.probe_video(copy)
             media.mark(copy, _marks(self.folder.run, self.folder.run.job(self.name)))
-            return self._check(copy, keep=keep)
+            return self._check(copy, media.marked(info), keep=keep)
         except Refused as error:
             raise media.BrokenVideo(str(error)) from error
         finally:
             copy.unlink(missing_ok=True)
 
-    def _check(self, made: Path, *, keep: bool) -> Collected:
+    def _check(self, made: Path, info: media.VideoInfo, *, keep: bool) -> Collected:
         """Check the finished video and give it its final name; only one of several repetitions is kept."""
         run, notes = self.folder.run, []
-        info = media.probe_video(made)
         if self.check is not None:
             notes.append(self.check(made, info, run, run.job(self.name)))
         clip_s = run.inputs.clip.duration_s

@@ -135,11 +135,16 @@ class Damaged(Exception):
     """A timeline cannot be read; the message is one line on why."""
 
 
-def read(path: Path) -> list[Row]:
-    """Return the rows of a timeline that `write` wrote; raise `Damaged` for any other file."""
+def read(path: Path, *, expendable: bool = False) -> list[Row]:
+    """Return the rows of a timeline that `write` wrote; raise `Damaged` for any other file.
+
+    A damaged Parquet file makes the library panic, or abort: a process of its own reads it, unless this one is one, and
+    so `expendable`.
+    """
+    convert = _to_csv if expendable else _to_csv_elsewhere
     try:
         data = _read(path)
-        rows = _from_csv(data if path.suffix == ".csv" else _csv_of(data))
+        rows = _from_csv(data if path.suffix == ".csv" else convert(data))
     except Exception as error:  # the library raises plain exceptions
         raise Damaged(f"{path} cannot be read: {error}") from error
     if rows and list(rows[0]) != list(COLUMNS):
@@ -157,8 +162,8 @@ def _from_csv(data: bytes) -> list[Row]:
     return [{name: _parse(COLUMNS[name], text) for name, text in row.items()} for row in table]
 
 
-def _csv_of(parquet: bytes) -> bytes:
-    """Return a Parquet file as CSV. A damaged one makes the library panic, or abort: a process of its own reads it."""
+def _to_csv_elsewhere(parquet: bytes) -> bytes:
+    """Return a Parquet file as CSV, read by a process of its own."""
     footer = int.from_bytes(parquet[-8:-4], "little")
     if len(parquet) < 12 or parquet[:4] != _FRAME or parquet[-4:] != _FRAME or footer > len(parquet) - 12:
         raise Damaged("it is not a complete Parquet file")
@@ -168,21 +173,27 @@ def _csv_of(parquet: bytes) -> bytes:
         raise Damaged(f"it is damaged: {error}") from error
 
 
+def _to_csv(parquet: bytes) -> bytes:
+    """Return a Parquet file as CSV."""
+    from arro3.io import read_parquet
+
+    table = read_parquet(io.BytesIO(parquet)).read_all()
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    if list(columns) != list(COLUMNS):
+        raise Damaged("it has other columns")
+    return _csv(dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+
+
 def main() -> None:
     """Read Parquet on stdin and print it as CSV, within limits of memory and time."""
     import resource
 
-    from arro3.io import read_parquet
-
     resource.setrlimit(resource.RLIMIT_AS, (_READING_BYTES, _READING_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    table = read_parquet(io.BytesIO(sys.stdin.buffer.read())).read_all()
-    columns = {name: table[name].to_pylist() for name in table.column_names}
-    if list(columns) != list(COLUMNS):
-        raise SystemExit("it has other columns")
-    sys.stdout.buffer.write(
-        _csv(dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
-    )
+    try:
+        sys.stdout.buffer.write(_to_csv(sys.stdin.buffer.read()))
+    except Damaged as error:
+        raise SystemExit(str(error)) from error
 
 
 def _parse(kind: str, text: str) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from faceorch import report
 from faceorch.record.folder import RunFolder
 from faceorch.report import timelines, write_report
 from faceorch.report.timelines import BINS, Stage, read_timelines, thin
@@ -89,3 +91,40 @@ def test_a_file_that_ends_its_reader_costs_its_own_picture_only(
     wanted = {"alder": ("a", 1), "birch": ("b", 1)}
     assert read_timelines(run.path, wanted) == {}
     assert asked == [[("alder", ("a", 1)), ("birch", ("b", 1))], [("birch", ("b", 1))]]
+
+
+def test_code_in_the_current_folder_is_not_imported(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -m` imports from the current folder first: somebody may have put a module of that name there."""
+    here = tmp_path / "here"
+    here.mkdir()
+    for module in ("json", "msgspec", "csv", "struct"):
+        (here / f"{module}.py").write_text(f"open({os.fspath(tmp_path / 'imported')!r}, 'w')\nraise SystemExit(1)\n")
+    monkeypatch.chdir(here)
+    assert "GPU memory of Alder" in write_report(run, with_grid=False).read_text("utf-8")
+    assert timeline.read(run.path / "alder" / "telemetry.parquet")
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_child_that_is_not_needed_is_ended(run: RunFolder) -> None:
+    timelines.start_ahead()
+    (child,) = timelines._ahead
+    timelines.end_ahead()
+    assert child.returncode == -signal.SIGKILL
+    assert timelines._ahead == []
+
+
+def test_a_child_that_is_ready_reads(run: RunFolder) -> None:
+    timelines.start_ahead()
+    (child,) = timelines._ahead
+    assert read_timelines(run.path, {"alder": ("alder/telemetry.parquet", 1)}).keys() == {"alder"}
+    assert child.returncode == 0
+
+
+def test_nothing_can_be_kept_of_the_templates(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FACEORCH_HOME", os.fspath(tmp_path / "file"))
+    report.templates.cache_clear()
+    assert write_report(run, with_grid=False).is_file()
+    report.templates.cache_clear()

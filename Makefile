@@ -71,6 +71,7 @@ $(PARITIES): parity-%: $(VENV)/installed
 	$(VENV)/bin/uv venv --quiet --allow-existing --python '>=3.10,<3.12' .cache/parity/$*
 	$(VENV)/bin/uv pip sync --quiet --require-hashes --only-binary :all: --python .cache/parity/$*/bin/python docker/$*/requirements.cu121.lock
 	$(VENV)/bin/uv pip install --quiet --no-deps --python .cache/parity/$*/bin/python --target .cache/parity/$*-upstream -r benchmarks/parities/$*.txt
+	ln -sf "$$(.cache/parity/$*/bin/python -c 'import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())')" .cache/parity/$*/bin/ffmpeg
 	$(PYTHON) benchmarks/parity.py $* '$(FOLDER)' --python .cache/parity/$*/bin/python --path .cache/parity/$*-upstream
 
 wheel: $(VENV)/installed

@@ -61,7 +61,7 @@ def compare(network: str, folder: Path, python: Path, paths: list[Path], work: P
     patched = tree / _name_in_patches(patches)
     (tree / folder.name).rename(patched)
     patch = [sys.executable, "-m", "faceorch_patch", str(patches), str(tree)]
-    subprocess.run(patch, check=True, stdout=subprocess.DEVNULL, env=_environment([ROOT / "docker/patch"]))
+    subprocess.run(patch, check=True, stdout=subprocess.DEVNULL, env=_environment([ROOT / "docker/patch"], python))
 
     own = [ROOT / "docker/runner", ROOT / "docker/kit", patched]
     request: dict[str, Any] = {"network": network, "work": str(work), "upstream": str(folder)}
@@ -70,7 +70,7 @@ def compare(network: str, folder: Path, python: Path, paths: list[Path], work: P
         (work / "request.json").write_text(json.dumps({**request, "side": side}), "utf-8")
         command = [str(python), __file__, "--side", str(work / "request.json")]
         started_s = time.monotonic()
-        subprocess.run(command, check=True, cwd=work, env=_environment(found))
+        subprocess.run(command, check=True, cwd=work, env=_environment(found, python))
         sides[side] = round(time.monotonic() - started_s, 1)
     differences = json.loads((work / "differences.json").read_text("utf-8"))
     return {
@@ -108,9 +108,11 @@ def _name_in_patches(patches: Path) -> str:
     return str(module.PATCHES[0].file).split("/", 1)[0]
 
 
-def _environment(paths: list[Path]) -> dict[str, str]:
+def _environment(paths: list[Path], python: Path) -> dict[str, str]:
     return {
         **os.environ,
+        # Upstream's scripts call what an environment brings, ffmpeg among it, by name.
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(str(path) for path in paths),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",

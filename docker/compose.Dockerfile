@@ -83,7 +83,9 @@ COPY patch/faceorch_patch /opt/faceorch/patch/faceorch_patch
 COPY hallo/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
 
-# librosa compiles parts of itself on first use, for ten seconds and more: here instead of in every container.
+# librosa compiles parts of itself on first use, for ten seconds and more: here instead of in every container, and for
+# any CPU, since numba takes what was compiled for this machine's only on another one of its kind.
+ENV NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=""
 COPY hallo/code/warm.py /opt/faceorch/warm.py
 RUN NUMBA_CACHE_DIR=/opt/faceorch/numba python /opt/faceorch/warm.py
 

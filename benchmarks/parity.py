@@ -177,6 +177,7 @@ def _ours(network: str, weights: Path, portrait: Path, clip: Path, work: Path, d
     import numpy as np
 
     from faceorch_runner import Job, Network, Progress
+    from faceorch_runner.events import EventStream
 
     frames: list[Any] = []
 
@@ -198,22 +199,6 @@ def _ours(network: str, weights: Path, portrait: Path, clip: Path, work: Path, d
         def write(self, frame: Any) -> None:
             frames.append(np.array(frame))
 
-    class Quiet(Progress):
-        def __init__(self) -> None:
-            self.current = ""
-
-        def stage(self, name: str) -> None:
-            print(f"ours: {name}", file=sys.stderr)
-
-        def update(self, done: int, total: int, unit: str = "frames") -> None:
-            pass
-
-        def metric(self, name: str, value: float, unit: str) -> None:
-            pass
-
-        def note(self, text: str) -> None:
-            print(f"ours: {text}", file=sys.stderr)
-
     class Kind(Job):
         def video(self, width: int, height: int, fps: float) -> Any:
             return Kept()
@@ -227,7 +212,8 @@ def _ours(network: str, weights: Path, portrait: Path, clip: Path, work: Path, d
     job = Kind("parity", portrait, clip, driver.SEED, driver.SETTINGS, work / "job")
     runner.check(job)
     runner.setup(weights, "cpu")
-    runner.animate(job, Quiet())
+    with open(os.devnull, "wb") as nobody:
+        runner.animate(job, Progress(EventStream(nobody.fileno()), job.id))
     return np.stack(frames)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faceorch.record.folder import RunFolder
 from faceorch.record.judgement import Verdict
@@ -89,7 +89,10 @@ class Ranges:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One network in the trade-off plot, in the units of its field; `mark` says what the judge found of the lips."""
+    """One network in the trade-off plot, in the units of its field; `mark` says what the judge found of the lips.
+
+    Its label begins at (`label_x`, `label_y`), or ends there when `to_the_left` of its dot.
+    """
 
     title: str
     colour: int
@@ -97,6 +100,22 @@ class Dot:
     y: float
     mark: str
     text: str
+    label_y: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """The title, as far as there is room."""
+        return self.title[:28]
+
+    @property
+    def to_the_left(self) -> bool:
+        """Whether there is no room to the right."""
+        return self.x > 0.75 * WIDTH
+
+    @property
+    def label_x(self) -> float:
+        """Where the label begins, or ends."""
+        return self.x + (-11 if self.to_the_left else 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +256,29 @@ def trade_off(run: Run, colours: Mapping[str, int]) -> TradeOff | None:
         unit = "J per s of video" if heights is energy else "lip-sync"
         text = f"{job.title}: {number(x)} s per s of video, {number(y)} {unit}, {said}"
         dots.append(Dot(job.title, colours[job.network], x_scale(x), y_scale(y), mark, text))
+    dots = _labelled(dots)
     y_name = "joules per second of video" if heights is energy else "lip-sync, as the judge found it"
     return TradeOff(dots, "seconds per second of video", y_name, x_ticks, y_ticks, judged=bool(lips))
+
+
+_LETTER_WIDTH, _LINE_HEIGHT = 7.5, 14.0  # of the labels, in the units of the field
+
+
+def _labelled(dots: Sequence[Dot]) -> list[Dot]:
+    """Return the dots with a place for each label: beside its dot, and below another label that is there already."""
+    taken: list[tuple[float, float, float]] = []
+    found: dict[int, Dot] = {}
+    for at, dot in sorted(enumerate(dots), key=lambda item: item[1].y):
+        width = _LETTER_WIDTH * len(dot.label)
+        left = dot.label_x - (width if dot.to_the_left else 0)
+        y = dot.y + 4
+        for from_x, to_x, other_y in taken:  # from above
+            if left < to_x and from_x < left + width and abs(y - other_y) < _LINE_HEIGHT:
+                y = other_y + _LINE_HEIGHT
+        taken.append((left, left + width, y))
+        taken.sort(key=lambda label: label[2])
+        found[at] = replace(dot, label_y=y)
+    return [found[at] for at in range(len(dots))]
 
 
 _MARKS = {Verdict.YES: "yes", Verdict.SLIGHT: "slight", Verdict.NO: "no"}

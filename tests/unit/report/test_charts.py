@@ -106,3 +106,14 @@ def test_a_scale_holds_its_values(values: list[float]) -> None:
 )
 def test_ticks_of_a_linear_scale_are_round_and_differ(values: list[float], ticks: list[str]) -> None:
     assert [text for _, text in charts.linear(values, 0, 100)[1]] == ticks
+
+
+def test_labels_of_dots_that_lie_together_do_not_cover_each_other() -> None:
+    dots = [charts.Dot(name, 0, x, y, "none", "") for name, x, y in (
+        ("EchoMimic", 200.0, 150.0), ("SadTalker", 215.0, 152.0), ("Third", 230.0, 153.0), ("Far", 400.0, 151.0),
+    )]  # fmt: skip
+    placed = {dot.title: dot for dot in charts._labelled(dots)}
+    heights = [placed[name].label_y for name in ("EchoMimic", "SadTalker", "Third")]
+    assert heights == [154.0, 168.0, 182.0]
+    assert placed["Far"].label_y == 155.0
+    assert (placed["Far"].to_the_left, placed["Far"].label_x) == (True, 389.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from faceorch.record.folder import RunFolder
 from faceorch.record.request import Request
 from faceorch.report import write_single_file
 from tests.browser.conftest import LOCAL, open_page, requested, until
-from tests.conftest import LIMIT_S, MakeNetwork, compare_here, ignore, write_tone
+from tests.conftest import LIMIT_S, MakeNetwork, compare_here, ignore, wait_until, write_tone
 
 BAD = """
     from faceorch_runner import Network
@@ -141,3 +142,50 @@ def test_the_policy_lets_nothing_else_run(browser: Any, five: RunFolder, tmp_pat
     assert [url for url in requested(browser) if not url.startswith(LOCAL)] == []
     said = [entry["message"] for entry in browser.get_log("browser")]
     assert len([line for line in said if "Content Security Policy" in line]) >= 2
+
+
+CLICK = "document.querySelector({link!r}).click()"
+VIDEO, STILL = "[data-name=birch] [data-take=src]", "[data-name=birch] [data-take=poster]"
+
+
+@pytest.fixture
+def downloads(browser: Any, tmp_path: Path) -> Iterator[Path]:
+    """The folder that downloads arrive in."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+    yield folder
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "default"})
+
+
+def test_what_is_in_one_file_can_be_saved(browser: Any, five: RunFolder, tmp_path: Path, downloads: Path) -> None:
+    open_page(browser, write_single_file(five, tmp_path / "alone.html"))
+    for link, name in ((VIDEO, "birch.mp4"), (STILL, "birch.jpg")):
+        browser.execute_script(CLICK.format(link=link))
+        wait_until((downloads / name).is_file, f"{name} is saved")
+    assert (downloads / "birch.mp4").read_bytes() == (five.path / "birch.mp4").read_bytes()
+    assert len(browser.window_handles) == 1
+
+
+def test_what_lies_beside_a_page_on_disk_opens_beside_the_page(browser: Any, five: RunFolder) -> None:
+    """A browser saves nothing from file: to file:, and would leave the page for the video."""
+    open_page(browser, five.path / "report.html")
+    (own,) = browser.window_handles
+    browser.execute_script(CLICK.format(link=VIDEO))
+    wait_until(lambda: len(browser.window_handles) == 2, "the video is opened")
+    (other,) = {*browser.window_handles} - {own}
+    browser.switch_to.window(other)
+    assert browser.current_url == (five.path / "birch.mp4").as_uri()
+    browser.close()
+    browser.switch_to.window(own)
+    assert browser.current_url.startswith((five.path / "report.html").as_uri())
+
+
+def test_full_screen_comes_and_goes(browser: Any, five: RunFolder) -> None:
+    open_page(browser, five.path / "report.html")
+    full = "return document.fullscreenElement?.id ?? null"
+    button = browser.find_element("css selector", "#full")
+    button.click()
+    until(browser, full, "it does not fill the screen", lambda found: found == "looking")
+    button.click()
+    until(browser, full, "it does not come back", lambda found: found is None)

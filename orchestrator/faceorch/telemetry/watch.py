@@ -116,22 +116,27 @@ class Ticker:
         """Read at once, without waiting for the next turn."""
         self._wake.set()
 
+    def once(self) -> bool:
+        """Read in the calling thread; return whether there is more to read."""
+        begun_s = time.thread_time()
+        try:
+            return self._read()
+        except Exception as error:  # a failed measurement must not cost the job's result
+            self.failure = f"{type(error).__name__}: {error}"
+            return False
+        finally:
+            self.cpu_s += time.thread_time() - begun_s
+
     def _loop(self) -> None:
         pace = Pace(self._hz, self._share, time.monotonic())
         while True:
             self._wake.clear()
             if self._over:
                 return
-            begun_s = time.thread_time()
-            try:
-                if not self._read():
-                    return
-            except Exception as error:  # a failed measurement must not cost the job's result
-                self.failure = f"{type(error).__name__}: {error}"
+            before_s = self.cpu_s
+            if not self.once():
                 return
-            spent_s = time.thread_time() - begun_s
-            self.cpu_s += spent_s
-            rest_s = pace.rest_s(time.monotonic(), spent_s)
+            rest_s = pace.rest_s(time.monotonic(), self.cpu_s - before_s)
             self.late = pace.late
             self._wake.wait(rest_s)
 
@@ -228,6 +233,8 @@ class Watch:
             return sample is not None or not seen.usage  # it may not have started yet; once ended, it stays ended
 
         ticker = Ticker("faceorch-usage", read, USAGE_HZ, GPU_SHARE if self._nvml is None else USAGE_SHARE)
+        if probe.method != "docker_stats":  # which may take a second; the others take a thousandth
+            ticker.once()  # so that however busy the host and short the job, it was looked at
         try:
             with ticker:
                 yield ticker

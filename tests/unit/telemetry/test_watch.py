@@ -41,13 +41,31 @@ def test_a_job_is_looked_at_ten_times_a_second_and_its_container_five(
 
 
 def test_the_end_of_the_work_is_read_at_once(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "USAGE_HZ", 1 / FOR_EVER_S)  # only the mark brings a second look
+    monkeypatch.setattr(watch_module, "USAGE_HZ", 1 / FOR_EVER_S)  # only the mark brings a third look
     runner = Runner()
     with Watch(("GPU-0",)) as watch, watch.following(runner):
-        runner.wait_for_look(1)
-        watch.mark("", time.monotonic())
         runner.wait_for_look(2)
-    assert runner.looks == 2
+        watch.mark("", time.monotonic())
+        runner.wait_for_look(3)
+    assert runner.looks == 3
+
+
+def test_a_job_is_looked_at_however_short_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ticker, "_loop", lambda self: None)  # as on a host that has no time for another thread
+    runner = Runner()
+    with Watch(()) as watch, watch.following(runner):
+        pass
+    assert [sample.cpu_s for sample in watch.seen.usage] == [1.0]
+
+
+def test_an_engine_that_is_slow_to_answer_does_not_hold_up_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ticker, "_loop", lambda self: None)
+    runner = Runner()
+    runner.method = "docker_stats"
+    with Watch(()) as watch, watch.following(runner):
+        pass
+    assert runner.looks == 0
+    assert watch.seen.no_usage == "it ended before it could be sampled"
 
 
 def test_nothing_is_left_open_when_the_job_is_interrupted(nvml: FakeNvml) -> None:

@@ -70,18 +70,33 @@ def run(
     return Completed(process.returncode, tuple(tail))
 
 
+def own_environment() -> dict[str, str]:
+    """Return the environment for a child of faceorch's own code that starts in another folder.
+
+    Relative entries of PYTHONPATH are made absolute; an empty one, which means the current folder, is left out.
+    """
+    entries = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(os.fspath(Path(entry).absolute()) for entry in entries)}
+
+
 class Failed(Exception):
     """A program did not do what it was asked for; the message is its last line."""
 
 
 def convert(arguments: Sequence[str], data: bytes, *, limit_s: float) -> bytes:
-    """Return what a program makes of `data`; `Failed` when it ends otherwise than well, or not in time.
+    """Return what a child of our own makes of `data`; `Failed` when it ends otherwise than well, or not in time.
 
     It runs in the root folder: `python -m` imports from the current one first, and that may be anybody's.
     """
     try:
         done = subprocess.run(
-            list(arguments), input=data, capture_output=True, timeout=limit_s, check=False, cwd=os.sep
+            list(arguments),
+            input=data,
+            capture_output=True,
+            timeout=limit_s,
+            check=False,
+            cwd=os.sep,
+            env=own_environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise Failed(f"no end after {limit_s:g} s") from error

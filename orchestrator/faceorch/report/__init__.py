@@ -35,9 +35,10 @@ def prepared(folder: RunFolder, after_s: float) -> Iterator[None]:
 
     def prepare() -> None:
         templates()
-        timelines.start_ahead()
         portrait = folder.run.inputs.portrait
         looking.portrait_url(folder.path, portrait.file, portrait.sha256)
+        with contextlib.suppress(OSError):  # no program can be started now: one is when it is needed
+            timelines.start_ahead()
 
     timer = threading.Timer(after_s, prepare)
     timer.daemon = True

@@ -109,7 +109,7 @@ class Dot:
 
     @property
     def to_the_left(self) -> bool:
-        """Whether there is no room to the right."""
+        """Whether its label stands to the left of it, for want of room to the right."""
         return self.x > 0.75 * WIDTH
 
     @property

@@ -75,7 +75,7 @@ def end_ahead() -> None:
 
 def _start() -> subprocess.Popen[bytes]:
     # From the root: -m imports from the current folder first, and that may be anybody's.
-    return proc.start([sys.executable, "-m", __name__], env=os.environ, cwd=Path(os.sep))
+    return proc.start([sys.executable, "-m", __name__], env=proc.own_environment(), cwd=Path(os.sep))
 
 
 def _end(process: subprocess.Popen[bytes]) -> bytes:
@@ -87,6 +87,9 @@ def _end(process: subprocess.Popen[bytes]) -> bytes:
 def _ask(folder: Path, wanted: Sequence[tuple[str, tuple[str, int]]]) -> list[Timeline | None]:
     """Let a child read files until it is done or dies; return its answers, None for what it could not read."""
     process = _ahead.pop() if _ahead else _start()
+    if process.poll() is not None:  # it died before it was asked: no file was at fault
+        _end(process)
+        process = _start()
     order = json.dumps([os.fspath(folder.absolute()), [place for _, place in wanted]])
     try:
         printed, _ = process.communicate(order.encode(), timeout=_WAIT_S)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faceorch import report
+from faceorch import proc, report
 from faceorch.record.folder import RunFolder
 from faceorch.report import timelines, write_report
 from faceorch.report.timelines import BINS, Stage, read_timelines, thin
@@ -120,6 +120,19 @@ def test_a_child_that_is_ready_reads(run: RunFolder) -> None:
     (child,) = timelines._ahead
     assert read_timelines(run.path, {"alder": ("alder/telemetry.parquet", 1)}).keys() == {"alder"}
     assert child.returncode == 0
+
+
+def test_a_child_that_died_before_it_was_asked_costs_nothing(run: RunFolder) -> None:
+    timelines.start_ahead()
+    timelines._ahead[0].kill()
+    timelines._ahead[0].wait()
+    assert read_timelines(run.path, {"alder": ("alder/telemetry.parquet", 1)}).keys() == {"alder"}
+
+
+def test_a_relative_path_of_modules_is_one_for_children_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", "lib", "/opt/lib"]))
+    assert proc.own_environment()["PYTHONPATH"] == os.pathsep.join([os.fspath(tmp_path / "lib"), "/opt/lib"])
 
 
 def test_nothing_can_be_kept_of_the_templates(run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,7 +256,7 @@ from faceorch.runtimes.docker import DockerRuntime
 launch = dataclasses.replace(pickle.load(open(sys.argv[1], "rb")), owner=Owner.me())
 with DockerRuntime().start(launch) as process:
     process.send(b'{"op":"drain"}\\n')
-    process.output.get()
+    while b"busy" not in process.output.get()[1]: pass
     print("started", flush=True)
     while process.output.get() is not None: pass
 """
@@ -265,8 +265,13 @@ with DockerRuntime().start(launch) as process:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (f"import time; time.sleep({FOR_EVER_S})", 75),
-        (f"import ctypes; ctypes.PyDLL(None).sleep({FOR_EVER_S})", 137),  # it holds Python's lock
+        (f"import time; print('busy', flush=True); time.sleep({FOR_EVER_S})", 75),
+        # Native code that holds Python's lock, and does so from the moment on when it says that it is busy.
+        (
+            f"import ctypes, sys; sys.setswitchinterval({FOR_EVER_S}); native = ctypes.PyDLL(None);"
+            f" native.write(1, b'busy', 4); native.sleep({FOR_EVER_S})",
+            137,
+        ),
     ],
 )
 def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(

@@ -147,7 +147,7 @@ def leftovers(folder: Path, wanted: dict[str, bytes]) -> list[str]:
     stills = {f"{name}.jpg" for name in networks}
     top = {"run.json", "inputs", *report.FILES, grid.NAME, *networks, *wanted, *stills}
     left = [path.name for path in folder.iterdir() if path.name not in top]
-    kept = {"log.txt", "events.jsonl", "job.json", "telemetry.parquet", "prepare.log"}
+    kept = {"log.txt", "events.jsonl", "job.json", "telemetry.parquet", "timeline.json", "prepare.log"}
     return left + [
         f"{name}/{path.name}" for name in networks for path in (folder / name).iterdir() if path.name not in kept
     ]

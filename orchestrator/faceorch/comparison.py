@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from faceorch import media, report
+from faceorch import report
 from faceorch.errors import RunFolderError
 from faceorch.judging.folder import judge_again, judge_folder
 from faceorch.networks.discover import Network
@@ -17,10 +17,11 @@ from faceorch.runs.events import Listener, Noted, RunEnded, RunStarted
 from faceorch.runs.execute import execute
 from faceorch.runs.imported import import_run
 from faceorch.runs.job import Check
+from faceorch.runs.reading import Reading
 from faceorch.runs.resume import resume_run
 from faceorch.runs.start import Started, start_run
 
-_STARTED_S = 0.5  # a container takes a fifth of a second to start
+_STARTED_S = 0.25  # until a container has started, for which preparing would fight with it
 
 
 def compare(
@@ -29,7 +30,7 @@ def compare(
     tell: Listener,
     *,
     check: Check | None = None,
-    reading: media.Reading | None = None,
+    reading: Reading | None = None,
     networks: Mapping[str, Network] | None = None,
 ) -> RunFolder:
     """Do everything that `request` asks for, in a new folder below `out`; return the finished run folder.
@@ -56,7 +57,7 @@ def resume(
     return _finish(started, tell, None) if started.missing else _complete(started.folder, tell)
 
 
-def bring(request: Request, out: Path, tell: Listener, *, reading: media.Reading | None = None) -> RunFolder:
+def bring(request: Request, out: Path, tell: Listener, *, reading: Reading | None = None) -> RunFolder:
     """Make a run folder of videos that were made elsewhere (`request.videos`), judged and with its report.
 
     Raises `UserError`, and leaves nothing behind, when an input or a video cannot be used.

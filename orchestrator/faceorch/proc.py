@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from faceorch.files import open_own
 from faceorch.untrusted import SENTENCE, text
@@ -101,18 +102,41 @@ def convert(arguments: Sequence[str], data: bytes, *, limit_s: float) -> bytes:
     except subprocess.TimeoutExpired as error:
         raise Failed(f"no end after {limit_s:g} s") from error
     if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise Failed(text(lines[-1], SENTENCE))
+        raise Failed(last_line(done.stderr) or f"exit code {done.returncode}")
     return done.stdout
 
 
-def start(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[bytes]:
-    """Start a program with three pipes in a session of its own, so that Ctrl-C does not reach it."""
+def last_line(printed: bytes) -> str:
+    """Return the last line of what a program has printed, which says most of why it ended; empty without one."""
+    lines = printed.decode("utf-8", "replace").strip().splitlines()
+    return text(lines[-1], SENTENCE) if lines else ""
+
+
+def limit(*, memory_bytes: int, cpu_s: int | None = None) -> None:
+    """Hold this process, a child of faceorch's own, to limits; stricter ones that hold already stay."""
+    import resource
+
+    wanted = {resource.RLIMIT_AS: memory_bytes, resource.RLIMIT_CORE: 0}
+    if cpu_s is not None:
+        wanted[resource.RLIMIT_CPU] = cpu_s
+    for what, value in wanted.items():
+        hard = resource.getrlimit(what)[1]
+        if hard == resource.RLIM_INFINITY or value < hard:
+            resource.setrlimit(what, (value, value))
+
+
+def start(
+    arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, errors: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program with three pipes in a session of its own, so that Ctrl-C does not reach it.
+
+    `errors` is the file that gets its stderr, instead of a pipe.
+    """
     return subprocess.Popen(
         list(arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors or subprocess.PIPE,
         env=dict(env),
         cwd=cwd,
         bufsize=0,

@@ -79,6 +79,7 @@ def test_a_run_leaves_videos_records_logs_and_reports(
         "grey/events.jsonl",
         "grey/job.json",
         "grey/telemetry.parquet",
+        "grey/timeline.json",
     }
     run = RunFolder.load(folder.path).run
     assert run.status is RunStatus.DONE

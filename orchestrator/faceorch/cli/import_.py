@@ -61,28 +61,27 @@ def command(
     """
     import os
 
-    from faceorch import media
+    from faceorch.runs.reading import Reading
 
-    reading = media.Reading(image, audio)
+    with Reading(image, audio) as reading:
+        from faceorch.cli.show import make_display
+        from faceorch.comparison import bring
+        from faceorch.errors import InputError, one_line
+        from faceorch.record.request import Request
 
-    from faceorch.cli.show import make_display
-    from faceorch.comparison import bring
-    from faceorch.errors import InputError, one_line
-    from faceorch.record.request import Request
-
-    names = [name for name, _ in videos]
-    if len(set(names)) < len(names):
-        raise InputError("two videos have the same name", "choose another name")
-    request = Request(
-        portrait=one_line(os.fspath(image)),
-        clip=one_line(os.fspath(audio)),
-        videos={name: one_line(path) for name, path in videos},
-        reference=None if reference is None else one_line(os.fspath(reference)),
-        runtime=given["runtime"],
-        timeout_s=given["timeout"],
-        pythons=options.interpreters(given["pythons"]),
-        use_images=dict(given["use_images"]),
-        judge=not given["no_judge"],
-    )
-    with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
-        bring(request, out, display, reading=reading)
+        names = [name for name, _ in videos]
+        if len(set(names)) < len(names):
+            raise InputError("two videos have the same name", "choose another name")
+        request = Request(
+            portrait=one_line(os.fspath(image)),
+            clip=one_line(os.fspath(audio)),
+            videos={name: one_line(path) for name, path in videos},
+            reference=None if reference is None else one_line(os.fspath(reference)),
+            runtime=given["runtime"],
+            timeout_s=given["timeout"],
+            pythons=options.interpreters(given["pythons"]),
+            use_images=dict(given["use_images"]),
+            judge=not given["no_judge"],
+        )
+        with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
+            bring(request, out, display, reading=reading)

@@ -90,43 +90,42 @@ def command(
         raise click.UsageError("--image and --audio are both needed (or --resume RUN)")
     if given["currency"] and given["price_per_kwh"] is None and given["price_per_gpu_hour"] is None:
         raise click.UsageError("--currency is of --price-per-kwh or --price-per-gpu-hour: give one of them")
-    from faceorch import media
+    from faceorch.runs.reading import Reading
 
     # First of all: it takes as long as everything else that happens before the first runner starts.
-    reading = media.Reading(image, audio)
+    with Reading(image, audio) as reading:
+        import os
 
-    import os
+        from faceorch.cli.show import make_display
+        from faceorch.comparison import compare
+        from faceorch.errors import one_line
+        from faceorch.record.request import Request
 
-    from faceorch.cli.show import make_display
-    from faceorch.comparison import compare
-    from faceorch.errors import one_line
-    from faceorch.record.request import Request
-
-    request = Request(
-        portrait=one_line(os.fspath(image)),
-        clip=one_line(os.fspath(audio)),
-        networks=tuple(dict.fromkeys(given["networks"])),
-        runtime=given["runtime"],
-        gpus=given["gpus"],
-        base=given["base"],
-        seed=given["seed"],
-        settings=options.parse_settings(given["settings"]),
-        timeout_s=given["timeout"],
-        check_face=not given["no_face_check"],
-        label=given["label"],
-        pythons=options.interpreters(given["pythons"]),
-        use_images=dict(given["use_images"]),
-        weights=None if given["weights"] is None else os.fspath(given["weights"].absolute()),
-        repeat=given["repeat"],
-        warmup=given["warmup"],
-        price_per_kwh=given["price_per_kwh"],
-        price_per_gpu_hour=given["price_per_gpu_hour"],
-        currency=one_line(given["currency"]),
-        timeline=given["timeline"],
-        judge=not given["no_judge"],
-    )
-    with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
-        folder = compare(request, out, display, reading=reading)
+        request = Request(
+            portrait=one_line(os.fspath(image)),
+            clip=one_line(os.fspath(audio)),
+            networks=tuple(dict.fromkeys(given["networks"])),
+            runtime=given["runtime"],
+            gpus=given["gpus"],
+            base=given["base"],
+            seed=given["seed"],
+            settings=options.parse_settings(given["settings"]),
+            timeout_s=given["timeout"],
+            check_face=not given["no_face_check"],
+            label=given["label"],
+            pythons=options.interpreters(given["pythons"]),
+            use_images=dict(given["use_images"]),
+            weights=None if given["weights"] is None else os.fspath(given["weights"].absolute()),
+            repeat=given["repeat"],
+            warmup=given["warmup"],
+            price_per_kwh=given["price_per_kwh"],
+            price_per_gpu_hour=given["price_per_gpu_hour"],
+            currency=one_line(given["currency"]),
+            timeline=given["timeline"],
+            judge=not given["no_judge"],
+        )
+        with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
+            folder = compare(request, out, display, reading=reading)
     finish(ctx, folder)
 
 

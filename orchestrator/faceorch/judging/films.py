@@ -20,6 +20,7 @@ from faceorch.paths import assets_folder
 from faceorch.record.judgement import Judgement
 from faceorch.record.reason import Reason
 from faceorch.runs.events import Listener, Noted
+from faceorch.runs.reading import Reading
 
 _SCRATCH = "faceorch-judge-"
 _STEM = 60  # characters of a video's name that its files are called by
@@ -49,9 +50,8 @@ def judge_films(
     `output` is where findings and series are kept. Raises `InputError` for an input or a video that cannot be used, and
     `CannotRun` when the judge finds nothing at all.
     """
-    reading = media.Reading(portrait, audio)
-    chosen = _chosen(**how)
-    with scratch(_SCRATCH) as work:
+    with Reading(portrait, audio) as reading, scratch(_SCRATCH) as work:
+        chosen = _chosen(**how)
         loaded_portrait, loaded_clip = reading.result()
         kept_portrait = media.write_portrait(loaded_portrait, work / "portrait.png").path
         kept_clip = media.write_clip(loaded_clip, work / "clip.wav").path

@@ -5,7 +5,6 @@ from faceorch.media.files import check_output_folder
 from faceorch.media.film import take_film
 from faceorch.media.marks import mark, read_marks
 from faceorch.media.portrait import LoadedPortrait, Portrait, read_portrait, thumbnail, write_portrait
-from faceorch.media.reading import Reading
 from faceorch.media.video import VIDEO_BYTES, VIDEO_FORMAT, BrokenVideo, VideoInfo, marked, opened, probe_video, still
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "LoadedClip",
     "LoadedPortrait",
     "Portrait",
-    "Reading",
     "VideoInfo",
     "check_length",
     "check_output_folder",

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
 
 from faceorch.media.video import BrokenVideo
 from faceorch.untrusted import SENTENCE, text
@@ -76,6 +75,8 @@ def _boxes(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _packet(facts: Mapping[str, str | Sequence[str]]) -> bytes:
+    from xml.sax.saxutils import quoteattr  # it imports all of urllib, which reading an input does without
+
     plain = {name: text(value, SENTENCE) for name, value in facts.items() if isinstance(value, str)}
     attributes = "".join(f"\n   faceorch:{name}={quoteattr(value)}" for name, value in plain.items())
     lists = "".join(

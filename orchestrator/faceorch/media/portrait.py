@@ -32,12 +32,13 @@ _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # other formats with several picture
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedPortrait:
-    """A portrait in memory: `rgb` is upright, opaque, 8-bit RGB, and `png` the same as a file."""
+    """A portrait in memory: `png` is upright, opaque, 8-bit RGB of `width` by `height` pixels."""
 
     source: Path
     source_sha256: str
-    rgb: Image
     png: bytes
+    width: int
+    height: int
     notes: tuple[str, ...]
 
 
@@ -94,7 +95,14 @@ def read_portrait(path: Path) -> LoadedPortrait:
     # Photographs hold next to no repetitions: looking for them makes the file larger and takes a fifth longer.
     rgb.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_HUFFMAN_ONLY)
     digest = hashlib.sha256(data).hexdigest()
-    return LoadedPortrait(source=path, source_sha256=digest, rgb=rgb, png=buffer.getvalue(), notes=tuple(notes))
+    return LoadedPortrait(
+        source=path,
+        source_sha256=digest,
+        png=buffer.getvalue(),
+        width=rgb.width,
+        height=rgb.height,
+        notes=tuple(notes),
+    )
 
 
 def _open(path: Path, data: bytes) -> Image:
@@ -148,8 +156,8 @@ def write_portrait(loaded: LoadedPortrait, path: Path) -> Portrait:
         source_sha256=loaded.source_sha256,
         path=path,
         sha256=hashlib.sha256(loaded.png).hexdigest(),
-        width=loaded.rgb.width,
-        height=loaded.rgb.height,
+        width=loaded.width,
+        height=loaded.height,
         notes=loaded.notes,
     )
 

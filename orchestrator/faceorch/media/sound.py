@@ -6,7 +6,7 @@ import array
 import io
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -341,7 +341,10 @@ def _db(level: float) -> float:
 
 def _sixteen_bits(piece: array.array[float]) -> bytes:
     """Return floats as 16-bit little-endian integers, rounded to the nearest."""
-    made = array.array("h", (min(32767, round(value * 32768)) for value in piece))
+    wanted: Iterable[int] = map(round, map((32768.0).__mul__, piece))
+    if piece and max(piece) * 32768 > 32767:
+        wanted = (min(32767, value) for value in wanted)
+    made = array.array("h", wanted)
     if sys.byteorder == "big":
         made.byteswap()
     return made.tobytes()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from faceorch.errors import ManifestError
 from faceorch.networks.discover import Network
-from faceorch_patch import Patch, load_patches
+
+if TYPE_CHECKING:
+    from faceorch_patch import Patch
 
 
 def patches_of(network: Network) -> tuple[Patch, ...]:
@@ -12,6 +16,8 @@ def patches_of(network: Network) -> tuple[Patch, ...]:
     path = network.folder / "patches.py"
     if not path.is_file():
         return ()
+    from faceorch_patch import load_patches
+
     try:
         return load_patches(path)
     except Exception as error:  # a patches.py may raise anything while it is loaded

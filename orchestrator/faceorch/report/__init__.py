@@ -29,16 +29,18 @@ _PACKED_BYTES = 4 * 2**30
 def prepared(folder: RunFolder, after_s: float) -> Iterator[None]:
     """Get ready for writing a run's report, beside what the block does, once that has gone on for `after_s` seconds.
 
-    Compiling templates, starting the program that reads timelines, and scaling the portrait take longer than the rest.
+    Importing libraries, compiling templates and scaling the portrait take longer than the rest.
     """
-    from faceorch.report import looking, timelines
+    from faceorch.report import looking
+    from faceorch.telemetry import timeline
 
     def prepare() -> None:
+        import av  # noqa: F401 - the finished video is probed with it
+
+        timeline.import_library()
         templates()
         portrait = folder.run.inputs.portrait
         looking.portrait_url(folder.path, portrait.file, portrait.sha256)
-        with contextlib.suppress(OSError):  # no program can be started now: one is when it is needed
-            timelines.start_ahead()
 
     timer = threading.Timer(after_s, prepare)
     timer.daemon = True
@@ -48,7 +50,6 @@ def prepared(folder: RunFolder, after_s: float) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
-        timelines.end_ahead()
 
 
 @cache

@@ -10,7 +10,8 @@ from faceorch.record.folder import RunFolder
 from faceorch.record.judgement import Verdict
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import Job, Repetition, Run
-from faceorch.report.timelines import BINS, Timeline, read_timelines
+from faceorch.telemetry import thinned
+from faceorch.telemetry.thinned import BINS, Timeline
 from faceorch.words import duration, number, size
 
 PALETTE = 7  # colours --n0 to --n6 of charts.css
@@ -149,8 +150,8 @@ def charts(folder: RunFolder) -> Charts:
     run = folder.run
     colours = {job.network: at % PALETTE for at, job in enumerate(run.jobs)}
     jobs = [job for job in run.jobs if job.timeline and job.status in (JobStatus.DONE, JobStatus.FAILED)]
-    wanted = {job.network: (job.timeline or "", job.repetition or 1) for job in jobs}
-    found = read_timelines(folder.path, wanted) if wanted else {}
+    read = ((job.network, thinned.read(folder.path, job.timeline or "", job.repetition or 1)) for job in jobs)
+    found = {network: line for network, line in read if line is not None}
     longest_s = max((line.length_s for line in found.values()), default=0.0)
     return Charts(
         panels=panels([job for job in jobs if job.network in found], found, colours),

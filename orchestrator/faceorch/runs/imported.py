@@ -18,20 +18,25 @@ from faceorch.runs import host
 from faceorch.runs.events import Listener, Noted
 from faceorch.runs.folder import new_folder
 from faceorch.runs.job import DURATION_TOLERANCE_S
+from faceorch.runs.reading import Reading
 from faceorch.telemetry.nvml import read_gpus
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 _TAKEN = ("inputs", "report", "run")  # what else is called so in a run folder
 
 
-def import_run(request: Request, out: Path, tell: Listener, reading: media.Reading | None = None) -> RunFolder:
+def import_run(request: Request, out: Path, tell: Listener, reading: Reading | None = None) -> RunFolder:
     """Make the run folder of `request.videos` and `request.reference` below `out`; nothing is judged yet.
 
     `reading` is that of the portrait and the clip, when it has been begun already. Raises `InputError` for what cannot
     be used, before anything is left behind.
     """
+    with reading or Reading(Path(request.portrait), Path(request.clip)) as begun:
+        return _import(request, out, tell, begun)
+
+
+def _import(request: Request, out: Path, tell: Listener, reading: Reading) -> RunFolder:
     _check_names(request)
-    reading = reading or media.Reading(Path(request.portrait), Path(request.clip))
     given = {REFERENCE: request.reference} if request.reference is not None else {}
     given |= request.videos
     portrait, clip = reading.result()

@@ -21,14 +21,14 @@ from faceorch.record.reason import Reason
 from faceorch.record.run import Environment, Job, Repetition, Run, Video
 from faceorch.runs.attempt import Attempt, Collected, attempt, named
 from faceorch.runs.events import Listener, Noted, RepetitionStarted, StageStarted
-from faceorch.runs.history import History, repetition_of
+from faceorch.runs.history import History, job_of, repetition_of
 from faceorch.runs.joblog import JobLog
 from faceorch.runs.neighbours import Neighbours
 from faceorch.runs.plan import Planned
 from faceorch.runs.repeats import Turn, turns
 from faceorch.runtimes import Launch, Preparing, Ready
 from faceorch.runtimes.venv import VenvRuntime
-from faceorch.telemetry import timeline
+from faceorch.telemetry import thinned, timeline
 from faceorch.telemetry.watch import Watch
 from faceorch.weights.source import StandIn, Stored
 from faceorch_runner import ErrorKind, Synthetic
@@ -167,10 +167,12 @@ class JobRun:
             self._stop_if_interrupted(made, history)
             if made.failure is not None:
                 self._refuse_inputs(made, history)
+                self._thin(rows, history)
                 return history
             done = repetition_of(made, turn, several=request.several)
             history = replace(history, repetitions=(*history.repetitions, done))
             history = replace(history, video=made.video if first else history.video)
+            self._thin(rows, history)
             if request.several:
                 self.record(history)
         return history
@@ -280,6 +282,11 @@ class JobRun:
         if not rows:
             return None
         return f"{self.name}/{timeline.write(self.work, rows, self.folder.run.request.timeline).name}"
+
+    def _thin(self, rows: list[timeline.Row], history: History) -> None:
+        """Write down what the page draws of the repetition that the record shows."""
+        if rows:
+            thinned.write(self.work, rows, job_of(history).repetition or 1)
 
     def _refuse_inputs(self, made: Attempt, history: History) -> None:
         """Raise when the first network of all finds no usable face before it has started.

@@ -20,6 +20,7 @@ from faceorch.record.run import AppliedPatch, Job, Run, Upstream
 from faceorch.runs import host
 from faceorch.runs.folder import new_folder
 from faceorch.runs.plan import Plan, Planned, check_places, demand, make_plan, select_gpus, unusable, without_too_short
+from faceorch.runs.reading import Reading
 from faceorch.runtimes.choose import make_runtimes, sweep
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.weights.source import source_of
@@ -41,7 +42,7 @@ class Started:
 def start_run(
     request: Request,
     out: Path,
-    reading: media.Reading | None = None,
+    reading: Reading | None = None,
     networks: Mapping[str, Network] | None = None,
 ) -> Started:
     """Make the run folder for `request` below `out`, with its inputs and its plan.
@@ -50,7 +51,11 @@ def start_run(
     by default every one that there is. Raises `UserError` for whatever the user can fix, before anything is left
     behind.
     """
-    reading = reading or media.Reading(Path(request.portrait), Path(request.clip))
+    with reading or Reading(Path(request.portrait), Path(request.clip)) as begun:
+        return _start(request, out, begun, networks)
+
+
+def _start(request: Request, out: Path, reading: Reading, networks: Mapping[str, Network] | None) -> Started:
     known = load_networks() if networks is None else networks
     chosen = [pick(known, name) for name in request.networks] or list(known.values())
     _check_names(request, chosen)

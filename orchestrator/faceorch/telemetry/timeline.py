@@ -135,21 +135,24 @@ class Damaged(Exception):
     """A timeline cannot be read; the message is one line on why."""
 
 
-def read(path: Path, *, expendable: bool = False) -> list[Row]:
+def read(path: Path) -> list[Row]:
     """Return the rows of a timeline that `write` wrote; raise `Damaged` for any other file.
 
-    A damaged Parquet file makes the library panic, or abort: a process of its own reads it, unless this one is one, and
-    so `expendable`.
+    A damaged Parquet file makes the library panic, or abort: so a process of its own reads it.
     """
-    convert = _to_csv if expendable else _to_csv_elsewhere
     try:
         data = _read(path)
-        rows = _from_csv(data if path.suffix == ".csv" else convert(data))
+        rows = _from_csv(data if path.suffix == ".csv" else _to_csv_elsewhere(data))
     except Exception as error:  # the library raises plain exceptions
         raise Damaged(f"{path} cannot be read: {error}") from error
     if rows and list(rows[0]) != list(COLUMNS):
         raise Damaged(f"{path} has other columns")
     return rows
+
+
+def parse(data: bytes, suffix: str) -> list[Row]:
+    """Return the rows of a file's content, in this process, which the library may end: for one that is expendable."""
+    return _from_csv(data if suffix == ".csv" else _to_csv(data))
 
 
 def _read(path: Path) -> bytes:
@@ -186,14 +189,17 @@ def _to_csv(parquet: bytes) -> bytes:
 
 def main() -> None:
     """Read Parquet on stdin and print it as CSV, within limits of memory and time."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (_READING_BYTES, _READING_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    proc.limit(memory_bytes=_READING_BYTES)
     try:
         sys.stdout.buffer.write(_to_csv(sys.stdin.buffer.read()))
     except Damaged as error:
         raise SystemExit(str(error)) from error
+
+
+def import_library() -> None:
+    """Import now what reads and writes Parquet: it takes a moment at the first use otherwise."""
+    import arro3.core
+    import arro3.io  # noqa: F401
 
 
 def _parse(kind: str, text: str) -> Any:

@@ -20,7 +20,6 @@ from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-import filelock
 import msgspec
 
 from faceorch.errors import OutputError, WeightsError
@@ -115,6 +114,8 @@ class Store:
 
         The lock is reentrant: it excludes other threads and processes, not the thread that holds it.
         """
+        import filelock
+
         lock = filelock.FileLock(self.root / "locks" / f"{name}.lock", is_singleton=True)
         try:
             lock.acquire(timeout=-1 if wait else 0)

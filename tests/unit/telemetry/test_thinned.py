@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
+import sys
 from pathlib import Path
 
 import pytest
 
 from faceorch import proc, report
 from faceorch.record.folder import RunFolder
-from faceorch.report import timelines, write_report
-from faceorch.report.timelines import BINS, Stage, read_timelines, thin
-from faceorch.telemetry import timeline
+from faceorch.report import write_report
+from faceorch.telemetry import thinned, timeline
+from faceorch.telemetry.thinned import BINS, Stage, thin
 from tests.made_up import make_comparison
 
 
@@ -80,17 +81,46 @@ def test_a_damaged_file_costs_its_own_picture_only(run: RunFolder, what: str) ->
 def test_a_file_that_ends_its_reader_costs_its_own_picture_only(
     run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child is a stand-in that dies of the first file, as of one at which a library breaks down."""
-    asked: list[object] = []
+    """The child is a stand-in that dies, as of a file at which a library breaks down."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    assert thinned.read(run.path, "alder/telemetry.parquet", 1) is None
+    assert write_report(run, with_grid=False).is_file()
 
-    def ask(folder: Path, wanted: object) -> list[None]:
-        asked.append(wanted)
-        return [] if len(asked) == 1 else [None]
 
-    monkeypatch.setattr(timelines, "_ask", ask)
-    wanted = {"alder": ("a", 1), "birch": ("b", 1)}
-    assert read_timelines(run.path, wanted) == {}
-    assert asked == [[("alder", ("a", 1)), ("birch", ("b", 1))], [("birch", ("b", 1))]]
+def test_what_is_thinned_is_kept_beside_the_samples(run: RunFolder) -> None:
+    before = thinned.read(run.path, "alder/telemetry.parquet", 1)
+    assert before is not None
+    thinned.write(run.path / "alder", timeline.read(run.path / "alder" / "telemetry.parquet"), 1)
+    (run.path / "alder" / "telemetry.parquet").unlink()
+    assert thinned.read(run.path, "alder/telemetry.parquet", 1) == before
+    assert thinned.read(run.path, "alder/telemetry.parquet", 2) is None, "that is another repetition"
+
+
+HOSTILE = {
+    "no JSON": "[",
+    "negative": '{"repetition":1,"length_s":-1,"stages":[],"series":{}}',
+    "too many stages": json.dumps(
+        {"repetition": 1, "length_s": 1, "stages": [{"name": "a", "from_s": 0, "to_s": 1}] * 201, "series": {}}
+    ),
+    "too few values": '{"repetition":1,"length_s":1,"stages":[],"series":{"power_w":[1,2]}}',
+    "infinite": json.dumps(
+        {"repetition": 1, "length_s": 1, "stages": [], "series": {"power_w": [1e308] * BINS}}
+    ).replace("1e+308", "1e309"),
+    "too large": " " * 2**20 + '{"repetition":1,"length_s":1,"stages":[],"series":{}}',
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_not_as_it_was_written_is_read_from_the_samples(run: RunFolder, text: str) -> None:
+    (run.path / "alder" / thinned.NAME).write_text(text, "utf-8")
+    found = thinned.read(run.path, "alder/telemetry.parquet", 1)
+    assert found is not None
+    assert "power_w" in found.series
+
+
+@pytest.mark.parametrize("samples", ["", "telemetry.parquet", "/etc/passwd", "../alder/telemetry.parquet", "alder/"])
+def test_only_files_of_a_network_are_read(run: RunFolder, samples: str) -> None:
+    assert thinned.read(run.path, samples, 1) is None
 
 
 def test_code_in_the_current_folder_is_not_imported(
@@ -105,28 +135,6 @@ def test_code_in_the_current_folder_is_not_imported(
     assert "GPU memory of Alder" in write_report(run, with_grid=False).read_text("utf-8")
     assert timeline.read(run.path / "alder" / "telemetry.parquet")
     assert not (tmp_path / "imported").exists()
-
-
-def test_a_child_that_is_not_needed_is_ended(run: RunFolder) -> None:
-    timelines.start_ahead()
-    (child,) = timelines._ahead
-    timelines.end_ahead()
-    assert child.returncode == -signal.SIGKILL
-    assert timelines._ahead == []
-
-
-def test_a_child_that_is_ready_reads(run: RunFolder) -> None:
-    timelines.start_ahead()
-    (child,) = timelines._ahead
-    assert read_timelines(run.path, {"alder": ("alder/telemetry.parquet", 1)}).keys() == {"alder"}
-    assert child.returncode == 0
-
-
-def test_a_child_that_died_before_it_was_asked_costs_nothing(run: RunFolder) -> None:
-    timelines.start_ahead()
-    timelines._ahead[0].kill()
-    timelines._ahead[0].wait()
-    assert read_timelines(run.path, {"alder": ("alder/telemetry.parquet", 1)}).keys() == {"alder"}
 
 
 def test_a_relative_path_of_modules_is_one_for_children_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

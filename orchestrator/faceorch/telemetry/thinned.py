@@ -1,16 +1,13 @@
-"""The timelines of a run, thinned for pictures: each is read by a process of its own, for the files may be anybody's.
+"""A job's samples, thinned for pictures: what the page draws, in a small file beside the samples.
 
-A damaged Parquet file can end the process that reads it, or take all its memory. So a child reads them, with limits,
-and prints one line of JSON for each; when it dies, the file at which it did is left out.
+Samples of a run folder may be anybody's, and a damaged Parquet file can end the process that reads it, or take all its
+memory. So a picture needs the small file alone; where there is none, a child reads the samples, within limits.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,94 +17,59 @@ import msgspec
 from msgspec import Meta
 
 from faceorch import proc
+from faceorch.files import Refused, open_below, write_atomically
 
 BINS = 240  # values of a series in a picture
-_FILE_BYTES = 256 * 2**20
+NAME = "timeline.json"
+_FILE_BYTES, _THINNED_BYTES = 256 * 2**20, 2**20
 _MEMORY_BYTES = 4 * 2**30
 _CPU_S = 20
 _WAIT_S = 60.0
 _LONGEST_S = 14 * 86400.0
 
-_ahead: list[subprocess.Popen[bytes]] = []
-
 Name = Annotated[str, Meta(max_length=100)]
+Seconds = Annotated[float, Meta(ge=0, le=_LONGEST_S)]
+Value = Annotated[float, Meta(ge=0, le=2.0**63)]
 
 
 class Stage(msgspec.Struct, frozen=True):
     """One stage of a job: from when to when, in seconds after the request."""
 
     name: Name
-    from_s: float
-    to_s: float
+    from_s: Seconds
+    to_s: Seconds
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """Series by quantity, each of `BINS` values evenly over `length_s` (null: nothing was measured then)."""
+    """Series of one repetition by quantity, each of `BINS` values evenly over `length_s` (null: not measured then)."""
 
-    length_s: float
+    repetition: Annotated[int, Meta(ge=1)]
+    length_s: Annotated[float, Meta(gt=0, le=_LONGEST_S)]
     stages: Annotated[list[Stage], Meta(max_length=200)]
-    series: dict[Name, Annotated[list[float | None], Meta(min_length=BINS, max_length=BINS)]]
+    series: dict[Name, Annotated[list[Value | None], Meta(min_length=BINS, max_length=BINS)]]
 
 
-def read_timelines(folder: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str, Timeline]:
-    """Return what can be read of the timelines of a run folder: network -> (file, repetition) in, network -> out."""
-    found: dict[str, Timeline] = {}
-    left = list(wanted.items())
-    while left:
-        answered = _ask(folder, left)
-        for (network, _), line in zip(left, answered, strict=False):
-            if isinstance(line, Timeline):
-                found[network] = line
-        left = left[len(answered) + 1 :]  # the next one is what the child died of
-    return found
+def write(folder: Path, rows: Iterable[Mapping[str, Any]], repetition: int) -> None:
+    """Write what a picture of one repetition needs into a network's folder."""
+    write_atomically(folder / NAME, msgspec.json.encode(thin(rows, repetition)))
 
 
-def start_ahead() -> None:
-    """Start the next child before it is needed: half of what a picture takes is the start of a program."""
-    _ahead.append(_start())
-
-
-def end_ahead() -> None:
-    """End a child that was not needed."""
-    while _ahead:
-        _end(_ahead.pop())
-
-
-def _start() -> subprocess.Popen[bytes]:
-    # From the root: -m imports from the current folder first, and that may be anybody's.
-    return proc.start([sys.executable, "-m", __name__], env=proc.own_environment(), cwd=Path(os.sep))
-
-
-def _end(process: subprocess.Popen[bytes]) -> bytes:
-    """End a child; return what it has printed."""
-    process.kill()
-    return process.communicate()[0]
-
-
-def _ask(folder: Path, wanted: Sequence[tuple[str, tuple[str, int]]]) -> list[Timeline | None]:
-    """Let a child read files until it is done or dies; return its answers, None for what it could not read."""
-    process = _ahead.pop() if _ahead else _start()
-    if process.poll() is not None:  # it died before it was asked: no file was at fault
-        _end(process)
-        process = _start()
-    order = json.dumps([os.fspath(folder.absolute()), [place for _, place in wanted]])
+def read(folder: Path, samples: str, repetition: int) -> Timeline | None:
+    """Return one repetition for a picture; `samples` is the file of all samples, below the run folder `folder`."""
     try:
-        printed, _ = process.communicate(order.encode(), timeout=_WAIT_S)
-    except subprocess.TimeoutExpired:
-        printed = _end(process)
-    except BaseException:
-        _end(process)
-        raise
-    answers: list[Timeline | None] = []
-    for line in printed.decode("utf-8", "replace").splitlines():
-        if line == "null":
-            answers.append(None)
-        elif line.startswith("{"):  # anything else is what a library printed as it died
-            try:
-                answers.append(msgspec.json.decode(line, type=Timeline))
-            except msgspec.DecodeError:
-                answers.append(None)
-    return answers
+        with open_below(folder, f"{samples.rpartition('/')[0]}/{NAME}", limit=_THINNED_BYTES) as file:
+            found = msgspec.json.decode(file.read(_THINNED_BYTES), type=Timeline | None)
+    except (Refused, OSError, msgspec.DecodeError):
+        found = None
+    if found is not None and found.repetition == repetition:
+        return found
+    try:  # of an older faceorch, or there is no more of it
+        with open_below(folder, samples, limit=_FILE_BYTES) as file:
+            data = file.read(_FILE_BYTES)
+        child = [sys.executable, "-m", __name__, Path(samples).suffix, str(repetition)]
+        return msgspec.json.decode(proc.convert(child, data, limit_s=_WAIT_S), type=Timeline | None)
+    except (Refused, OSError, proc.Failed, msgspec.DecodeError):
+        return None
 
 
 def thin(rows: Iterable[Mapping[str, Any]], repetition: int) -> Timeline | None:
@@ -118,8 +80,8 @@ def thin(rows: Iterable[Mapping[str, Any]], repetition: int) -> Timeline | None:
     length_s = max(_time(row) or 0.0 for row in own)
     if length_s <= 0:
         return None
-    usage = [row for row in own if row["gpu"] is None]
-    gpus = [row for row in own if row["gpu"] is not None]
+    usage = [row for row in own if row.get("gpu") is None]
+    gpus = [row for row in own if row.get("gpu") is not None]
     series = {
         "vram_bytes": _series(gpus, "vram_bytes", length_s, max, together=True),
         "gpu_utilisation_percent": _series(gpus, "gpu_utilisation_percent", length_s, _mean, together=False),
@@ -128,7 +90,7 @@ def thin(rows: Iterable[Mapping[str, Any]], repetition: int) -> Timeline | None:
         "memory_bytes": _series(usage, "memory_bytes", length_s, max, together=False),
     }
     known = {name: values for name, values in series.items() if any(value is not None for value in values)}
-    return Timeline(length_s, _stages(own, length_s), known)
+    return Timeline(repetition, length_s, _stages(own, length_s), known)
 
 
 def _time(row: Mapping[str, Any]) -> float | None:
@@ -186,24 +148,13 @@ def _stages(rows: Sequence[Mapping[str, Any]], length_s: float) -> list[Stage]:
 
 
 def _child() -> None:
-    """Read the files that stdin asks for and print a line for each."""
-    import resource
-
-    from faceorch.files import Refused, open_below
+    """Thin the samples on stdin, and print them."""
     from faceorch.telemetry import timeline
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    order = sys.stdin.buffer.read()
-    root, wanted = json.loads(order) if order else ("", [])  # nothing: whoever started it has died
-    for name, repetition in wanted:
-        try:
-            open_below(Path(root), name, limit=_FILE_BYTES).close()
-            found = thin(timeline.read(Path(root) / name, expendable=True), repetition)
-        except (Refused, OSError, timeline.Damaged, KeyError, TypeError, ValueError):
-            found = None
-        print(msgspec.json.encode(found).decode(), flush=True)
+    proc.limit(memory_bytes=_MEMORY_BYTES, cpu_s=_CPU_S)
+    suffix, repetition = sys.argv[1:]
+    rows = timeline.parse(sys.stdin.buffer.read(), suffix)
+    sys.stdout.buffer.write(msgspec.json.encode(thin(rows, int(repetition))))
 
 
 if __name__ == "__main__":

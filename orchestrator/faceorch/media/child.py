@@ -1,0 +1,76 @@
+"""Reads both inputs of a run in a process of its own: whoever starts it is `faceorch.runs.reading`.
+
+It imports little, since somebody waits for it. stdin: one line of JSON, `[folder, image, audio]`, and then nothing for
+as long as anybody waits. stdout, for the portrait and then for the clip: one line of JSON, and after it as many bytes
+as that says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from faceorch.errors import InputError
+from faceorch.media.clip import read_clip
+from faceorch.media.portrait import read_portrait
+from faceorch.proc import limit
+
+_MEMORY_BYTES = 16 * 2**30  # the largest file that is read, decoded, and then some
+_CPU_S = 600
+
+
+def main() -> None:
+    """Read what stdin names."""
+    limit(memory_bytes=_MEMORY_BYTES, cpu_s=_CPU_S)
+    folder, image, audio = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_leave_with_owner, daemon=True).start()
+    os.chdir(folder)  # only now: what is imported does not come from there
+    _answer(_portrait, Path(image))
+    _answer(_clip, Path(audio))
+
+
+def _leave_with_owner() -> None:
+    """End when whoever asked has died, or waits no more: then nobody holds the other end of stdin."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
+def _answer(read: Callable[[Path], tuple[dict[str, Any], bytes]], path: Path) -> None:
+    try:
+        said, data = read(path)
+    except InputError as error:
+        said, data = {"type": "refused", "message": error.message, "remedy": error.remedy}, b""
+    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n" + data)
+    sys.stdout.buffer.flush()
+
+
+def _portrait(path: Path) -> tuple[dict[str, Any], bytes]:
+    loaded = read_portrait(path)
+    return {
+        "type": "portrait",
+        "bytes": len(loaded.png),
+        "source_sha256": loaded.source_sha256,
+        "width": loaded.width,
+        "height": loaded.height,
+        "notes": loaded.notes,
+    }, loaded.png
+
+
+def _clip(path: Path) -> tuple[dict[str, Any], bytes]:
+    loaded = read_clip(path)
+    return {
+        "type": "clip",
+        "bytes": len(loaded.pcm),
+        "source_sha256": loaded.source_sha256,
+        "sample_rate_hz": loaded.sample_rate_hz,
+        "notes": loaded.notes,
+    }, loaded.pcm
+
+
+if __name__ == "__main__":
+    main()

@@ -280,7 +280,10 @@ def test_a_runner_gets_at_nothing_through_what_it_leaves(together: Together) -> 
             assert (deed, found["kept"]) == (deed, None)
         assert (deed, found["shown"], found["secret"]) == (deed, [], secret)
         assert (deed, found["controls"]) == (deed, [])
-        assert (deed, found["left"]) == (deed, ["events.jsonl", "job.json", "log.txt", "telemetry.parquet"])
+        assert (deed, found["left"]) == (
+            deed,
+            ["events.jsonl", "job.json", "log.txt", "telemetry.parquet", "timeline.json"],
+        )
         for line in LOGGED.get(deed, []):
             assert line in found["log"], (deed, found["log"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ _METRICS = (
     "energy_wh_per_video_s",
 )
 # The spreads whose outliers are remarked upon, and what they are called.
+_TURN = re.compile(r"repetition (?P<number>\d+) of (?P<of>\d+): (?P<text>.*)", re.DOTALL)
+_LISTED = 6
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _REMARKED = {"animate_s": "to animate", "total_s": "from start to stop"}
 
 
@@ -50,7 +54,7 @@ def spreads(counted: Sequence[Repetition]) -> dict[str, Spread]:
 
 def remarks(counted: Sequence[Repetition], found: Mapping[str, Spread]) -> list[str]:
     """Return what whoever reads the figures of repetitions and their spreads should know, each with what to do."""
-    said = [note for repetition in counted for note in repetition.notes]
+    said = _alike([note for repetition in counted for note in repetition.notes])
     for name, words in _REMARKED.items():
         spread = found.get(name)
         if spread is None:
@@ -64,6 +68,35 @@ def remarks(counted: Sequence[Repetition], found: Mapping[str, Spread]) -> list[
     if len({repetition.video_sha256 for repetition in counted}) > 1:
         said.append("its repetitions made different videos from the same seed: compare its quality over several seeds")
     return list(dict.fromkeys(said))
+
+
+def _alike(notes: Sequence[str]) -> list[str]:
+    """Return notes with those of several repetitions that differ in their numbers alone as one: that of the first."""
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for note in notes:
+        turn = _TURN.fullmatch(note)
+        key = note if turn is None else f"{turn['of']}: {_NUMBER.sub('#', turn['text'])}"
+        groups.setdefault(key, []).append(
+            ("", "", note) if turn is None else (turn["number"], turn["of"], turn["text"])
+        )
+    said = []
+    for group in groups.values():
+        (number, of, text), others = group[0], [number for number, _, _ in group[1:]]
+        if not number:
+            said.append(text)
+        elif len({text for _, _, text in group}) == 1 and others:
+            said.append(f"repetitions {_listed([number, *others])} of {of}: {text}")
+        else:
+            said.append(
+                f"repetition {number} of {of}{f' (and much the same in {_listed(others)})' if others else ''}: {text}"
+            )
+    return said
+
+
+def _listed(numbers: Sequence[str]) -> str:
+    """Return numbers as in a sentence; of many, the first."""
+    shown = [*numbers[:_LISTED], f"{len(numbers) - _LISTED} more"] if len(numbers) > _LISTED + 1 else list(numbers)
+    return " and ".join(part for part in (", ".join(shown[:-1]), shown[-1]) if part)
 
 
 def _add(found: dict[str, Spread], name: str, unit: str, values: Sequence[tuple[int, float | None]]) -> None:

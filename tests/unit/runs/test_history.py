@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from faceorch.record.folder import now
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import Environment, Job, Repetition
@@ -30,6 +32,24 @@ class TestRemarks:
         assert self.job(repetition(1, 5.0), repetition(2, 5.0, sha="1")).notes == [
             "its repetitions made different videos from the same seed: compare its quality over several seeds"
         ]
+
+    def test_what_was_the_same_each_time_is_said_once(self) -> None:
+        def noted(*texts: str) -> list[str]:
+            turns = enumerate(texts, start=1)
+            return self.job(
+                *(
+                    structs.replace(repetition(n, 5.0), notes=[f"repetition {n} of {len(texts)}: {text}", "plain"])
+                    for n, text in turns
+                )
+            ).notes
+
+        assert noted("busy", "busy", "idle") == ["repetitions 1 and 2 of 3: busy", "plain", "repetition 3 of 3: idle"]
+        assert noted("0.4 cores", "idle", "12 cores", "3 cores") == [
+            "repetition 1 of 4 (and much the same in 3 and 4): 0.4 cores",
+            "plain",
+            "repetition 2 of 4: idle",
+        ]
+        assert noted(*["busy"] * 100)[0] == "repetitions 1, 2, 3, 4, 5, 6 and 94 more of 100: busy"
 
     def test_the_figures_are_those_of_the_middle_one(self) -> None:
         job = self.job(repetition(1, 6.0), repetition(2, 4.0), repetition(3, 5.0), repetition(1, 99.0, warmup=True))

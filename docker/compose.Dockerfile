@@ -39,6 +39,7 @@ RUN install-packages /opt/faceorch/requirements.lock
 COPY baseline/code /opt/faceorch/network
 COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/portrait.py kit/faceorch_kit/voice.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+RUN compile-python
 USER 65534:65534
 
 # EchoMimic's image, on the base that `faceorch build` makes from docker/base.
@@ -62,6 +63,7 @@ RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patche
 COPY echomimic/code /opt/faceorch/network
 COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+RUN compile-python /opt/upstream
 ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/echomimic
 USER 65534:65534
 
@@ -92,6 +94,7 @@ RUN NUMBA_CACHE_DIR=/opt/faceorch/numba python /opt/faceorch/warm.py
 COPY hallo/code /opt/faceorch/network
 COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+RUN compile-python /opt/upstream
 ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/hallo TRANSFORMERS_OFFLINE=1 HALLO_COMPILED=/opt/faceorch/numba
 USER 65534:65534
 
@@ -121,6 +124,7 @@ RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patche
 COPY liveportrait/code /opt/faceorch/network
 COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/blinks.py kit/faceorch_kit/faces.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+RUN compile-python /opt/upstream
 ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/JoyVASA TRANSFORMERS_OFFLINE=1
 USER 65534:65534
 
@@ -145,6 +149,7 @@ RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patche
 COPY sadtalker/code /opt/faceorch/network
 COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
+RUN compile-python /opt/faceorch/upstream
 # Upstream's package is called `src`: its folder's parent is on the path.
 ENV PYTHONPATH=${PYTHONPATH}:/opt/faceorch/upstream/SadTalker
 USER 65534:65534

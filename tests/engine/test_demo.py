@@ -76,3 +76,18 @@ def test_the_image_runs_as_nobody_unless_told_otherwise(image: str) -> None:
         check=True,
     )
     assert done.stdout.strip() == "65534:65534"
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="no docker command to look with")
+def test_nothing_of_ours_is_compiled_when_a_container_starts(image: str) -> None:
+    code = "import faceorch_runner.main as m; from pathlib import Path; import faceorch_kit.voice\n"
+    code += "m.load_network(Path('/opt/faceorch/network'), 'baseline')"
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--network=none", "--read-only", "--entrypoint=python", image, "-v", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = [line for line in done.stderr.splitlines() if "code object from" in line and "/opt/faceorch/" in line]
+    assert len(read) > 20
+    assert [line for line in read if ".pyc'" not in line] == []

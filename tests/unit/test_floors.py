@@ -13,7 +13,7 @@ from faceorch import paths
 HOUSE = Path(paths.__file__).parent
 # From the ground up. A room is a package, or a module beside them.
 FLOORS = (
-    ("errors", "words", "paths"),
+    ("errors", "words", "paths", "interrupts"),
     ("untrusted", "files", "bugs"),
     ("proc",),
     ("owner", "record", "uv"),

@@ -44,10 +44,13 @@ def hold() -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     source, sink = os.pipe()
     watcher = os.getpid()
+    # Until both know what to do with them: the child may be at work before the watcher has run again.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     child = os.fork()
     if child == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != watcher:
             os._exit(EXIT_OWNER_DIED)
@@ -59,6 +62,7 @@ def hold() -> None:
     os.set_blocking(sink, False)
     for number in _PASSED_ON:
         signal.signal(number, lambda got, _: _kill(child, got))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     status = _watch(child, sink, woken)
     _clear()
     _end_as(status)

@@ -6,17 +6,14 @@ import contextlib
 import gc
 import importlib
 import os
-import signal
 import sys
-from types import FrameType
 
 import click
 
-from faceorch import __version__
+from faceorch import __version__, interrupts
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
-_AGAIN_S = 0.01
 
 # name -> one line of help; the module faceorch.cli.<name> is imported when the command is used.
 COMMANDS = {
@@ -91,14 +88,12 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; never returns."""
     gc.set_threshold(100_000)  # imports create many long-lived objects, in which the collector finds nothing
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # An ignored signal stays ignored, as nohup requires.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-    signal.signal(signal.SIGALRM, _interrupt)
+    interrupts.install()
     try:
-        code = cli.main(prog_name="faceorch", standalone_mode=False)
+        try:
+            code = cli.main(prog_name="faceorch", standalone_mode=False)
+        finally:
+            interrupts.ignore()
     except click.exceptions.Abort as error:
         # click also takes an EOFError, from wherever it comes, for the end of a dialogue.
         ended = isinstance(error.__cause__, EOFError)
@@ -119,29 +114,6 @@ def main() -> None:
             stream.flush()
     # Not sys.exit: finalising the libraries takes a tenth of a second, and faceorch does not need it.
     os._exit(code if isinstance(code, int) else 0)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End as on Ctrl-C: stop, record, clean up.
-
-    Not in the middle of an import, which could leave Python's import lock held for good: then a little later.
-    """
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
-            return
-        frame = frame.f_back
-    sys.unraisablehook = _lost
-    raise KeyboardInterrupt
-
-
-def _lost(what: sys.UnraisableHookArgs) -> None:
-    """Interrupt again when Python has dropped the interrupt, as it does in destructors.
-
-    What an interrupt leaves half made has nothing to say.
-    """
-    if issubclass(what.exc_type, KeyboardInterrupt):
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
 
 
 def _bug(error: Exception) -> int:

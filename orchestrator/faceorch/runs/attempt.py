@@ -12,6 +12,7 @@ from datetime import datetime
 
 from msgspec import structs
 
+from faceorch import interrupts
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import excess
 from faceorch.media import BrokenVideo
@@ -113,7 +114,8 @@ def attempt(
         failure = following.failure(in_container=runtime.name == "docker")
         if failure is None and collect is not None:
             made = collect()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        interrupts.take(error)
         interrupted = True
     except BrokenVideo as error:
         found = f"its video cannot be used: {error}"

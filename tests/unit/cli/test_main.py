@@ -90,6 +90,26 @@ def test_an_interrupt_in_a_destructor_is_an_interrupt() -> None:
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_an_interrupt_that_somebody_drops_comes_again() -> None:
+    """As C code does where it hashes; or an error of a clean-up takes its place, and becomes a job's outcome."""
+    script = (
+        "import os, signal, time\n"
+        "from faceorch.cli import main as module\n"
+        "def run(**_):\n"
+        "    for _ in range(3):\n"
+        "        try:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        f"            time.sleep({FOR_EVER_S})\n"
+        "        except BaseException:\n"
+        "            pass\n"
+        f"    time.sleep({FOR_EVER_S})\n"
+        "module.cli.main = run\n"
+        "module.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_an_interrupt_is_quiet_at_every_moment(
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
 ) -> None:

@@ -34,7 +34,7 @@ def install() -> None:
 
 
 def take(error: KeyboardInterrupt) -> None:
-    """Say that an interrupt has been caught for good: what it asks for is being done."""
+    """Mark an interrupt as dealt with, so that it does not come again."""
     if isinstance(error, Interrupt):
         error.taken = True
 

@@ -12,12 +12,13 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from faceorch.errors import InputError
-from faceorch.media.clip import read_clip
-from faceorch.media.portrait import read_portrait
+from faceorch.media.clip import LoadedClip, read_clip
+from faceorch.media.portrait import LoadedPortrait, read_portrait
 from faceorch.proc import limit
 
 _MEMORY_BYTES = 16 * 2**30  # the largest file that is read, decoded, and then some
@@ -50,26 +51,19 @@ def _answer(read: Callable[[Path], tuple[dict[str, Any], bytes]], path: Path) ->
 
 
 def _portrait(path: Path) -> tuple[dict[str, Any], bytes]:
-    loaded = read_portrait(path)
-    return {
-        "type": "portrait",
-        "bytes": len(loaded.png),
-        "source_sha256": loaded.source_sha256,
-        "width": loaded.width,
-        "height": loaded.height,
-        "notes": loaded.notes,
-    }, loaded.png
+    return _said("portrait", read_portrait(path), "png")
 
 
 def _clip(path: Path) -> tuple[dict[str, Any], bytes]:
-    loaded = read_clip(path)
-    return {
-        "type": "clip",
-        "bytes": len(loaded.pcm),
-        "source_sha256": loaded.source_sha256,
-        "sample_rate_hz": loaded.sample_rate_hz,
-        "notes": loaded.notes,
-    }, loaded.pcm
+    return _said("clip", read_clip(path), "pcm")
+
+
+def _said(kind: str, loaded: LoadedPortrait | LoadedClip, content: str) -> tuple[dict[str, Any], bytes]:
+    """Return what was read in two parts: everything but its `content` and its path, and the content."""
+    known = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+    data: bytes = known.pop(content)
+    del known["source"]
+    return {"type": kind, "bytes": len(data), **known}, data
 
 
 if __name__ == "__main__":

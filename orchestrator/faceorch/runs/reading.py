@@ -14,14 +14,14 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from faceorch import proc
 from faceorch.errors import InputError
 
 if TYPE_CHECKING:
     from faceorch.media import LoadedClip, LoadedPortrait
-    from faceorch.media.answers import Kind
+    from faceorch.media.answers import ClipRead, Kind, PortraitRead
 
 _HEAD_BYTES = 2**20
 
@@ -31,7 +31,10 @@ class Reading:
 
     def __init__(self, image: Path, audio: Path) -> None:
         self._image, self._audio = image, audio
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - until it is ended
+        try:
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - until it is ended
+        except OSError as error:  # every disk for such files is full
+            raise InputError(f"{image} and {audio} cannot be read: {error.strerror}", "free some space") from error
         try:
             order = json.dumps([os.fspath(path) for path in (Path.cwd(), image, audio)])
             # From the root: -m imports from the current folder first, and that may be anybody's.
@@ -76,21 +79,8 @@ class Reading:
             portrait, png = self._take(said, self._image, PortraitRead)
             clip, pcm = self._take(said, self._audio, ClipRead)
         return (
-            LoadedPortrait(
-                source=self._image,
-                source_sha256=portrait.source_sha256,
-                png=png,
-                width=portrait.width,
-                height=portrait.height,
-                notes=portrait.notes,
-            ),
-            LoadedClip(
-                source=self._audio,
-                source_sha256=clip.source_sha256,
-                pcm=pcm,
-                sample_rate_hz=clip.sample_rate_hz,
-                notes=clip.notes,
-            ),
+            LoadedPortrait(source=self._image, png=png, **_without_size(portrait)),
+            LoadedClip(source=self._audio, pcm=pcm, **_without_size(clip)),
         )
 
     def _take(self, said: BinaryIO, path: Path, kind: type[Kind]) -> tuple[Kind, bytes]:
@@ -108,6 +98,10 @@ class Reading:
         why = proc.last_line(self._errors.read())
         how = _how(self._end()) + (f": {why}" if why else "")
         raise InputError(f"{path} cannot be decoded: {how}", "save it anew, as PNG or as WAV")
+
+
+def _without_size(answer: PortraitRead | ClipRead) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in answer.__struct_fields__ if name != "bytes"}
 
 
 def _how(code: int) -> str:

@@ -63,7 +63,7 @@ def read(folder: Path, samples: str, repetition: int) -> Timeline | None:
         found = None
     if found is not None and found.repetition == repetition:
         return found
-    try:  # of an older faceorch, or there is no more of it
+    try:  # an older faceorch has written none, or it is damaged
         with open_below(folder, samples, limit=_FILE_BYTES) as file:
             data = file.read(_FILE_BYTES)
         child = [sys.executable, "-m", __name__, Path(samples).suffix, str(repetition)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -99,6 +100,15 @@ def test_the_clip_is_named_once_the_portrait_is_read(
 def test_no_program_can_be_started(inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere")
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
+        Reading(*inputs)
+
+
+def test_nothing_temporary_can_be_written(inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(InputError, match="cannot be read: No space left on device"):
         Reading(*inputs)
 
 

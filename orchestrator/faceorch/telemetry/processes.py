@@ -100,18 +100,20 @@ class TreeProbe:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._tree: list[psutil.Process] = []
-        self._found_s = float("-inf")
+        self._begun_s = self._found_s = time.monotonic()
 
     def read(self) -> UsageSample | None:
         """Return the tree's current usage; None if the process has ended."""
-        # Finding children reads every process of the host. That takes milliseconds: too much for every sample.
-        if time.monotonic() - self._found_s >= _REFRESH_S:
+        # Finding children reads every process of the host. That takes milliseconds: too much for every sample, but for
+        # the first ones, since a runner's first process starts the one that works.
+        now_s = time.monotonic()
+        if not self._tree or now_s - self._found_s >= min(_REFRESH_S, self._found_s - self._begun_s):
             try:
                 root = psutil.Process(self._pid)
                 self._tree = [root, *root.children(recursive=True)]
             except psutil.Error:
                 return None
-            self._found_s = time.monotonic()
+            self._found_s = now_s
         cpu_s, memory, threads = 0.0, 0, 0
         read: int | None = 0
         written: int | None = 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from faceorch.telemetry import processes
 from faceorch.telemetry.processes import EngineLookUp, Facts, ProcLookUp, TreeProbe
 from tests.conftest import wait_until
 from tests.fake_nvml import MIB
@@ -73,6 +74,22 @@ class TestLookUp:
 
 
 class TestUsage:
+    def test_a_child_that_is_started_after_the_first_look_is_found_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A runner's first process starts the one that works; fixed times alone would never find it."""
+        monkeypatch.setattr(processes, "_REFRESH_S", 1e9)
+        code = (
+            "import subprocess, sys; input(); "
+            "c = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE); input()"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            probe = TreeProbe(process.pid)
+            assert probe.read() is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            wait_until(lambda: (found := probe.read()) is not None and found.threads == 2, "the child in the figures")
+            process.communicate("\n")
+
     def test_a_tree_of_processes_is_counted_with_its_children(self) -> None:
         code = (
             "import subprocess, sys; c = subprocess.Popen([sys.executable, '-c', "

@@ -55,14 +55,7 @@ def compare(network: str, folder: Path, python: Path, paths: list[Path], work: P
     ).stdout
     if commit.stdout.strip() != upstream["commit"] or changed:
         sys.exit(f"{folder} is not a clean checkout of {upstream['commit']}")
-    tree = work / "tree"
-    shutil.copytree(folder, tree / folder.name, ignore=shutil.ignore_patterns(".git"))
-    patches = ROOT / "docker" / network / "patches.py"
-    patched = tree / _name_in_patches(patches)
-    (tree / folder.name).rename(patched)
-    patch = [sys.executable, "-m", "faceorch_patch", str(patches), str(tree)]
-    subprocess.run(patch, check=True, stdout=subprocess.DEVNULL, env=_environment([ROOT / "docker/patch"], python))
-
+    patched = patched_copy(network, folder, python, work / "tree")
     own = [ROOT / "docker/runner", ROOT / "docker/kit", patched]
     request: dict[str, Any] = {"network": network, "work": str(work), "upstream": str(folder)}
     sides = {}
@@ -70,7 +63,7 @@ def compare(network: str, folder: Path, python: Path, paths: list[Path], work: P
         (work / "request.json").write_text(json.dumps({**request, "side": side}), "utf-8")
         command = [str(python), __file__, "--side", str(work / "request.json")]
         started_s = time.monotonic()
-        subprocess.run(command, check=True, cwd=work, env=_environment(found, python))
+        subprocess.run(command, check=True, cwd=work, env=environment(found, python))
         sides[side] = round(time.monotonic() - started_s, 1)
     differences = json.loads((work / "differences.json").read_text("utf-8"))
     return {
@@ -81,6 +74,16 @@ def compare(network: str, folder: Path, python: Path, paths: list[Path], work: P
         "seconds": {"theirs": sides["theirs"], "ours": sides["ours"]},
         "again": _again(network),
     }
+
+
+def patched_copy(network: str, folder: Path, python: Path, tree: Path) -> Path:
+    """Return a copy of upstream's checkout in `tree`, patched as in the network's image."""
+    patches = ROOT / "docker" / network / "patches.py"
+    copy = tree / _name_in_patches(patches)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".git"))
+    patch = [sys.executable, "-m", "faceorch_patch", str(patches), str(tree)]
+    subprocess.run(patch, check=True, stdout=subprocess.DEVNULL, env=environment([ROOT / "docker/patch"], python))
+    return copy
 
 
 def _again(network: str) -> str:
@@ -108,7 +111,8 @@ def _name_in_patches(patches: Path) -> str:
     return str(module.PATCHES[0].file).split("/", 1)[0]
 
 
-def _environment(paths: list[Path], python: Path) -> dict[str, str]:
+def environment(paths: list[Path], python: Path) -> dict[str, str]:
+    """Return the environment in which a side runs: with `paths` for Python, and the programs beside `python`."""
     return {
         **os.environ,
         # Upstream's scripts call what an environment brings, ffmpeg among it, by name.
@@ -125,7 +129,7 @@ def side(request: dict[str, Any]) -> None:
     import numpy as np
 
     work, network = Path(request["work"]), request["network"]
-    driver = _driver(network)
+    driver = driver_of(network)
     weights, portrait, clip = work / "weights", work / "portrait.png", work / "clip.wav"
     if request["side"] == "prepare":
         _shrink(ROOT / "assets/face.png", portrait, getattr(driver, "PORTRAIT_SIDE", None))
@@ -223,7 +227,8 @@ def _load(network: str, module: str) -> Any:
     return load_module(ROOT / "docker" / network / "code", network, module)
 
 
-def _driver(network: str) -> Any:
+def driver_of(network: str) -> Any:
+    """Return the module parities/NETWORK.py."""
     path = ROOT / "benchmarks" / "parities" / f"{network}.py"
     spec = importlib.util.spec_from_file_location(f"parity_{network}", path)
     assert spec is not None

@@ -9,6 +9,8 @@ import types
 from pathlib import Path
 from typing import Any
 
+from parities.common import ffmpeg_on_path
+
 SECONDS = 0.8  # twenty frames, in three windows of ten
 SEED = 0
 SETTINGS = {
@@ -33,8 +35,10 @@ SETTINGS = {
     "detector": "insightface",
     "precision": "fp32",
     "batch": 8,
+    "speed": "exact",
 }
-PACKAGES = ("torch", "transformers", "numpy", "onnxruntime", "opencv-python-headless")
+PACKAGES = ("torch", "torchaudio", "numpy", "onnxruntime", "opencv-python-headless")
+_PLOTS = ("viz_lmk", "plot_3d_scatter", "plot_vectors", "plot_vector_pairs")
 LEAD = 2  # frames that upstream puts before the clip, and we leave out
 NAMED = [
     "lead: upstream's frame k + 2 is our frame k, and it ends a frame later",
@@ -64,23 +68,18 @@ def theirs(upstream: Path, weights: Path, portrait: Path, clip: Path, work: Path
     tree = _edited(upstream, weights, work / "theirs")
     sys.path.insert(0, str(tree))
     heard = voice.read_at(clip, 16000)
-    import imageio_ffmpeg
-
     _write_hubert(weights, tree)
     # What upstream imports beside: one function of librosa's is called, and none of the others.
-    plots = ("viz_lmk", "plot_3d_scatter", "plot_vectors", "plot_vector_pairs")
     for name, content in (
         ("librosa", {"load": lambda *_, **__: (heard, 16000)}),
         ("pykalman", {"KalmanFilter": None}),
-        ("src.utils.viz", dict.fromkeys(plots)),
+        ("src.utils.viz", dict.fromkeys(_PLOTS)),
     ):
         sys.modules[name] = types.ModuleType(name)
         vars(sys.modules[name]).update(content)
     kept: list[Any] = []
     _patch(kept)
-    (work / "bin").mkdir()
-    (work / "bin/ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
-    os.environ["PATH"] = f"{work / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    ffmpeg_on_path(work)
     told = {
         "--animation-mode": "human",
         "--reference": portrait,
@@ -96,6 +95,34 @@ def theirs(upstream: Path, weights: Path, portrait: Path, clip: Path, work: Path
     sys.argv = [str(script), *flags, *(str(part) for pair in told.items() for part in pair)]
     exec(compile(script.read_text("utf-8"), str(script), "exec"), {"__name__": "__main__", "__file__": str(script)})
     return np.stack(kept)[LEAD : LEAD + round(SECONDS * 25)]
+
+
+def prepare_usual(upstream: Path, weights: Path, work: Path) -> None:
+    """Make a copy of upstream's checkout with the weights where it looks for them."""
+    tree = work / "tree"
+    shutil.copytree(upstream, tree, ignore=shutil.ignore_patterns(".git"))
+    (tree / "pretrained_weights").mkdir(exist_ok=True)
+    for name in ("JoyVASA", "liveportrait", "insightface"):
+        (tree / "pretrained_weights" / name).symlink_to(weights / name)
+    sys.path.insert(0, str(tree))
+    _write_hubert(weights, tree)
+
+
+def run_usual(work: Path, weights: Path, portrait: Path, clip: Path) -> None:
+    """Run inference.py with the command of its readme."""
+    tree = work / "tree"
+    sys.path.insert(0, str(tree))
+    os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"  # the motion model's file holds more than tensors
+    for name, content in (("pykalman", {"KalmanFilter": None}), ("src.utils.viz", dict.fromkeys(_PLOTS))):
+        sys.modules[name] = types.ModuleType(name)  # imported for nothing
+        vars(sys.modules[name]).update(content)
+    ffmpeg_on_path(work)
+    os.chdir(tree)
+    told = {"--reference": portrait, "--audio": clip, "--output-dir": work / "results"}
+    told |= {"--animation-mode": "human", "--cfg-scale": 2.0}
+    script = tree / "inference.py"
+    sys.argv = [str(script), *(str(part) for pair in told.items() for part in pair)]
+    exec(compile(script.read_text("utf-8"), str(script), "exec"), {"__name__": "__main__", "__file__": str(script)})
 
 
 def _edited(upstream: Path, weights: Path, tree: Path) -> Path:

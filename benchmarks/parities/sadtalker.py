@@ -9,6 +9,8 @@ import types
 from pathlib import Path
 from typing import Any
 
+from parities.common import ffmpeg_on_path
+
 # The stand-in detector of this size is not used: what random weights find is given to both sides by hand.
 PORTRAIT_SIDE = 128
 SIDE = 32  # of the square that is rendered: stand-ins are not larger
@@ -23,6 +25,7 @@ SETTINGS = {
     "enhancer": False,
     "max_size": 128,
     "batch_size": 1,
+    "speed": "exact",
 }
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "scipy", "facexlib", "soxr")
 NAMED = [
@@ -133,12 +136,52 @@ def theirs(upstream: Path, weights: Path, portrait: Path, clip: Path, work: Path
     return np.stack(kept)
 
 
-def _edited(upstream: Path, weights: Path, tree: Path) -> Path:
-    """Return a copy of upstream's checkout that runs on today's numpy, with networks as large as the stand-ins."""
-    import json
+def prepare_usual(upstream: Path, weights: Path, work: Path) -> None:
+    """Make a copy of upstream's checkout that runs on today's numpy, with the real sizes."""
+    _readable_by_numpy(upstream, work / "tree")
+    (work / "gfpgan").symlink_to(weights / "gfpgan")  # upstream looks for it where it is started
 
-    import yaml
 
+def run_usual(work: Path, weights: Path, portrait: Path, clip: Path) -> None:
+    """Run inference.py as its users do: still, full, with GFPGAN, at 512 pixels."""
+    tree = work / "tree"
+    sys.path.insert(0, str(tree))
+    import numpy as np
+    import torchvision.transforms.functional as functional
+
+    # basicsr, which GFPGAN needs, asks for it by the name of older versions; kornia is imported for nothing.
+    sys.modules["torchvision.transforms.functional_tensor"] = functional
+    sys.modules["kornia"] = types.ModuleType("kornia")
+    sys.modules["kornia.geometry"] = types.SimpleNamespace(warp_affine=None)  # type: ignore[assignment]
+    from facexlib.detection.retinaface import RetinaFace
+
+    detect = RetinaFace.detect_faces
+
+    def detected(self: Any, picture: Any, *how: Any, **named: Any) -> Any:
+        # Stand-in weights lose the face in the square, where the script breaks and our runner goes on.
+        faces = detect(self, picture, *how, **named)
+        return faces if len(faces) else found(np.asarray(picture))
+
+    RetinaFace.detect_faces = detected
+    ffmpeg_on_path(work)
+    os.chdir(work)
+    told = {
+        "--driven_audio": clip,
+        "--source_image": portrait,
+        "--checkpoint_dir": weights / "checkpoints",
+        "--result_dir": work / "results",
+        "--size": 512,
+        "--batch_size": 1,
+        "--preprocess": "full",
+        "--enhancer": "gfpgan",
+    }
+    script = tree / "inference.py"
+    sys.argv = [str(script), "--still", *(str(part) for pair in told.items() for part in pair)]
+    exec(compile(script.read_text("utf-8"), str(script), "exec"), {"__name__": "__main__", "__file__": str(script)})
+
+
+def _readable_by_numpy(upstream: Path, tree: Path) -> None:
+    """Copy upstream's checkout, with two lines that numpy 1.24 and newer refuse written otherwise."""
     shutil.copytree(upstream, tree, ignore=shutil.ignore_patterns(".git"))
     for name, old, new in (
         ("my_awing_arch.py", "preds.astype(np.float,", "preds.astype(float,"),
@@ -148,6 +191,15 @@ def _edited(upstream: Path, weights: Path, tree: Path) -> Path:
         text = path.read_text("utf-8")
         assert old in text, f"{name} is not what it was"
         path.write_text(text.replace(old, new), "utf-8")
+
+
+def _edited(upstream: Path, weights: Path, tree: Path) -> Path:
+    """Return a copy of upstream's checkout that runs on today's numpy, with networks as large as the stand-ins."""
+    import json
+
+    import yaml
+
+    _readable_by_numpy(upstream, tree)
     small = json.loads((weights / "dimensions.json").read_text("utf-8"))
     path = tree / "src/config/facerender_still.yaml"
     config = yaml.safe_load(path.read_text("utf-8"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faceorch_patch import DeleteStatement, InsertBefore, Patch, ReplaceExpression, ReplaceStatement, SetKeyword
+from faceorch_patch import DeleteStatement, InsertBefore, Patch, ReplaceExpression, SetKeyword
 
 _MOTION_MODEL = "JoyVASA/src/modules/dit_talking_head.py"
 
@@ -14,23 +14,20 @@ PATCHES = (
         edits=(SetKeyword("enc_dec_mask", "device", "device", within="DenoisingNetwork.__init__"),),
     ),
     Patch(
-        name="hubert-from-its-config",
+        name="hubert-of-our-own",
         file=_MOTION_MODEL,
-        reason="the motion checkpoint holds all of HuBERT: its config.json is enough, in the folder JOYVASA_HUBERT",
+        reason="transformers takes longer to import than HuBERT to hear a clip: what subclasses make hears it",
         edits=(
-            ReplaceStatement("import platform", "import os\nimport platform"),
+            DeleteStatement("from .hubert import HubertModel", within="DitTalkingHead.__init__", count=2),
             ReplaceExpression(
                 "HubertModel.from_pretrained(make_abs_path(model_path))",
-                'HubertModel(HubertModel.config_class.from_pretrained(os.environ["JOYVASA_HUBERT"]))',
+                "self.make_audio_encoder()",
                 within="DitTalkingHead.__init__",
             ),
+            DeleteStatement(
+                "self.audio_encoder.feature_extractor._freeze_parameters()", within="DitTalkingHead.__init__", count=3
+            ),
         ),
-    ),
-    Patch(
-        name="no-attention-maps",
-        file="JoyVASA/src/modules/hubert.py",
-        reason="attention maps that nobody reads keep transformers from its fast attention, or make newer ones refuse",
-        edits=(DeleteStatement("self.config.output_attentions = True", within="HubertModel.forward"),),
     ),
     Patch(
         name="no-downloads",

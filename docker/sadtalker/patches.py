@@ -1,8 +1,10 @@
-"""What SadTalker's 2023 code needs to run today, and two places where it breaks on portraits that it should take."""
+"""What SadTalker's 2023 code needs to run today, where it breaks on portraits that it should take, and what it need not
+wait for."""
 
 from faceorch_patch import DeleteImport, DeleteStatement, Patch, ReplaceExpression, SetKeyword, SetValue
 
 _FACE3D = "SadTalker/src/face3d"
+_RENDERER = "SadTalker/src/facerender/modules"
 
 PATCHES = (
     Patch(
@@ -53,6 +55,56 @@ PATCHES = (
         file="SadTalker/src/utils/audio.py",
         reason="librosa compiles itself for 15 s in every new container; its two steps are in hear.py",
         edits=(DeleteImport("librosa"), DeleteImport("librosa.filters")),
+    ),
+    Patch(
+        name="no-scipy-signal",
+        file="SadTalker/src/utils/audio.py",
+        reason="scipy.signal takes a second to import, for the pre-emphasis, which is one line in hear.py",
+        edits=(DeleteStatement("from scipy import signal"),),
+    ),
+    Patch(
+        name="no-convex-hull",
+        file=f"{_RENDERER}/make_animation.py",
+        reason="scipy.spatial is imported for a function that is never called",
+        edits=(DeleteImport("scipy.spatial"),),
+    ),
+    Patch(
+        name="angles-on-device",
+        file=f"{_RENDERER}/make_animation.py",
+        reason="the numbers of 66 angles were copied to the GPU for every frame, which waited for all work before",
+        edits=(
+            ReplaceExpression(
+                "torch.FloatTensor(idx_tensor).type_as(pred).to(device)",
+                "torch.arange(66, dtype=pred.dtype, device=device)",
+                within="headpose_pred_to_degree",
+            ),
+        ),
+    ),
+    Patch(
+        name="grid-on-device",
+        file=f"{_RENDERER}/util.py",
+        reason="the numbers of rows and columns were copied to the GPU for every frame, likewise",
+        edits=tuple(
+            ReplaceExpression(
+                f"torch.arange({side}).type(type)",
+                f"torch.arange({side}, device='cuda' if 'cuda' in type else 'cpu').type(type)",
+                within="make_coordinate_grid",
+            )
+            for side in ("d", "h", "w")
+        ),
+    ),
+    Patch(
+        name="zeros-on-device",
+        file=f"{_RENDERER}/dense_motion.py",
+        reason="a map of zeros was copied to the GPU for every frame, likewise",
+        edits=(
+            ReplaceExpression(
+                "torch.zeros(heatmap.shape[0], 1, spatial_size[0], spatial_size[1], spatial_size[2])"
+                ".type(heatmap.type())",
+                "torch.zeros_like(heatmap[:, :1])",
+                within="DenseMotionNetwork.create_heatmap_representations",
+            ),
+        ),
     ),
     Patch(
         name="no-kornia",

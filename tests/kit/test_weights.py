@@ -92,7 +92,7 @@ def test_baked_spectral_norm_paints_the_same(torch: Any) -> None:
     assert not hasattr(model[0], "weight_orig")
 
 
-def test_a_network_is_filled_without_memory_of_its_own(torch: Any) -> None:
+def test_a_network_takes_the_tensors_themselves(torch: Any) -> None:
     tensors = {"weight": torch.ones(3, 2, dtype=torch.float16), "bias": torch.zeros(3)}
     made = fill(lambda: torch.nn.Linear(2, 3), tensors, "cpu", "a.pth")
     assert made.weight.dtype == torch.float32
@@ -106,14 +106,32 @@ def test_a_network_is_filled_without_memory_of_its_own(torch: Any) -> None:
         fill(lambda: torch.nn.Linear(2, 3), {"weight": tensors["weight"]}, "cpu", "a.pth")
 
 
-def test_a_buffer_that_no_file_holds_is_named(torch: Any) -> None:
+def test_what_a_network_computes_by_itself_it_has(torch: Any) -> None:
     def build() -> Any:
         made = torch.nn.Linear(2, 3)
-        made.register_buffer("table", torch.zeros(4), persistent=False)
+        made.register_buffer("table", torch.arange(4), persistent=False)
         return made
 
-    with pytest.raises(MissingWeight, match=r"^a\.pth does not fill table$"):
-        fill(build, {"weight": torch.ones(3, 2), "bias": torch.zeros(3)}, "cpu", "a.pth")
+    made = fill(build, {"weight": torch.ones(3, 2), "bias": torch.zeros(3)}, "cpu", "a.pth")
+    assert made.table.tolist() == [0, 1, 2, 3]
+
+
+def test_nothing_random_is_drawn_for_a_network_that_a_file_fills(torch: Any) -> None:
+    def build() -> Any:
+        made = torch.nn.Linear(2, 3)
+        made.noise = torch.nn.Parameter(torch.randn(2))
+        torch.nn.init.kaiming_normal_(made.weight)
+        torch.nn.init.xavier_uniform_(tensor=made.weight)
+        made.noise.data.normal_()
+        return made
+
+    torch.manual_seed(0)
+    tensors = {"weight": torch.ones(3, 2), "bias": torch.zeros(3), "noise": torch.ones(2)}
+    before = torch.get_rng_state()
+    made = fill(build, tensors, "cpu", "a.pth")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert made.noise.tolist() == [1.0, 1.0]
+    assert torch.randn(3).std() > 0, "elsewhere they are drawn"
 
 
 def test_of_a_file_only_what_is_asked_for_is_returned(torch: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from src.utils.step_func import origin_by_velocity_and_sample, psuedo_velocity_wrt_noisy_and_timestep
 
+from faceorch_kit.graphed import Graphed
 from faceorch_kit.latent import SCALE
 from faceorch_kit.portrait import Image
 
@@ -101,14 +102,14 @@ class Sampler:
         kept = steps.alphas_cumprod.to(device)
         passes = plan.passes
         total, done = sum(len(found) for found in passes), 0
-        run = self._denoiser if device.type == "cpu" else Recorded(self._denoiser)
+        run = Graphed(lambda *inputs: (self._denoiser(*inputs),))
         pace = Pace(device)
         for index, (time, found) in enumerate(zip(steps.timesteps, passes, strict=True)):
             summed = torch.zeros((1 + guided, *latents.shape[1:]), dtype=dtype, device=device)
             often = torch.zeros((1, 1, plan.frames, 1, 1), dtype=dtype, device=device)
             for group in torch.tensor(found, device=device).split(plan.batch):
                 noisy = torch.cat([latents[:, :, place] for place in group])
-                velocity = run(noisy, heard[group], self._denoiser.times[index])
+                (velocity,) = run(noisy, heard[group], self._denoiser.times[index])
                 noisy = noisy.repeat(1 + guided, 1, 1, 1, 1)
                 clean = origin_by_velocity_and_sample(velocity, noisy, kept, time)
                 velocity = psuedo_velocity_wrt_noisy_and_timestep(
@@ -146,42 +147,6 @@ class Pace:
         self._marks.append(mark)
         if len(self._marks) > self._AHEAD:
             self._marks.popleft().synchronize()
-
-
-class Recorded:
-    """Replays the work of a function on a GPU for inputs of one shape: thousands of launches become one.
-
-    The same kernels compute the same values. Inputs of another shape (the last, smaller group) run as they are.
-    """
-
-    def __init__(self, function: Callable[..., torch.Tensor]) -> None:
-        self._function = function
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: tuple[torch.Tensor, ...] = ()
-        self._output = torch.empty(0)
-
-    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Return what the function returns; the next call overwrites it."""
-        if self._graph is None:
-            self._record(inputs)
-        if [value.shape for value in inputs] != [value.shape for value in self._inputs]:
-            return self._function(*inputs)
-        for mine, given in zip(self._inputs, inputs, strict=True):
-            mine.copy_(given)
-        assert self._graph is not None
-        self._graph.replay()
-        return self._output
-
-    def _record(self, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._inputs = tuple(value.clone() for value in inputs)
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            self._function(*self._inputs)  # libraries prepare themselves in a first call, which cannot be recorded
-        torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._output = self._function(*self._inputs)
 
 
 def noise(plan: Plan, dtype: torch.dtype) -> torch.Tensor:

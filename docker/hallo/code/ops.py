@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ctypes
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from .cuda import is_hopper, kernels
+from faceorch_kit.nvrtc import Kernels, is_hopper, kernels_of
 
+SOURCE = Path(__file__).with_name("kernels.cu")
 _THREADS = 256
 _TILE = 64
 _GROUPS = 32
@@ -261,6 +263,11 @@ def _add_norm(x: Any, more: Any, bias: Any, after: Any, norm: Any, y: Any, norma
     blocks = -(-rows * lanes // _THREADS)
     tensors = (x, more, bias, after, norm.weight, norm.bias, y, normal)
     kernels().launch("add_norm", (blocks,), _THREADS, *tensors, rows, lanes, *rest, float(norm.eps))
+
+
+def kernels() -> Kernels:
+    """Return what kernels.cu holds."""
+    return kernels_of(SOURCE)
 
 
 def _by_kernel(x: torch.Tensor) -> bool:

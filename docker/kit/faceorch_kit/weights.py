@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 Tensors = dict[str, "torch.Tensor"]
 
+# What fills a tensor with random numbers in place, of tensors and of torch.nn.init.
+_FILLS = {"uniform_", "normal_", "trunc_normal_"} | {
+    f"{kind}_{spread}_" for kind in ("kaiming", "xavier") for spread in ("uniform", "normal")
+}
+
 _Content = TypeVar("_Content")
 _Network = TypeVar("_Network", bound="torch.nn.Module")
 
@@ -66,16 +71,18 @@ def read_objects(path: Path) -> Any:
 
     For files whose hash the manifest pins. The container is what protects the host from them.
     """
-    import torch
-
-    return whole(present(path), lambda file: torch.load(file, map_location="cpu", weights_only=False))
+    return whole(present(path), lambda file: _load(file, only_tensors=False))
 
 
 def _only_tensors(path: Path) -> Any:
+    return _load(path, only_tensors=True)
+
+
+def _load(path: Path, *, only_tensors: bool) -> Any:
     import torch
 
     # Mapped, where the file's format allows it: what is not used is not read, and nothing is there twice.
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    return torch.load(path, map_location="cpu", weights_only=only_tensors, mmap=zipfile.is_zipfile(path))
 
 
 def _safetensors(prefix: str) -> Callable[[Path], Tensors]:
@@ -130,18 +137,37 @@ def fill(
 
     It computes in `dtype`, fp32 when none is given. The tensors go to the device as the file has them.
 
-    It is built without memory first: filling it with random numbers that are thrown away takes longer than reading it.
+    Random numbers that the file replaces anyway are not drawn.
     """
     import torch
 
-    with torch.device("meta"):
+    with torch.device("cpu"), _nothing_random():
         network = build()
     put(network, dict(tensors), name, assign=True)
-    left = [key for key, value in [*network.named_parameters(), *network.named_buffers()] if value.is_meta]
-    if left:
-        raise MissingWeight(f"{name} does not fill {', '.join(left[:3])}")
     network.requires_grad_(False).to(device).to(dtype or torch.float32).eval()
     return network
+
+
+def _nothing_random() -> torch.overrides.TorchFunctionMode:
+    """Return a region in which tensors that would be random hold whatever their memory does.
+
+    Without memory (torch's meta device) they would be built no faster: there torch computes shapes by a library for
+    symbols, which takes longer to import than weights to be read.
+    """
+    import torch
+
+    class NothingRandom(torch.overrides.TorchFunctionMode):  # type: ignore[misc]  # torch is not installed here
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            name = getattr(func, "__name__", "")
+            if name in _FILLS:
+                return args[0] if args else kwargs["tensor"]
+            if name in ("rand", "randn"):
+                func = torch.empty
+                kwargs.pop("generator", None)
+            return func(*args, **kwargs)
+
+    return NothingRandom()
 
 
 def bake_spectral_norm(network: torch.nn.Module) -> None:

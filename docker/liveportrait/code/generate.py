@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from faceorch_kit.graphed import Graphed
 from faceorch_kit.voice import Samples
 from faceorch_runner import BadInput, RunnerError
 
@@ -46,10 +47,15 @@ def generate(
     def draw() -> torch.Tensor:
         return torch.randn((1, frames, model.motion_feat_dim), generator=random).to(device)
 
+    def denoised(x: torch.Tensor, level: torch.Tensor, *known: torch.Tensor) -> tuple[torch.Tensor]:
+        found = model.denoising_net(torch.cat([x, x]), *known, level)[:, -frames:]
+        return (found[:1] + guidance * (found[1:] - found[:1]),)
+
+    run = Graphed(denoised)  # of hundreds of small kernels, which take longer to start than to run
+    every_level = torch.arange(highest + 1, device=device)[:, None].expand(-1, 2)
+
     def predict(x: torch.Tensor, level: int) -> torch.Tensor:
-        both = torch.full((2,), level, dtype=torch.long, device=device)
-        found = model.denoising_net(torch.cat([x, x]), conditions, before_x, before_heard, both)[:, -frames:]
-        return found[:1] + guidance * (found[1:] - found[:1])
+        return run(x, every_level[level], conditions, before_x, before_heard)[0]
 
     firsts, done = first_noises(draw, eta), 0
     last, last_heard = model.start_motion_feat, model.start_audio_feat

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from src.modules.spade_generator import SPADEDecoder
 from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
 from src.modules.warping_network import WarpingNetwork
 
+from faceorch_kit.half import SpadeDecoder, half_copy
 from faceorch_kit.weights import bake_spectral_norm, present, put, read_objects, read_tensors, repacked, whole
 from faceorch_runner import MissingWeight
 
+from .audio import RATE
+from .hubert import Hubert
 from .keypoints import VALUES, Template
 
 BASE = "liveportrait/base_models"
@@ -31,11 +35,9 @@ TEMPLATE = "JoyVASA/motion_template/motion_template.pkl"
 HUBERT = "chinese-hubert-base/config.json"
 SIZES = "models.yaml"  # of upstream, or of the weights folder when it brings its own (synthetic.py does)
 
-# The folder of HuBERT's config.json, for upstream's code as patches.py leaves it.
-HUBERT_VARIABLE = "JOYVASA_HUBERT"
 # A table that the motion model computes by itself; upstream leaves it out too.
 _COMPUTED = "denoising_net.TE.pe"
-BASE_MODELS = {
+BASE_MODELS: dict[str, Any] = {
     "appearance_feature_extractor": AppearanceFeatureExtractor,
     "motion_extractor": MotionExtractor,
     "warping_module": WarpingNetwork,
@@ -59,15 +61,35 @@ class Models:
     template: Template
     input_side: int
 
+    @cached_property
+    def tuned(self) -> tuple[torch.nn.Module, SpadeDecoder]:
+        """The warping network and the decoder in half precision; made when a job first wants them."""
+        return half_copy(self.warp) if self.device.type == "cuda" else self.warp, SpadeDecoder(self.paint, self.device)
+
+
+class MotionModel(DitTalkingHead):  # type: ignore[misc]
+    """JoyVASA's motion model, whose ears are torchaudio's HuBERT with the sizes of `config`."""
+
+    def __init__(self, config: Mapping[str, Any], **sizes: Any) -> None:
+        self._config = config
+        super().__init__(**sizes)
+
+    def make_audio_encoder(self) -> torch.nn.Module:
+        """Return the audio encoder; upstream's code, as patches.py leaves it, asks for it."""
+        return Hubert(self._config)
+
 
 def load(weights: Path, device: str) -> Models:
-    """Load every network once."""
+    """Load every network once, and read one file while another is built."""
     sizes = read_sizes(weights)
     on = torch.device(device)
-    base = {name: _base_model(weights, name, sizes, on) for name in BASE_MODELS}
+    with ThreadPoolExecutor(2, "weights") as pool:
+        moving = pool.submit(_motion_model, weights, on)
+        looking = {name: pool.submit(_base_model, weights, name, sizes, on) for name in BASE_MODELS}
+        packed = read_objects(weights / STITCHING)
+        base = {name: future.result() for name, future in looking.items()}
+        motion, fps = moving.result()
     bake_spectral_norm(base["spade_generator"])
-    packed = read_objects(weights / STITCHING)
-    motion, fps = _motion_model(weights, on)
     return Models(
         device=on,
         appearance=base["appearance_feature_extractor"],
@@ -92,12 +114,13 @@ def read_sizes(weights: Path) -> dict[str, Any]:
 
 
 def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
+    path = repacked(weights / BASE / f"{name}.pth")
+    tensors = read_tensors(path)
     # Made where it will run: on a GPU even the random values that the file replaces take no time.
     with torch.device(on):
-        model: torch.nn.Module = BASE_MODELS[name](**sizes[f"{name}_params"])
-    path = repacked(weights / BASE / f"{name}.pth")
-    put(model, read_tensors(path), path.name)
-    return model.to(on).eval()
+        network: torch.nn.Module = BASE_MODELS[name](**sizes[f"{name}_params"])
+    put(network, tensors, path.name)
+    return network.to(on).eval()
 
 
 def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
@@ -116,12 +139,20 @@ def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
     if arguments["audio_model"] not in ("hubert_zh", "hubert_zh_ori") or arguments["motion_feat_dim"] < VALUES:
         found = f"{arguments['audio_model']} and {arguments['motion_feat_dim']} values a frame"
         raise MissingWeight(f"{path.name} is for {found}: hubert_zh_ori and {VALUES} or more needed")
-    shape = present(weights / HUBERT)
-    whole(shape, lambda file: json.loads(file.read_text("utf-8"))["conv_dim"])
-    os.environ[HUBERT_VARIABLE] = str(shape.parent)
+    config = whole(present(weights / HUBERT), _hubert_config)
     names = ("motion_feat_dim", "n_motions", "n_prev_motions", "feature_dim", "audio_model", "n_diff_steps")
     with torch.device(on):
-        model = DitTalkingHead(device=on.type, **{name: arguments[name] for name in names})
+        model = MotionModel(config, device=on.type, **{name: arguments[name] for name in names})
     state = {key: value for key, value in checkpoint["model"].items() if key != _COMPUTED}
     put(model, state, path.name, computed=frozenset({_COMPUTED}))
-    return model.to(on).eval(), float(arguments["fps"])
+    model, fps = model.to(on).eval(), float(arguments["fps"])
+    with torch.no_grad():  # the first convolutions of a process take longer than those of a clip: here others load
+        model.extract_audio_feature(torch.zeros((1, round(RATE / fps * model.n_motions)), device=on))
+    return model, fps
+
+
+def _hubert_config(path: Path) -> dict[str, Any]:
+    config = dict(json.loads(path.read_text("utf-8")))
+    if "conv_dim" not in config:
+        raise ValueError("it has no 'conv_dim'")
+    return config

@@ -74,11 +74,17 @@ def _look_up(pictures: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
 
 
 class Renderer:
-    """Renders one portrait; `half` computes in fp16 as far as autocast allows, as upstream's networks run on GPUs."""
+    """Renders one portrait; `half` computes in fp16 as far as autocast allows, as upstream's networks run on GPUs.
 
-    def __init__(self, models: Models, *, half: bool) -> None:
+    `tuned` paints frames with half weights and fused kernels: a little quicker still, and not the same pixels.
+    """
+
+    def __init__(self, models: Models, *, half: bool, tuned: bool = False) -> None:
         self.models = models
         self._half = half and models.device.type == "cuda"
+        self._warp, self._decode = models.warp, models.paint
+        if tuned:
+            self._warp, self._decode = models.tuned
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast("cuda", dtype=torch.float16) if self._half else contextlib.nullcontext()
@@ -148,10 +154,10 @@ class Renderer:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the pictures (n, rows, columns, 3) as bytes, and whether the decoder's values were finite."""
         count = len(points)
-        warped = self.models.warp(
+        warped = self._warp(
             volume.expand(count, -1, -1, -1, -1), kp_source=still.expand(count, -1, -1), kp_driving=points
         )
-        squares = self.models.paint(feature=warped["out"]).float()
+        squares = self._decode(warped["out"]).float()
         finite = torch.isfinite(squares).all()
         if squares.shape[-1] != SIDE:  # small stand-in networks
             squares = functional.interpolate(squares, (SIDE, SIDE), mode="bilinear", align_corners=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import importlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from faceorch_kit import portrait, voice
 from faceorch_kit.blinks import blinks, closures
 from faceorch_kit.faces import FaceFinder, Found, find_largest
 from faceorch_kit.portrait import Image
-from faceorch_runner import Job, Network, Progress
+from faceorch_runner import BadInput, Job, Network, Progress
 
 from . import audio
 from .face import landmarks
@@ -35,6 +36,8 @@ class LivePortrait(Network):
         self._faces: dict[tuple[Path, int], tuple[Found, bool]] = {}
         self._weights = Path()
         self._insightface: InsightfaceCropper | None = None
+        # Torch takes longer to import than a portrait to be looked at: both at once.
+        self._imports = ThreadPoolExecutor(1, "imports").submit(importlib.import_module, f"{__package__}.models")
         self._models: Models
         self._cropper: Cropper
 
@@ -44,20 +47,23 @@ class LivePortrait(Network):
         The insightface detectors are weights themselves: with them, the face is looked for first of all in `animate`.
         """
         original, image = self._images(job)
+        if job.settings["speed"] == "tuned" and job.settings["precision"] == "fp32":
+            raise BadInput("speed=tuned computes in half precision: leave precision at fp16")
         if job.settings["detector"] == "mediapipe":
             self._face(job, original, image)
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
-        # Nothing may be fetched while a job runs; without these, missing files would be looked for in the network.
-        os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
+        self._imports.result()
         from .crop import Cropper
         from .models import load
 
         assert weights is not None
         self._weights = weights
-        self._models = load(weights, device)
-        self._cropper = Cropper(weights)
+        with ThreadPoolExecutor(1, "landmarks") as pool:
+            cropper = pool.submit(Cropper, weights)
+            self._models = load(weights, device)
+            self._cropper = cropper.result()
         # Upstream's modules turn OpenCV's threads off when they are imported; the encoder needs cores too.
         cv2.setNumThreads(2)
 
@@ -74,7 +80,7 @@ class LivePortrait(Network):
         full = settings["output"] == "full"
         progress.boxes("portrait", crop.parts(), everything)
         progress.boxes("video", crop.parts(within=not full), everything if full else (0, 0, SIDE, SIDE))
-        renderer = Renderer(self._models, half=settings["precision"] == "fp16")
+        renderer = Renderer(self._models, half=settings["precision"] == "fp16", tuned=settings["speed"] == "tuned")
         look = renderer.look(shrink(crop.picture, self._models.input_side))
         moved = self._keypoints(job, renderer, look, crop, progress)
         progress.stage("frames")

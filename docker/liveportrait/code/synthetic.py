@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import torch
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from src.config import base_config
-from src.modules.dit_talking_head import DitTalkingHead
 from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
 
 from . import crop, models
@@ -114,9 +112,8 @@ def _motion(weights: Path, full: bool) -> None:
         **(_HUBERT if full else _TINY_HUBERT),
     }
     _new(weights / models.HUBERT).write_text(json.dumps(config, indent=2), "utf-8")
-    os.environ[models.HUBERT_VARIABLE] = str((weights / models.HUBERT).parent)
     sizes = {"motion_feat_dim": 73, "audio_model": "hubert_zh_ori", **(_MOTION if full else _TINY_MOTION)}
-    network = DitTalkingHead(device="cpu", **sizes)
+    network = models.MotionModel(config, device="cpu", **sizes)
     # As in the released file, the arguments hold a path, which torch's `weights_only` refuses.
     said = argparse.Namespace(**sizes, fps=25, pad_mode="zero", use_indicator=True, data_root=Path("data"))
     checkpoint = {"args": said, "model": network.state_dict(), "iter": 0}

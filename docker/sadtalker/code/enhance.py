@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from facexlib.parsing.parsenet import ParseNet
 from spandrel.architectures.GFPGAN import GFPGAN
 
+from faceorch_kit.graphed import Graphed
+from faceorch_kit.half import half, half_copy
 from faceorch_kit.portrait import Image
-from faceorch_kit.stream import Clock, batches
+from faceorch_kit.stream import Clock, Landing, batches
 from faceorch_kit.weights import fill
 
 from .blend import SIDE, Matrix, Sharpened, aligned, cut_out, noise_seed
-from .detect import FaceDetector
+from .detect import FaceDetector, Faces
 from .files import PARSER, RESTORER, WeightsFolder
 
 _LEAST_EYES = 5.0  # pixels between the eyes; smaller faces are left as they are
@@ -26,7 +29,7 @@ class Enhancer:
     """The two networks; the detector is shared with the one that reads portraits."""
 
     def __init__(self, weights: WeightsFolder, detector: FaceDetector, device: str) -> None:
-        self._detect, self._device, small = detector, device, weights.dimensions
+        self._detector, self._device, small = detector, device, weights.dimensions
         self._restore = fill(
             lambda: GFPGAN(**small.restorer), weights.pickled(RESTORER, "params_ema"), device, RESTORER
         )
@@ -41,48 +44,71 @@ class Enhancer:
         counts[list(_NOT_FACE)] = 0
         self._counts = counts * 255
         self.faces = 0
+        self._restorers: dict[bool, Graphed] = {}  # tuned or not
 
-    def sharpen(self, frames: Iterable[Image], batch: int, seed: int, clock: Clock) -> Iterator[Sharpened]:
-        """Yield each frame with its restored faces; the noise of a face depends on seed, frame and face alone."""
+    def sharpen(
+        self, frames: Iterable[Image], batch: int, seed: int, clock: Clock, *, tuned: bool = False
+    ) -> Iterator[Sharpened]:
+        """Yield each frame with its restored faces; the noise of a face depends on seed, frame and face alone.
+
+        `tuned`: detector and parser compute in half precision, which moves masks and faces by fractions of a pixel.
+        """
         done, self.faces = 0, 0
+        detect = self._detector.for_frames(tuned=tuned)
+        if tuned not in self._restorers:
+            self._restorers[tuned] = Graphed(self._restorer(tuned=tuned))
+        restored = self._restorers[tuned]
         for group in batches(frames, batch):
             with clock("enhance_s"), torch.inference_mode():
                 results = [Sharpened(done + offset, frame) for offset, frame in enumerate(group)]
-                found = self._faces(results)
+                found = self._found(detect([result.frame for result in results]), results)
                 for part in batches(found, batch):
-                    self._restored(part, seed)
+                    self._draw(restored, part, seed)
             done += len(group)
             yield from results
 
-    def _faces(self, results: list[Sharpened]) -> list[tuple[Sharpened, int, Matrix]]:
+    def _found(self, seen: list[Faces], results: list[Sharpened]) -> list[tuple[Sharpened, int, Matrix]]:
         found: list[tuple[Sharpened, int, Matrix]] = []
-        for result, faces in zip(results, self._detect([result.frame for result in results]), strict=True):
+        for result, faces in zip(results, seen, strict=True):
             kept = [face[5:15].reshape(5, 2) for face in faces]
             kept = [points for points in kept if np.linalg.norm(points[0] - points[1]) >= _LEAST_EYES]
             found += [(result, number, aligned(points)) for number, points in enumerate(kept)]
         self.faces += len(found)
         return found
 
-    def _restored(self, part: list[tuple[Sharpened, int, Matrix]], seed: int) -> None:
+    def _draw(self, restored: Graphed, part: list[tuple[Sharpened, int, Matrix]], seed: int) -> None:
         cut = [cut_out(result.frame, matrix) for result, _, matrix in part]
-        pixels = torch.from_numpy(np.stack(cut)).to(self._device)
-        self._draw_noise([(seed, result.index, number) for result, number, _ in part])
-        sharp = self._restore(_centred(pixels), return_rgb=False, randomize_noise=False)[0]
-        sharp = ((sharp.clamp(-1.0, 1.0) + 1.0) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-        kind = self._parse(_centred(sharp))[0].argmax(dim=1)
-        masks = self._counts[kind].cpu().numpy()
-        for (result, _, matrix), face, mask in zip(part, sharp.cpu().numpy(), masks, strict=True):
+        noises = self._noises([(seed, result.index, number) for result, number, _ in part])
+        faces, masks = Landing(*restored(torch.from_numpy(np.stack(cut)).to(self._device), *noises)).wait()
+        for (result, _, matrix), face, mask in zip(part, faces.numpy(), masks.numpy(), strict=True):
             result.faces.append((matrix, face, mask))
 
-    def _draw_noise(self, keys: list[tuple[int, int, int]]) -> None:
-        """Put the decoder's noise for each face where it reads its stored one."""
+    def _restorer(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+        """Return what restores faces (n, SIDE, SIDE, RGB) with some noises: them, and a mask (n, SIDE, SIDE)."""
+        on_gpu = tuned and self._device == "cuda"
+        parse, precision = (half_copy(self._parse), half) if on_gpu else (self._parse, nullcontext)
+        holder = self._restore.stylegan_decoder.noises
+
+        def restored(pixels: torch.Tensor, *noises: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            for name, noise in zip(self._stored, noises, strict=True):
+                setattr(holder, name, noise)  # where the decoder reads its stored one
+            sharp = self._restore(_centred(pixels), return_rgb=False, randomize_noise=False)[0]
+            sharp = ((sharp.clamp(-1.0, 1.0) + 1.0) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+            with precision():
+                kind = parse(_centred(sharp))[0].argmax(dim=1)
+            return sharp, self._counts[kind]
+
+        return restored
+
+    def _noises(self, keys: list[tuple[int, int, int]]) -> list[torch.Tensor]:
+        """Return the decoder's noises for some faces, a tensor (faces, ...) for each of its layers."""
         generators = [
             torch.Generator(self._device).manual_seed(noise_seed(seed, frame, face)) for seed, frame, face in keys
         ]
-        noises = self._restore.stylegan_decoder.noises
-        for name, shape in self._stored.items():
-            drawn = [torch.randn(shape, generator=g, device=self._device) for g in generators]
-            setattr(noises, name, torch.cat(drawn))
+        return [
+            torch.cat([torch.randn(shape, generator=g, device=self._device) for g in generators])
+            for shape in self._stored.values()
+        ]
 
 
 def _centred(pixels: torch.Tensor) -> torch.Tensor:

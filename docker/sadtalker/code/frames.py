@@ -35,12 +35,6 @@ def heard_columns(start: int, stop: int, columns: int) -> npt.NDArray[np.int64]:
     return np.asarray(np.clip(first[:, None] + np.arange(_WINDOW), 0, columns - 1))
 
 
-def around(rows: Array, start: int, stop: int) -> Array:
-    """Return (frames, 2 * RADIUS + 1, coefficients): each row with its neighbours, the clip's ends repeated."""
-    at = np.arange(start, stop)[:, None] + np.arange(-RADIUS, RADIUS + 1)
-    return np.asarray(rows[np.clip(at, 0, len(rows) - 1)])
-
-
 def blinks(draw: Callable[[int], Any], count: int, seed: int) -> Array:
     """Return (count, 1): how far the eyes are closed, as upstream's `draw` has it, seeded for itself."""
     before = random.getstate()

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
-from scipy.signal import savgol_filter
 from src.audio2exp_models.networks import SimpleWrapperV2
 from src.audio2pose_models.audio2pose import Audio2Pose
 from src.generate_batch import generate_blink_seq_randomly
@@ -83,4 +82,6 @@ def smooth(poses: Array) -> Array:
     length = min(_SMOOTH, len(poses) - 1 + len(poses) % 2)
     if length <= _ORDER:
         return poses
+    from scipy.signal import savgol_filter  # as long to import as a clip of a few seconds to hear
+
     return np.asarray(savgol_filter(poses, length, _ORDER, axis=0), np.float32)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +17,13 @@ from src.facerender.modules.keypoint_detector import KPDetector
 from src.facerender.modules.make_animation import keypoint_transformation
 from src.facerender.modules.mapping import MappingNet
 
-from faceorch_kit.stream import Clock
+from faceorch_kit.graphed import Graphed
+from faceorch_kit.half import SpadeDecoder, half, half_copy
+from faceorch_kit.stream import Clock, Landing
 from faceorch_kit.weights import bake_spectral_norm, fill
 
 from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, main_file
-from .frames import RADIUS, around
+from .frames import RADIUS
 from .upstream import config
 
 Array = npt.NDArray[np.float32]
@@ -57,26 +62,45 @@ class Renderer:
             torch.cuda.synchronize()  # the weights were written in another stream
             self._stream = torch.cuda.Stream()
         self.width = int(kinds["mapping_params"]["coeff_nc"])
+        self._painters: dict[bool, Graphed] = {}  # tuned or not
 
-    def draw(self, square: Image, source: Array, rows: Array, batch: int, clock: Clock) -> Iterator[Image]:
-        """Yield one picture (RGB) for each row of coefficients; only `batch` of them are held at a time."""
+    def draw(
+        self, square: Image, source: Array, rows: Array, batch: int, clock: Clock, *, tuned: bool = False
+    ) -> Iterator[Image]:
+        """Yield one picture (RGB) for each row of coefficients; only twice `batch` of them are held at a time.
+
+        `tuned`: in half precision, but for keypoints and the grid along which features are moved.
+        """
         with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
             portrait = torch.from_numpy(square).to(self._device).permute(2, 0, 1)[None].float() / 255.0
             features = self._features(portrait)
             canonical = self._keypoints(portrait)["value"]
             own = np.repeat(source[None, : self.width], 2 * RADIUS + 1, axis=0)
-            at_rest = self._place(canonical, own[None])
+            at_rest = self._place(canonical, torch.from_numpy(own[None]).to(self._device))
+            known = torch.from_numpy(rows).to(self._device)
+            if tuned not in self._painters:
+                self._painters[tuned] = Graphed(self._painter(tuned=tuned))
+            picture = self._painters[tuned]
+        waiting: Landing | None = None
         for start in range(0, len(rows), batch):
             with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
-                moved = self._place(canonical, around(rows, start, min(start + batch, len(rows))))
-                drawn = self._paint(features, at_rest, moved)
-                pictures = drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-            yield from pictures
+                window = around(known, start, min(start + batch, len(rows)))
+                landing = Landing(*picture(window, features, canonical, at_rest))
+            if waiting is not None:
+                yield from self._landed(waiting, clock)
+            waiting = landing
+        if waiting is not None:
+            yield from self._landed(waiting, clock)
 
-    def _place(self, canonical: torch.Tensor, rows: Array) -> torch.Tensor:
+    def _landed(self, landing: Landing, clock: Clock) -> Image:
+        with clock("render_s"):
+            (pictures,) = landing.wait()
+        return np.asarray(pictures.numpy())
+
+    def _place(self, canonical: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
         """Return the keypoints for rows of coefficients (batch, frames around, coefficients)."""
-        count = len(rows)
-        head = self._map(torch.from_numpy(np.ascontiguousarray(rows.transpose(0, 2, 1))).to(self._device))
+        count = len(window)
+        head = self._map(window.transpose(1, 2).contiguous())
         return keypoint_transformation({"value": canonical.expand(count, -1, -1)}, head)["value"]
 
     def _features(self, portrait: torch.Tensor) -> torch.Tensor:
@@ -89,16 +113,47 @@ class Renderer:
         count, _, height, width = flat.shape
         return net.resblocks_3d(flat.view(count, net.reshape_channel, net.reshape_depth, height, width))
 
-    def _paint(self, features: torch.Tensor, at_rest: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-        """Return the pictures: features moved along the keypoints, hidden parts masked, then decoded."""
-        net, count = self._net, len(moved)
-        features = features.expand(count, -1, -1, -1, -1)
-        flow = net.dense_motion_network(
-            feature=features, kp_driving={"value": moved}, kp_source={"value": at_rest.expand(count, -1, -1)}
-        )
-        warped = net.deform_input(features, flow["deformation"]).flatten(1, 2)
-        warped = net.fourth(net.third(warped))
-        visible = flow["occlusion_map"]
-        if visible.shape[2:] != warped.shape[2:]:
-            visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
-        return net.decoder(warped * visible)
+    def _painter(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor]]:
+        """Return what makes pictures (batch, height, width, RGB) of rows of coefficients and their neighbours."""
+        net, decoder, precision = self._net, self._net.decoder, _as_it_is
+        if tuned:
+            decoder = SpadeDecoder(self._net.decoder, torch.device(self._device))
+        if tuned and self._device == "cuda":
+            parts = {name: half_copy(getattr(net, name)) for name in ("dense_motion_network", "third", "fourth")}
+            net, precision = SimpleNamespace(deform_input=net.deform_input, **parts), half
+
+        def picture(
+            window: torch.Tensor, features: torch.Tensor, canonical: torch.Tensor, at_rest: torch.Tensor
+        ) -> tuple[torch.Tensor]:
+            moved = self._place(canonical, window)
+            with precision():
+                drawn = decoder(_warped(net, features, at_rest, moved))
+            return (drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous(),)
+
+        return picture
+
+
+def _as_it_is() -> Any:
+    return nullcontext()
+
+
+def _warped(net: Any, features: torch.Tensor, at_rest: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+    """Return what the decoder takes: features moved along the keypoints, hidden parts masked."""
+    count = len(moved)
+    features = features.expand(count, -1, -1, -1, -1)
+    flow = net.dense_motion_network(
+        feature=features, kp_driving={"value": moved}, kp_source={"value": at_rest.expand(count, -1, -1)}
+    )
+    warped = net.deform_input(features, flow["deformation"]).flatten(1, 2)
+    warped = net.fourth(net.third(warped))
+    visible = flow["occlusion_map"]
+    if visible.shape[2:] != warped.shape[2:]:
+        visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
+    return torch.as_tensor(warped * visible)
+
+
+def around(rows: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+    """Return (frames, 2 * RADIUS + 1, coefficients): each row with its neighbours, the clip's ends repeated."""
+    frames = torch.arange(start, stop, device=rows.device)[:, None]
+    at = frames + torch.arange(-RADIUS, RADIUS + 1, device=rows.device)
+    return rows[at.clamp(0, len(rows) - 1)]

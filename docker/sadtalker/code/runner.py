@@ -5,11 +5,13 @@ Upstream's networks do the work; what drives them is ours: models once, frames i
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,16 +23,14 @@ from faceorch_kit.stream import Clock, cores, ordered
 from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
 
 from .blend import PasteBack
-from .detect import FaceDetector
-from .enhance import Enhancer
-from .face import FaceReader
 from .files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
 from .frames import FPS
-from .hear import listen
-from .motion import Motion
 from .paste import Composer, IntoPortrait, OnItsOwn
-from .render import Renderer
 from .subject import Subject, remarks
+
+if TYPE_CHECKING:
+    from .detect import FaceDetector
+    from .enhance import Enhancer
 
 # How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
 _AHEAD = min(2 * cores(), 32)
@@ -59,10 +59,16 @@ class _Models:
     """The networks of one choice."""
 
     def __init__(self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str) -> None:
+        from .face import FaceReader
+        from .motion import Motion
+        from .render import Renderer
+
         self.choice = choice
-        self.reader = FaceReader(weights, detector, choice.size, device)
-        self.motion = Motion(weights, choice.size, device)
-        self.renderer = Renderer(weights, choice.size, choice.full, device)
+        with ThreadPoolExecutor(2, "weights") as pool:  # one file is read while another one's network is built
+            renderer = pool.submit(Renderer, weights, choice.size, choice.full, device)
+            motion = pool.submit(Motion, weights, choice.size, device)
+            self.reader = FaceReader(weights, detector, choice.size, device)
+            self.motion, self.renderer = motion.result(), renderer.result()
 
 
 class SadTalker(Network):
@@ -75,6 +81,8 @@ class SadTalker(Network):
         self._models: _Models | None = None
         self._enhancer: Enhancer | None = None
         self._wanted: dict[Choice, bool] = {}
+        # They take longer to import than inputs to be looked at: both at once.
+        self._imports = ThreadPoolExecutor(1, "imports").submit(_import_networks)
 
     def check(self, job: Job) -> None:
         """Refuse a portrait that is not a picture and a clip that is shorter than a frame."""
@@ -92,6 +100,7 @@ class SadTalker(Network):
         self._weights, self._device = WeightsFolder(weights), device
         for choice, enhancer in self._wanted.items():
             self._weights.require(*choice.files, *((PARSER, RESTORER) if enhancer else ()))
+        self._imports.result()
         for choice, enhancer in list(self._wanted.items())[:1]:
             self._loaded(choice)
             if enhancer:
@@ -99,7 +108,10 @@ class SadTalker(Network):
 
     def animate(self, job: Job, progress: Progress) -> Path:
         """Render, paste, sharpen and encode a stream of frames; memory does not grow with the clip."""
+        from .hear import listen
+
         choice = Choice.of(job)
+        tuned = job.settings["speed"] == "tuned"
         if self._models is None or self._models.choice != choice:
             progress.stage("load")
         models = self._loaded(choice)
@@ -133,7 +145,7 @@ class SadTalker(Network):
         progress.stage("frames")
         clock = Clock()
         pictures = models.renderer.draw(
-            subject.square, subject.coefficients, rows, int(job.settings["batch_size"]), clock
+            subject.square, subject.coefficients, rows, int(job.settings["batch_size"]), clock, tuned=tuned
         )
         composer = compose(portrait, subject, choice.full)
         with ExitStack() as stack:
@@ -155,6 +167,8 @@ class SadTalker(Network):
 
     def _loaded(self, choice: Choice) -> _Models:
         weights = self._folder()
+        from .detect import FaceDetector
+
         if self._detector is None:
             self._detector = FaceDetector(weights, self._device)
         if self._models is None or self._models.choice != choice:
@@ -163,6 +177,8 @@ class SadTalker(Network):
         return self._models
 
     def _sharpener(self) -> Enhancer:
+        from .enhance import Enhancer
+
         if self._enhancer is None:
             assert self._detector is not None
             self._enhancer = Enhancer(self._folder(), self._detector, self._device)
@@ -172,6 +188,11 @@ class SadTalker(Network):
         if self._weights is None:
             raise RunnerError("setup comes before animate")
         return self._weights
+
+
+def _import_networks() -> None:
+    for module in ("detect", "face", "hear", "motion", "render", "enhance"):
+        importlib.import_module(f"{__package__}.{module}")
 
 
 def _fit(portrait: Image, job: Job) -> Image:
@@ -194,5 +215,6 @@ def finish(
     if enhancer is None:
         return composer.size, frames
     paste = PasteBack(composer)
-    sharpened = enhancer.sharpen(frames, int(job.settings["batch_size"]), job.seed, clock)
+    tuned = job.settings["speed"] == "tuned"
+    sharpened = enhancer.sharpen(frames, int(job.settings["batch_size"]), job.seed, clock, tuned=tuned)
     return paste.size, ordered(pool, paste, sharpened, _AHEAD, clock, "paste_back_wait_s")

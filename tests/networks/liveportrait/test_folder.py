@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -23,23 +24,23 @@ SNIPPETS = {
         """,
         "mask = enc_dec_mask(3, 3, frame_width=1, device=device)",
     ),
-    "hubert-from-its-config": (
+    "hubert-of-our-own": (
         """
-        import platform
         class DitTalkingHead:
-            def __init__(self):
-                self.ears = HubertModel.from_pretrained(make_abs_path(model_path))
+            def __init__(self, kind):
+                if kind == 1:
+                    self.audio_encoder = None
+                    self.audio_encoder.feature_extractor._freeze_parameters()
+                elif kind == 2:
+                    from .hubert import HubertModel
+                    self.audio_encoder = HubertModel.from_pretrained("another")
+                    self.audio_encoder.feature_extractor._freeze_parameters()
+                else:
+                    from .hubert import HubertModel
+                    self.audio_encoder = HubertModel.from_pretrained(make_abs_path(model_path))
+                    self.audio_encoder.feature_extractor._freeze_parameters()
         """,
-        'self.ears = HubertModel(HubertModel.config_class.from_pretrained(os.environ["JOYVASA_HUBERT"]))',
-    ),
-    "no-attention-maps": (
-        """
-        class HubertModel:
-            def forward(self):
-                self.config.output_attentions = True
-                return 1
-        """,
-        "pass",
+        "self.audio_encoder = self.make_audio_encoder()",
     ),
     "no-downloads": (
         """
@@ -77,8 +78,16 @@ def test_a_patch_fails_when_upstream_has_changed(patch: Patch) -> None:
         patch.apply("def download():\n    pass\n")
 
 
-def test_the_patched_hubert_needs_os() -> None:
-    assert "import os\nimport platform\n" in PATCHES["hubert-from-its-config"].apply(snippet("hubert-from-its-config"))
+class Ears:
+    """Stands in for an audio encoder."""
+
+
+def test_the_patched_motion_model_asks_its_subclass_for_ears() -> None:
+    scope: dict[str, Any] = {}
+    exec(PATCHES["hubert-of-our-own"].apply(snippet("hubert-of-our-own")), scope)
+
+    own = type("Own", (scope["DitTalkingHead"],), {"make_audio_encoder": lambda _: Ears})
+    assert own(3).audio_encoder is Ears
 
 
 def test_a_missing_folder_of_detectors_is_said_before_anything_is_fetched() -> None:

@@ -27,6 +27,7 @@ def test_the_defaults_are_those_of_the_usual_command(network: Network) -> None:
         "enhancer": True,
         "max_size": 1024,
         "batch_size": 1,
+        "speed": "exact",
     }
 
 

@@ -27,13 +27,6 @@ def test_windows_are_bands_by_columns() -> None:
     assert np.array_equal(windows[0], columns[3:19].T)
 
 
-def test_neighbours_are_13_on_each_side_and_the_ends_repeat() -> None:
-    rows = np.arange(5, dtype=np.float32)[:, None]
-    found = load_code("sadtalker", "frames").around(rows, 1, 3)
-    assert found.shape == (2, 27, 1)
-    assert found[0, :, 0].tolist() == [0.0] * 13 + [1.0, 2.0, 3.0] + [4.0] * 11
-
-
 def draw(count: int) -> np.ndarray:
     """Stand in for upstream's draw: one random frame, and no choice at all for 21."""
     closed = np.zeros((count, 1))

@@ -78,8 +78,8 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
         seen.drawn.append(("motion", count, how))
         return np.zeros((count, 70), np.float32)
 
-    def draw(self: Any, square: Any, source: Any, rows: Any, batch: int, clock: Any) -> Iterator[Any]:
-        seen.drawn.append(("render", rows.shape, batch, rows[0, 70:].tolist()))
+    def draw(self: Any, square: Any, source: Any, rows: Any, batch: int, clock: Any, *, tuned: bool) -> Iterator[Any]:
+        seen.drawn.append(("render", rows.shape, batch, rows[0, 70:].tolist(), tuned))
         for index in range(len(rows)):
             seen.hold(1)
             seen.threads["draw"].add(threading.get_ident())
@@ -87,8 +87,8 @@ def stand_ins(seen: Loaded, missing: tuple[str, ...]) -> dict[str, dict[str, Any
             picture[16:48, 16:48] = 40 + 4 * (index % 20)  # blending keeps differences within a face
             yield picture
 
-    def sharpen(self: Any, frames: Any, batch: int, seed: int, clock: Any) -> Iterator[Any]:
-        seen.drawn.append(("sharpen", batch, seed))
+    def sharpen(self: Any, frames: Any, batch: int, seed: int, clock: Any, *, tuned: bool) -> Iterator[Any]:
+        seen.drawn.append(("sharpen", batch, seed, tuned))
         for index, frame in enumerate(frames):
             seen.threads["sharpen"].add(threading.get_ident())
             yield load_code("sadtalker", "blend").Sharpened(index, frame)
@@ -183,8 +183,8 @@ def test_frames_go_through_paste_and_encode_in_order(network: Make, job: Callabl
     assert [(e["done"], e["total"]) for e in events if e["event"] == "progress"] == [(n, 50) for n in range(1, 51)]
     assert sorted(seen.drawn) == [
         ("motion", 50, {"seed": 7, "still": True, "pose_style": 0, "expression": 1.0}),
-        ("render", (50, 73), 1, [70.0, 71.0, 72.0]),
-        ("sharpen", 1, 7),
+        ("render", (50, 73), 1, [70.0, 71.0, 72.0], False),
+        ("sharpen", 1, 7, False),
     ]
 
 
@@ -202,7 +202,8 @@ def test_models_are_loaded_once_for_all_jobs_of_one_kind(network: Make, job: Cal
         made.check(asked)
     made.setup(Path("weights"), "cpu")
     loaded = [name for name, _ in seen.models]
-    assert loaded == ["detector", "reader", "motion", "renderer", "enhancer"]
+    assert loaded[0] == "detector", "the others share it"
+    assert sorted(loaded) == ["detector", "enhancer", "motion", "reader", "renderer"]
     for asked in jobs:
         animate(made, asked)
     assert [name for name, _ in seen.models] == loaded
@@ -216,7 +217,15 @@ def test_another_kind_of_job_loads_what_it_needs_and_says_so(
     made.setup(Path("weights"), "cpu")
     _, events = animate(made, other)
     assert next(e["name"] for e in events if e["event"] == "stage") == "load"
-    assert [name for name, _ in seen.models][-3:] == ["reader", "motion", "renderer"]
+    assert sorted(name for name, _ in seen.models[-3:]) == ["motion", "reader", "renderer"]
+
+
+def test_a_tuned_job_is_drawn_and_sharpened_so(network: Make, job: Callable[..., Job], seen: Loaded) -> None:
+    made, asked = network(), job("one", seconds=0.2, speed="tuned")
+    made.check(asked)
+    made.setup(None, "cpu")
+    animate(made, asked)
+    assert {entry[0]: entry[-1] for entry in seen.drawn if entry[0] != "motion"} == {"render": True, "sharpen": True}
 
 
 @pytest.mark.parametrize(

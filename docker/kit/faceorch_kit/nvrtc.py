@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-_SOURCE = Path(__file__).with_name("kernels.cu")
 _SHARED = 48 * 1024  # bytes of shared memory that a kernel gets without asking
 # Of CUDA's driver.
 _MAX_DYNAMIC_SHARED = 8
@@ -22,7 +21,7 @@ class KernelError(RuntimeError):
 
 
 class Kernels:
-    """The functions of kernels.cu on one GPU."""
+    """The functions of one source file on one GPU."""
 
     def __init__(self, binary: bytes) -> None:
         self._driver = ctypes.CDLL("libcuda.so.1")
@@ -32,18 +31,21 @@ class Kernels:
         self._functions: dict[str, ctypes.c_void_p] = {}
         self._maps: dict[tuple[int, ...], Any] = {}
 
-    def launch(self, name: str, grid: tuple[int, ...], threads: int, *arguments: Any, shared: int = 0) -> None:
+    def launch(
+        self, name: str, grid: tuple[int, ...], threads: int | tuple[int, int], *arguments: Any, shared: int = 0
+    ) -> None:
         """Start a kernel in torch's stream. Arguments are tensors (None: a null pointer), ints, floats; long ints as
         `ctypes.c_longlong`, matrices as `Kernels.map` returns them."""
         values = [_argument(value) for value in arguments]
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
         x, y, z = (*grid, 1, 1)[:3]
+        across, down = threads if isinstance(threads, tuple) else (threads, 1)
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         function = self._function(name)
         if shared > _SHARED:
             self._check(self._driver.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
         self._check(
-            self._driver.cuLaunchKernel(function, x, y, z, threads, 1, 1, shared, stream, pointers, ctypes.c_void_p())
+            self._driver.cuLaunchKernel(function, x, y, z, across, down, 1, shared, stream, pointers, ctypes.c_void_p())
         )
 
     def map(self, matrix: torch.Tensor, rows: int) -> Any:
@@ -77,12 +79,12 @@ class Kernels:
             raise KernelError(f"CUDA error {code}: {(text.value or b'unknown').decode()}")
 
 
-@lru_cache(maxsize=1)
-def kernels() -> Kernels:
-    """Return the kernels, compiled for the current GPU."""
+@lru_cache
+def kernels_of(source: Path) -> Kernels:
+    """Return the kernels of a CUDA file, compiled for the current GPU: once a process, in about a second."""
     torch.cuda.current_stream().synchronize()  # makes torch's context the current one
     major, minor = torch.cuda.get_device_capability()
-    return Kernels(compile_for(f"sm_{major}{minor}{'a' if is_hopper() else ''}"))
+    return Kernels(compile_for(source, f"sm_{major}{minor}{'a' if is_hopper() else ''}"))
 
 
 @lru_cache(maxsize=1)
@@ -91,8 +93,8 @@ def is_hopper() -> bool:
     return bool(torch.cuda.get_device_capability() == (9, 0))
 
 
-def compile_for(architecture: str) -> bytes:
-    """Return kernels.cu compiled for an architecture such as `sm_90`; needs no GPU."""
+def compile_for(source: Path, architecture: str) -> bytes:
+    """Return a CUDA file compiled for an architecture such as `sm_90`; needs no GPU."""
     nvrtc, program = ctypes.CDLL(str(_library())), ctypes.c_void_p()
 
     def check(code: int) -> None:
@@ -100,7 +102,7 @@ def compile_for(architecture: str) -> bytes:
             nvrtc.nvrtcGetErrorString.restype = ctypes.c_char_p
             raise KernelError(f"NVRTC: {nvrtc.nvrtcGetErrorString(code).decode()}{_log(nvrtc, program)}")
 
-    check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), _SOURCE.read_bytes(), _SOURCE.name.encode(), 0, None, None))
+    check(nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.read_bytes(), source.name.encode(), 0, None, None))
     options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++14"]
     check(nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options)))
     size = ctypes.c_size_t()

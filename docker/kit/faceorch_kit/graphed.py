@@ -1,0 +1,74 @@
+"""Work that a GPU does again and again with inputs of one shape, as CUDA graphs. Torch is imported when it is needed.
+
+Thousands of launches become one, and no kernel waits for Python. The same kernels compute the same values: what comes
+out is bit for bit what the function itself returns.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = tuple[torch.Tensor, ...]
+
+_MOST = 2  # graphs that one function keeps; each has memory of its own
+_CAPTURING = threading.Lock()
+
+
+class Graphed:
+    """Captures a function of tensors when a shape comes for the second time, and replays it from then on.
+
+    The function takes tensors and returns a tuple of them. It may not wait for the GPU (no `.item()`, no copy from or
+    to the host, no indexing by a mask), and draws no random numbers. Shapes that come once, such as those of the last,
+    smaller batch, run as they are, and so does everything on a CPU. All calls belong into one CUDA stream and one
+    autocast region.
+    """
+
+    def __init__(self, function: Callable[..., Tensors]) -> None:
+        self._function = function
+        self._seen: set[tuple[Any, ...]] = set()
+        self._graphs: dict[tuple[Any, ...], _Graph] = {}
+
+    def __call__(self, *inputs: torch.Tensor) -> Tensors:
+        """Return what the function returns; the next call may overwrite it."""
+        shapes = tuple(value.shape for value in inputs)
+        if inputs[0].device.type != "cuda" or shapes not in self._seen:
+            self._seen.add(shapes)
+            return self._function(*inputs)
+        if shapes not in self._graphs:
+            if len(self._graphs) == _MOST:
+                del self._graphs[next(iter(self._graphs))]
+            self._graphs[shapes] = _Graph(self._function, inputs)
+        return self._graphs[shapes](inputs)
+
+
+class _Graph:
+    """A function's work for inputs of one shape; libraries have prepared themselves in a call before."""
+
+    def __init__(self, function: Callable[..., Tensors], inputs: Tensors) -> None:
+        import torch
+
+        self._inputs = tuple(value.clone() for value in inputs)
+        self._graph = torch.cuda.CUDAGraph()
+        aside = torch.cuda.Stream()
+        # Only one at a time: to wait for a device breaks what another thread captures on it.
+        with _CAPTURING:
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()  # the graph has memory of its own
+            with torch.cuda.stream(aside):
+                # What other threads do on the GPU meanwhile neither ends up in the graph nor breaks it.
+                self._graph.capture_begin(capture_error_mode="thread_local")
+                try:
+                    self._outputs = function(*self._inputs)
+                finally:
+                    self._graph.capture_end()
+
+    def __call__(self, inputs: Tensors) -> Tensors:
+        for mine, given in zip(self._inputs, inputs, strict=True):
+            mine.copy_(given)
+        self._graph.replay()
+        return self._outputs

@@ -1,0 +1,59 @@
+"""Packages of which only a part is used, without what the rest imports.
+
+`import torchvision.models.resnet` runs `torchvision/__init__.py` first, which loads operators, data sets and torch's
+compiler: seconds, at every start, for one class.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+
+def light(package: str, **names: str) -> None:
+    """Import a package without running its `__init__.py`; its modules can be imported as always.
+
+    `names` are those of the package's own names that somebody will ask it for, and the module of it that defines each.
+    Whoever asks for another gets it too, at the price of the whole package. One that is loaded already, or not there,
+    stays as it is.
+    """
+    if package in sys.modules:
+        return
+    try:
+        spec = importlib.util.find_spec(package)
+    except ModuleNotFoundError:  # of what it is a part of
+        return
+    if spec is None or spec.submodule_search_locations is None:
+        return
+    module = _Light(package)
+    module.__dict__.update(
+        __spec__=spec,
+        __path__=list(spec.submodule_search_locations),
+        __file__=spec.origin,
+        __loader__=spec.loader,
+        __package__=package,
+        _names=names,
+    )
+    sys.modules[package] = module
+    parent, _, own = package.rpartition(".")
+    if parent:
+        setattr(sys.modules[parent], own, module)
+
+
+class _Light(ModuleType):
+    """A package that has not run its `__init__.py`, and does when it is asked for a name that it does not know."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        module = self.__dict__["_names"].get(name)
+        if module is not None:
+            return getattr(importlib.import_module(f"{self.__name__}.{module}"), name)
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        assert self.__spec__ is not None
+        assert self.__spec__.loader is not None
+        self.__spec__.loader.exec_module(self)
+        return getattr(self, name)

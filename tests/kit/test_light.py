@@ -1,0 +1,58 @@
+"""Packages whose __init__ is not run, until somebody wants more of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faceorch_kit.light import light
+
+
+@pytest.fixture(autouse=True)
+def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package `heavy` whose __init__ says that it was run."""
+    folder = tmp_path / "heavy"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "__init__.py").write_text("ran = True\nfrom .inner import more\n", "utf-8")
+    (folder / "inner/__init__.py").write_text("more = 'all of it'\n", "utf-8")
+    (folder / "inner/part.py").write_text("thing = 'the part'\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "heavy"]:
+        del sys.modules[name]
+
+
+def test_a_part_is_imported_without_what_is_above_it() -> None:
+    light("heavy")
+    light("heavy.inner", thing="part")
+    assert importlib.import_module("heavy.inner.part").thing == "the part"
+    assert "ran" not in vars(sys.modules["heavy"])
+    import heavy.inner as inner
+
+    assert inner.thing == "the part"
+    assert "more" not in vars(inner)
+
+
+def test_whoever_wants_more_gets_the_whole_package() -> None:
+    light("heavy")
+    import heavy
+
+    assert heavy.more == "all of it"
+    assert heavy.ran
+    with pytest.raises(AttributeError):
+        heavy.nothing  # noqa: B018
+
+
+def test_what_is_loaded_or_not_there_stays_as_it_is() -> None:
+    import heavy
+
+    light("heavy")
+    assert sys.modules["heavy"] is heavy
+    assert heavy.ran
+    light("not_there_at_all")
+    light("not_there_at_all.inner")
+    assert not [name for name in sys.modules if name.startswith("not_there_at_all")]

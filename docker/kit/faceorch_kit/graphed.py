@@ -25,7 +25,7 @@ class Graphed:
     The function takes tensors and returns a tuple of them. It may not wait for the GPU (no `.item()`, no copy from or
     to the host, no indexing by a mask), and draws no random numbers. Shapes that come once, such as those of the last,
     smaller batch, run as they are, and so does everything on a CPU. All calls belong into one CUDA stream and one
-    autocast region.
+    autocast region. Tensors that the function knows otherwise than as inputs have to live as long as this does.
     """
 
     def __init__(self, function: Callable[..., Tensors]) -> None:

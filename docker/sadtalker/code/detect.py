@@ -42,7 +42,7 @@ class FaceDetector:
 
     def __call__(self, pictures: Sequence[Image], *, as_bgr: bool = True) -> list[Faces]:
         """Return the faces of each picture (RGB), the surest first; the network sees them as BGR, or as they are."""
-        return self._faces(lambda stacked: self._candidates(self._net, stacked, as_bgr=as_bgr), pictures)
+        return self._faces(lambda *known: self._candidates(self._net, *known, as_bgr=as_bgr), pictures)
 
     def for_frames(self, *, tuned: bool) -> Callable[[Sequence[Image]], list[Faces]]:
         """Return what finds faces as this does, quicker, in many pictures of one size; `tuned`: in half precision."""
@@ -50,37 +50,46 @@ class FaceDetector:
             self._runs[tuned] = Graphed(self._searcher(tuned=tuned))
         return lambda pictures: self._faces(self._runs[tuned], pictures)
 
-    def _searcher(self, *, tuned: bool) -> Callable[[torch.Tensor], tuple[torch.Tensor]]:
+    def _searcher(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor]]:
         net, precision = (half_copy(self._net), half) if tuned and self._device == "cuda" else (self._net, nullcontext)
 
-        def candidates(stacked: torch.Tensor) -> tuple[torch.Tensor]:
+        def candidates(*known: torch.Tensor) -> tuple[torch.Tensor]:
             with precision():
-                return self._candidates(net, stacked, as_bgr=True, tuned=tuned)
+                return self._candidates(net, *known, as_bgr=True, tuned=tuned)
 
         return candidates
 
-    def _faces(self, run: Callable[[torch.Tensor], tuple[torch.Tensor]], pictures: Sequence[Image]) -> list[Faces]:
+    def _faces(self, run: Callable[..., tuple[torch.Tensor]], pictures: Sequence[Image]) -> list[Faces]:
+        # The anchors go in with the pictures: a graph may outlive those that it was captured with.
+        known = self._anchors(*pictures[0].shape[:2])
         with torch.inference_mode():
-            (found,) = Landing(*run(torch.from_numpy(np.stack(pictures)).to(self._device))).wait()
+            (found,) = Landing(*run(torch.from_numpy(np.stack(pictures)).to(self._device), *known)).wait()
         sure = [faces[faces[:, 4] > _SURE] for faces in found.numpy()]
         return [_apart(faces) for faces in sure]
 
-    def _candidates(self, net: Any, stacked: torch.Tensor, *, as_bgr: bool, tuned: bool = False) -> tuple[torch.Tensor]:
+    def _candidates(
+        self,
+        net: Any,
+        stacked: torch.Tensor,
+        anchors: torch.Tensor,
+        scale: torch.Tensor,
+        *,
+        as_bgr: bool,
+        tuned: bool = False,
+    ) -> tuple[torch.Tensor]:
         """Return box, score and points (n, anchors, 15) at each anchor of pictures (n, height, width, 3)."""
         if as_bgr:
             stacked = stacked.flip(-1)  # not in numpy, which copies a picture backwards four times as slowly
         pixels = stacked.permute(0, 3, 1, 2).float() - self._mean
         if tuned:
             pixels = pixels.contiguous()  # its norms are quicker with one channel after the other
-        height, width = pixels.shape[2:]
         boxes, scores, points = (values.float() for values in net(pixels))
-        priors, scale = self._anchors(height, width)
         found = [
             torch.cat(
                 [
-                    decode(box, priors, self._variance) * scale.repeat(2),
+                    decode(box, anchors, self._variance) * scale.repeat(2),
                     score.unsqueeze(1),
-                    decode_landm(point, priors, self._variance) * scale.repeat(5),
+                    decode_landm(point, anchors, self._variance) * scale.repeat(5),
                 ],
                 dim=1,
             )

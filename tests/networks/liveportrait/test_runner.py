@@ -64,7 +64,7 @@ def job(portrait: Path, tmp_path: Path, **settings: Any) -> Job:
     )
 
 
-def test_a_portrait_without_a_face_is_refused_before_torch_is_even_imported(
+def test_a_portrait_without_a_face_is_refused_without_torch(
     network: Network, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # whoever imports it now fails
@@ -72,6 +72,12 @@ def test_a_portrait_without_a_face_is_refused_before_torch_is_even_imported(
     with pytest.raises(NoFace) as caught:
         network.check(job(portrait, tmp_path))
     assert str(caught.value) == "no face found in face.png (256x256): one face seen from the front needed"
+
+
+def test_tuned_is_half_precision_and_says_so(network: Network, portrait: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^speed=tuned computes in half precision: leave precision at fp16$"):
+        network.check(job(portrait, tmp_path, speed="tuned", precision="fp32"))
+    network.check(job(portrait, tmp_path, speed="tuned"))
 
 
 def test_a_portrait_is_searched_once(network: Network, portrait: Path, tmp_path: Path) -> None:

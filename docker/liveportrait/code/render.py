@@ -168,6 +168,6 @@ class Renderer:
 def _write(landing: Landing, write: Blocks) -> None:
     pictures, finite = landing.wait()
     if not bool(finite):
-        raise RunnerError("the painted picture is not finite: set precision to fp32")
+        raise RunnerError("the painted picture is not finite: set precision to fp32, with speed at exact")
     for picture in pictures.numpy():
         write(picture)

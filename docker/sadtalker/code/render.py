@@ -21,6 +21,7 @@ from faceorch_kit.graphed import Graphed
 from faceorch_kit.half import SpadeDecoder, half, half_copy
 from faceorch_kit.stream import Clock, Landing
 from faceorch_kit.weights import bake_spectral_norm, fill
+from faceorch_runner import RunnerError
 
 from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, main_file
 from .frames import RADIUS
@@ -94,7 +95,9 @@ class Renderer:
 
     def _landed(self, landing: Landing, clock: Clock) -> Image:
         with clock("render_s"):
-            (pictures,) = landing.wait()
+            pictures, finite = landing.wait()
+        if not bool(finite):
+            raise RunnerError("the drawn picture is not finite: if speed is tuned, set it to exact")
         return np.asarray(pictures.numpy())
 
     def _place(self, canonical: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
@@ -113,8 +116,8 @@ class Renderer:
         count, _, height, width = flat.shape
         return net.resblocks_3d(flat.view(count, net.reshape_channel, net.reshape_depth, height, width))
 
-    def _painter(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor]]:
-        """Return what makes pictures (batch, height, width, RGB) of rows of coefficients and their neighbours."""
+    def _painter(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+        """Return what makes pictures (batch, height, width, RGB) of rows of coefficients, and whether all is finite."""
         net, decoder, precision = self._net, self._net.decoder, _as_it_is
         if tuned:
             decoder = SpadeDecoder(self._net.decoder, torch.device(self._device))
@@ -124,11 +127,12 @@ class Renderer:
 
         def picture(
             window: torch.Tensor, features: torch.Tensor, canonical: torch.Tensor, at_rest: torch.Tensor
-        ) -> tuple[torch.Tensor]:
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             moved = self._place(canonical, window)
             with precision():
                 drawn = decoder(_warped(net, features, at_rest, moved))
-            return (drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous(),)
+            finite = torch.isfinite(drawn).all()
+            return drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous(), finite
 
         return picture
 

@@ -206,5 +206,7 @@ def test_small_stand_in_networks_are_enlarged_to_the_square() -> None:
 
 def test_a_picture_that_is_not_finite_is_an_error() -> None:
     paint = renderer(lambda feature: torch.full((len(feature), 3, 512, 512), float("nan")))
-    with pytest.raises(RunnerError, match=r"^the painted picture is not finite: set precision to fp32, with speed at exact$"):
+    with pytest.raises(
+        RunnerError, match=r"^the painted picture is not finite: set precision to fp32, with speed at exact$"
+    ):
         paint.render(look(), np.zeros((1, 21, 3), np.float32), 1, None, lambda picture: None)

@@ -277,6 +277,21 @@ def test_an_address_holds_a_moment_and_a_view(browser: Any, five: RunFolder) -> 
     until(browser, "return location.hash", "the address does not follow", lambda found: found == wanted)
 
 
+def test_an_address_is_not_written_over_before_it_is_followed(browser: Any, five: RunFolder) -> None:
+    """On a busy machine or a slow line, videos are there long after the page's first changes."""
+    open_page(browser, five.path / "report.html")
+    kept = """
+        history.replaceState(null, "", "#t=3.2");
+        const link = new faceorch.link.constructor(faceorch), found = [link.ready];
+        link.write();
+        found.push(location.hash);
+        link.ready = true;
+        link.write();
+        return [...found, location.hash, faceorch.link.ready];
+    """
+    assert browser.execute_script(kept) == [False, "#t=3.2", "", True]
+
+
 @pytest.mark.parametrize(
     "moment",
     ["#t=NaN&zoom=nose&ab=nobody,alder", "#ab=&diff=&at=1,2&loop=4,3&speed=-1", "#order=elm,elm,x&t=1e9", "#%"],

@@ -48,12 +48,13 @@ export function restore(hash, { players, zoom, compare }) {
 export class Link {
   constructor(state) {
     this.state = state;
+    this.ready = false; // until what the address says is done, it is not written over: videos may take long to load
     this.paused = false; // while names are hidden, the address must not tell them
     for (const part of [state.players, state.zoom, state.compare]) part.addEventListener("change", () => this.#later());
   }
 
   write() {
-    if (this.paused || this.state.players.playing) return;
+    if (!this.ready || this.paused || this.state.players.playing) return;
     const words = describe(this.state);
     if (location.hash !== (words && `#${words}`)) history.replaceState(null, "", words ? `#${words}` : location.pathname);
   }

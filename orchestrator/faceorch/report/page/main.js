@@ -58,7 +58,10 @@ function setUpLooking() {
   window.addEventListener("hashchange", () => {
     if (!link.paused) restore(location.hash, state);
   });
-  whenReady(players, () => restore(location.hash, state));
+  whenReady(players, () => {
+    restore(location.hash, state);
+    link.ready = true;
+  });
   window.faceorch = { ...state, vote, link }; // for tests and the curious
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +35,6 @@ class LivePortrait(Network):
         self._faces: dict[tuple[Path, int], tuple[Found, bool]] = {}
         self._weights = Path()
         self._insightface: InsightfaceCropper | None = None
-        # Torch takes longer to import than a portrait to be looked at: both at once.
-        self._imports = ThreadPoolExecutor(1, "imports").submit(importlib.import_module, f"{__package__}.models")
         self._models: Models
         self._cropper: Cropper
 
@@ -54,7 +51,6 @@ class LivePortrait(Network):
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
-        self._imports.result()
         from .crop import Cropper
         from .models import load
 

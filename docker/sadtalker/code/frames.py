@@ -35,6 +35,12 @@ def heard_columns(start: int, stop: int, columns: int) -> npt.NDArray[np.int64]:
     return np.asarray(np.clip(first[:, None] + np.arange(_WINDOW), 0, columns - 1))
 
 
+def neighbours(count: int) -> npt.NDArray[np.int64]:
+    """Return (count, 2 * RADIUS + 1) indices: each frame with those around it, the clip's ends repeated."""
+    at = np.arange(count)[:, None] + np.arange(-RADIUS, RADIUS + 1)
+    return np.asarray(np.clip(at, 0, count - 1), np.int64)
+
+
 def blinks(draw: Callable[[int], Any], count: int, seed: int) -> Array:
     """Return (count, 1): how far the eyes are closed, as upstream's `draw` has it, seeded for itself."""
     before = random.getstate()

@@ -24,7 +24,7 @@ from faceorch_kit.weights import bake_spectral_norm, fill
 from faceorch_runner import RunnerError
 
 from .files import MAPPING_CROP, MAPPING_FULL, WeightsFolder, main_file
-from .frames import RADIUS
+from .frames import RADIUS, neighbours
 from .upstream import config
 
 Array = npt.NDArray[np.float32]
@@ -78,15 +78,14 @@ class Renderer:
             canonical = self._keypoints(portrait)["value"]
             own = np.repeat(source[None, : self.width], 2 * RADIUS + 1, axis=0)
             at_rest = self._place(canonical, torch.from_numpy(own[None]).to(self._device))
-            known = torch.from_numpy(rows).to(self._device)
+            known, near = (torch.from_numpy(part).to(self._device) for part in (rows, neighbours(len(rows))))
             if tuned not in self._painters:
                 self._painters[tuned] = Graphed(self._painter(tuned=tuned))
             picture = self._painters[tuned]
         waiting: Landing | None = None
         for start in range(0, len(rows), batch):
             with clock("render_s"), torch.inference_mode(), torch.cuda.stream(self._stream):
-                window = around(known, start, min(start + batch, len(rows)))
-                landing = Landing(*picture(window, features, canonical, at_rest))
+                landing = Landing(*picture(known[near[start : start + batch]], features, canonical, at_rest))
             if waiting is not None:
                 yield from self._landed(waiting, clock)
             waiting = landing
@@ -154,10 +153,3 @@ def _warped(net: Any, features: torch.Tensor, at_rest: torch.Tensor, moved: torc
     if visible.shape[2:] != warped.shape[2:]:
         visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
     return torch.as_tensor(warped * visible)
-
-
-def around(rows: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-    """Return (frames, 2 * RADIUS + 1, coefficients): each row with its neighbours, the clip's ends repeated."""
-    frames = torch.arange(start, stop, device=rows.device)[:, None]
-    at = frames + torch.arange(-RADIUS, RADIUS + 1, device=rows.device)
-    return rows[at.clamp(0, len(rows) - 1)]

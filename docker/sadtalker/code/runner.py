@@ -5,7 +5,6 @@ Upstream's networks do the work; what drives them is ours: models once, frames i
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -81,8 +80,6 @@ class SadTalker(Network):
         self._models: _Models | None = None
         self._enhancer: Enhancer | None = None
         self._wanted: dict[Choice, bool] = {}
-        # They take longer to import than inputs to be looked at: both at once.
-        self._imports = ThreadPoolExecutor(1, "imports").submit(_import_networks)
 
     def check(self, job: Job) -> None:
         """Refuse a portrait that is not a picture and a clip that is shorter than a frame."""
@@ -100,7 +97,6 @@ class SadTalker(Network):
         self._weights, self._device = WeightsFolder(weights), device
         for choice, enhancer in self._wanted.items():
             self._weights.require(*choice.files, *((PARSER, RESTORER) if enhancer else ()))
-        self._imports.result()
         for choice, enhancer in list(self._wanted.items())[:1]:
             self._loaded(choice)
             if enhancer:
@@ -188,11 +184,6 @@ class SadTalker(Network):
         if self._weights is None:
             raise RunnerError("setup comes before animate")
         return self._weights
-
-
-def _import_networks() -> None:
-    for module in ("detect", "face", "hear", "motion", "render", "enhance"):
-        importlib.import_module(f"{__package__}.{module}")
 
 
 def _fit(portrait: Image, job: Job) -> Image:

@@ -64,7 +64,7 @@ def job(portrait: Path, tmp_path: Path, **settings: Any) -> Job:
     )
 
 
-def test_a_portrait_without_a_face_is_refused_without_torch(
+def test_a_portrait_without_a_face_is_refused_before_torch_is_even_imported(
     network: Network, portrait: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # whoever imports it now fails

@@ -27,6 +27,12 @@ def test_windows_are_bands_by_columns() -> None:
     assert np.array_equal(windows[0], columns[3:19].T)
 
 
+def test_neighbours_are_13_on_each_side_and_the_ends_repeat() -> None:
+    found = load_code("sadtalker", "frames").neighbours(5)
+    assert found.shape == (5, 27)
+    assert found[1].tolist() == [0] * 13 + [1, 2, 3] + [4] * 11
+
+
 def draw(count: int) -> np.ndarray:
     """Stand in for upstream's draw: one random frame, and no choice at all for 21."""
     closed = np.zeros((count, 1))

@@ -85,5 +85,5 @@ def test_nvrtc_takes_the_kernels(architecture: str) -> None:
         if "no NVRTC" in str(error) or isinstance(error, ImportError):
             pytest.skip(f"no NVRTC here: {error}")
         raise
-    for name in ("sums", "moments", "modulate", "finish", "enlarge"):
+    for name in ("sums", "moments", "modulate", "finish", "enlarge", "inputs", "gather", "moved"):
         assert name.encode() in binary

@@ -36,14 +36,17 @@ OWN_SEED = -1
 class EchoMimic(Network):
     """Loads every model once; a job's memory does not grow with the length of its clip, but for its latents."""
 
+    checks_apart = True
+
     def __init__(self) -> None:
         self._detector: FaceDetector | None = None
         self._faces: dict[Path, tuple[Box, int]] = {}
         self._models: Models
         self._samplers: dict[bool, Sampler] = {}
 
-    def check(self, job: Job) -> None:
-        """Refuse settings that do not fit together, and a portrait without a usable face, before weights are read."""
+    def check(self, job: Job) -> tuple[Box, int]:
+        """Return where the face is, and of how many; refuse settings that do not fit together, and a portrait without
+        a usable face, before weights are read."""
         settings = job.settings
         if int(settings["size"]) % _SIDE:
             raise BadInput(f"size is {settings['size']}, a multiple of {_SIDE} needed")
@@ -51,7 +54,12 @@ class EchoMimic(Network):
             raise BadInput(f"overlap is {settings['overlap']}, less than window ({settings['window']}) needed")
         if _frames(job) < _LEAST_FRAMES:
             raise BadInput(f"{job.audio.name} is too short for {_LEAST_FRAMES} frames")
-        self._face(job, _image(job))
+        image = _image(job)
+        if job.portrait not in self._faces:
+            if self._detector is None:
+                self._detector = FaceDetector()
+            self._faces[job.portrait] = self._detector.find(job.portrait.name, image)
+        return self._faces[job.portrait]
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
@@ -84,7 +92,7 @@ class EchoMimic(Network):
         )
         progress.stage("face")
         image = _image(job)
-        face, faces = self._face(job, image)
+        face, faces = job.found
         if faces > 1:
             progress.note(portrait.which_face(faces, (face.left + face.right) / 2, image))
         square, mask, place = frame(image, face, plan.size, float(settings["crop"]), float(settings["mask"]))
@@ -124,14 +132,6 @@ class EchoMimic(Network):
         if tuned not in self._samplers:
             self._samplers = {tuned: Sampler(self._models, tuned=tuned)}
         return self._samplers[tuned]
-
-    def _face(self, job: Job, image: Image) -> tuple[Box, int]:
-        """Return where the face is, and of how many; found once for each portrait."""
-        if job.portrait not in self._faces:
-            if self._detector is None:
-                self._detector = FaceDetector()
-            self._faces[job.portrait] = self._detector.find(job.portrait.name, image)
-        return self._faces[job.portrait]
 
 
 def tell(progress: Progress, face: Box, image: Image, place: Box) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faceorch_kit.faces import FaceFinder, Found, find_face
-from faceorch_kit.portrait import Image, read
+from faceorch_kit.portrait import read
 from faceorch_runner import BadInput, Job, Network, Progress
 
 from .face import square
@@ -25,6 +25,8 @@ _LEAST_SIDE = 64  # the networks halve the picture six times
 class Hallo(Network):
     """Loads every model once; a job's memory does not grow with the length of its clip."""
 
+    checks_apart = True
+
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
         self._faces: dict[Path, Found] = {}
@@ -32,12 +34,17 @@ class Hallo(Network):
         self._eyes: Eyes
         self._hearing: Hearing
 
-    def check(self, job: Job) -> None:
-        """Refuse a portrait without a usable face before anything is loaded."""
+    def check(self, job: Job) -> Found:
+        """Return where the face is; refuse a portrait without a usable one before anything is loaded."""
         size = int(job.settings["size"])
         if size % _LEAST_SIDE:
             raise BadInput(f"size is {size}, a multiple of {_LEAST_SIDE} needed")
-        self._face(job, read(job.portrait))
+        image = read(job.portrait)
+        if job.portrait not in self._faces:
+            if self._finder is None:
+                self._finder = FaceFinder()
+            self._faces[job.portrait] = find_face(self._finder, job.portrait.name, image)
+        return self._faces[job.portrait]
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
@@ -90,17 +97,9 @@ class Hallo(Network):
                 video.write(picture)
         return video.path
 
-    def _face(self, job: Job, image: Image) -> Found:
-        """Return where the face is; found once for each portrait."""
-        if job.portrait not in self._faces:
-            if self._finder is None:
-                self._finder = FaceFinder()
-            self._faces[job.portrait] = find_face(self._finder, job.portrait.name, image)
-        return self._faces[job.portrait]
-
     def _look(self, job: Job, progress: Progress) -> Look:
         settings, image = job.settings, read(job.portrait)
-        found = self._face(job, image)
+        found: Found = job.found
         found.tell(progress, image)
         rows, columns = slice(0, image.shape[0]), slice(0, image.shape[1])
         if settings["crop"]:

@@ -1,7 +1,7 @@
 """Packages of which only a part is used, without what the rest imports.
 
 `import torchvision.models.resnet` runs `torchvision/__init__.py` first, which loads operators, data sets and torch's
-compiler: seconds, at every start, for one class.
+compiler: seconds, at every start, for one class. And `import torch` runs modules for work that no network does.
 """
 
 from __future__ import annotations
@@ -9,8 +9,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
+
+# Of torch: shapes without values, export, quantization, distributions and data sets. A quarter of its import.
+_UNUSED = ("_meta_registrations", "export", "quantization", "distributions", "utils.data")
 
 
 def light(package: str, **names: str) -> None:
@@ -41,6 +47,31 @@ def light(package: str, **names: str) -> None:
     parent, _, own = package.rpartition(".")
     if parent:
         setattr(sys.modules[parent], own, module)
+
+
+def light_torch() -> None:
+    """Let `import torch` put off modules until somebody asks them for something: then they run as always.
+
+    Not for what computes with torch's meta device or its compiler: these want what a module does when it runs, and ask
+    it for nothing.
+    """
+    if "torch" not in sys.modules:
+        sys.meta_path.insert(0, _Later(frozenset(f"torch.{name}" for name in _UNUSED)))
+
+
+class _Later(MetaPathFinder):
+    """Finds modules of these names, which run when they are first asked for something."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name in self._names else None
+        if spec is not None and spec.loader is not None:
+            spec.loader = importlib.util.LazyLoader(spec.loader)
+        return spec
 
 
 class _Light(ModuleType):

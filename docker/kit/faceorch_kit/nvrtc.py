@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ _SHARED = 48 * 1024  # bytes of shared memory that a kernel gets without asking
 _MAX_DYNAMIC_SHARED = 8
 _FP16, _SWIZZLE_128, _PROMOTE_128 = 6, 3, 2
 _MOST_MAPS = 4096
+
+_COMPILING = threading.Lock()
+_BINARIES: dict[tuple[Path, str], bytes] = {}
 
 
 class KernelError(RuntimeError):
@@ -83,8 +87,24 @@ class Kernels:
 def kernels_of(source: Path) -> Kernels:
     """Return the kernels of a CUDA file, compiled for the current GPU: once a process, in about a second."""
     torch.cuda.current_stream().synchronize()  # makes torch's context the current one
+    return Kernels(_compiled(source, _architecture()))
+
+
+def prepare(source: Path) -> None:
+    """Compile a CUDA file in a thread of its own, so that whoever wants its kernels later need not wait."""
+    threading.Thread(target=_compiled, args=(source, _architecture()), name="nvrtc", daemon=True).start()
+
+
+def _architecture() -> str:
     major, minor = torch.cuda.get_device_capability()
-    return Kernels(compile_for(source, f"sm_{major}{minor}{'a' if is_hopper() else ''}"))
+    return f"sm_{major}{minor}{'a' if is_hopper() else ''}"
+
+
+def _compiled(source: Path, architecture: str) -> bytes:
+    with _COMPILING:
+        if (source, architecture) not in _BINARIES:
+            _BINARIES[source, architecture] = compile_for(source, architecture)
+        return _BINARIES[source, architecture]
 
 
 @lru_cache(maxsize=1)

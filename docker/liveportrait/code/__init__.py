@@ -1,1 +1,5 @@
 """JoyVASA hears and moves, LivePortrait paints."""
+
+from faceorch_kit.light import light_torch
+
+light_torch()

@@ -20,7 +20,8 @@ from src.modules.spade_generator import SPADEDecoder
 from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
 from src.modules.warping_network import WarpingNetwork
 
-from faceorch_kit.half import SpadeDecoder, half_copy
+from faceorch_kit.half import SpadeDecoder
+from faceorch_kit.half.warping import Warp
 from faceorch_kit.weights import bake_spectral_norm, present, put, read_objects, read_tensors, repacked, whole
 from faceorch_runner import MissingWeight
 
@@ -62,9 +63,9 @@ class Models:
     input_side: int
 
     @cached_property
-    def tuned(self) -> tuple[torch.nn.Module, SpadeDecoder]:
+    def tuned(self) -> tuple[Warp, SpadeDecoder]:
         """The warping network and the decoder in half precision; made when a job first wants them."""
-        return half_copy(self.warp) if self.device.type == "cuda" else self.warp, SpadeDecoder(self.paint, self.device)
+        return Warp(self.warp, self.device), SpadeDecoder(self.paint, self.device)
 
 
 class MotionModel(DitTalkingHead):  # type: ignore[misc]

@@ -82,9 +82,15 @@ class Renderer:
     def __init__(self, models: Models, *, half: bool, tuned: bool = False) -> None:
         self.models = models
         self._half = half and models.device.type == "cuda"
-        self._warp, self._decode = models.warp, models.paint
+        self._features, self._decode = self._warped, models.paint
         if tuned:
-            self._warp, self._decode = models.tuned
+            self._features, self._decode = models.tuned
+
+    def _warped(self, volume: torch.Tensor, still: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+        """Return what the decoder takes: features (n, channels, height, width) moved along the keypoints."""
+        count = len(points)
+        volumes, stills = volume.expand(count, -1, -1, -1, -1), still.expand(count, -1, -1)
+        return torch.as_tensor(self.models.warp(volumes, kp_source=stills, kp_driving=points)["out"])
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast("cuda", dtype=torch.float16) if self._half else contextlib.nullcontext()
@@ -153,11 +159,7 @@ class Renderer:
         self, volume: torch.Tensor, still: torch.Tensor, points: torch.Tensor, paste: Paste | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the pictures (n, rows, columns, 3) as bytes, and whether the decoder's values were finite."""
-        count = len(points)
-        warped = self._warp(
-            volume.expand(count, -1, -1, -1, -1), kp_source=still.expand(count, -1, -1), kp_driving=points
-        )
-        squares = self._decode(warped["out"]).float()
+        squares = self._decode(self._features(volume, still[None], points)).float()
         finite = torch.isfinite(squares).all()
         if squares.shape[-1] != SIDE:  # small stand-in networks
             squares = functional.interpolate(squares, (SIDE, SIDE), mode="bilinear", align_corners=False)

@@ -30,6 +30,8 @@ _SHUT_ALREADY = 0.18  # upstream's measure of an eye that is as good as closed
 class LivePortrait(Network):
     """Loads every model once; a job's memory does not grow with the length of its clip."""
 
+    checks_apart = True
+
     def __init__(self) -> None:
         self._finder: FaceFinder | None = None
         self._faces: dict[tuple[Path, int], tuple[Found, bool]] = {}
@@ -38,16 +40,24 @@ class LivePortrait(Network):
         self._models: Models
         self._cropper: Cropper
 
-    def check(self, job: Job) -> None:
-        """Refuse a portrait whose face is absent, too small or turned away, before anything is loaded.
+    def check(self, job: Job) -> tuple[Found, bool] | None:
+        """Return where the face is, and whether in the portrait's original size, which finds small ones.
 
-        The insightface detectors are weights themselves: with them, the face is looked for first of all in `animate`.
+        Refuses a portrait whose face is absent, too small or turned away, before anything is loaded. The insightface
+        detectors are weights themselves: with them, the face is looked for first of all in `animate`.
         """
-        original, image = self._images(job)
+        original, image = _images(job)
         if job.settings["speed"] == "tuned" and job.settings["precision"] == "fp32":
             raise BadInput("speed=tuned computes in half precision: leave precision at fp16")
-        if job.settings["detector"] == "mediapipe":
-            self._face(job, original, image)
+        if job.settings["detector"] != "mediapipe":
+            return None
+        key = (job.portrait, int(job.settings["max_size"]))
+        if key not in self._faces:
+            if self._finder is None:
+                self._finder = FaceFinder()
+            found, picture = find_largest(self._finder, job.portrait.name, original, image)
+            self._faces[key] = (found, picture is not image)
+        return self._faces[key]
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models."""
@@ -70,7 +80,7 @@ class LivePortrait(Network):
 
         settings = job.settings
         progress.stage("landmarks")
-        original, image = self._images(job)
+        original, image = _images(job)
         crop = self._crop(job, original, image, progress)
         everything = (0, 0, image.shape[1], image.shape[0])
         full = settings["output"] == "full"
@@ -83,21 +93,6 @@ class LivePortrait(Network):
         paste = self._paste(image, crop) if full else None
         return self._write(job, renderer, look, moved, image, paste, progress)
 
-    def _images(self, job: Job) -> tuple[Image, Image]:
-        """Return the portrait as its file has it, and no larger than `max_size`."""
-        original = portrait.read(job.portrait)
-        return original, portrait.fit(original, int(job.settings["max_size"]))
-
-    def _face(self, job: Job, original: Image, image: Image) -> tuple[Found, bool]:
-        """Return where the face is, and whether in the original; found once for each portrait and size."""
-        key = (job.portrait, int(job.settings["max_size"]))
-        if key not in self._faces:
-            if self._finder is None:
-                self._finder = FaceFinder()
-            found, picture = find_largest(self._finder, job.portrait.name, original, image)
-            self._faces[key] = (found, picture is not image)
-        return self._faces[key]
-
     def _crop(self, job: Job, original: Image, image: Image, progress: Progress) -> Crop:
         """Return the face's square; cut out of the original when the face is small in the portrait."""
         from .crop import Framing, InsightfaceCropper
@@ -107,7 +102,7 @@ class LivePortrait(Network):
             if self._insightface is None:
                 self._insightface = InsightfaceCropper(self._weights)
             return self._insightface.crop(image, job.portrait.name, framing)
-        found, small = self._face(job, original, image)
+        found, small = job.found
         picture = original if small else image
         found.tell(progress, picture)
         crop = self._cropper.crop(picture, landmarks(found.mesh), framing)
@@ -205,3 +200,9 @@ class LivePortrait(Network):
 
             renderer.render(look, moved, int(job.settings["batch"]), paste, write)
         return video.path
+
+
+def _images(job: Job) -> tuple[Image, Image]:
+    """Return the portrait as its file has it, and no larger than `max_size`."""
+    original = portrait.read(job.portrait)
+    return original, portrait.fit(original, int(job.settings["max_size"]))

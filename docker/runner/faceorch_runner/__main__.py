@@ -1,11 +1,7 @@
 """`python -m faceorch_runner JOB_FILE`."""
 
-import os
 import sys
 
-from .main import main
+from .main import leave, main
 
-code = main(sys.argv[1:])
-sys.stderr.flush()
-# Not sys.exit: native libraries that crash in their own exit handlers must not turn a finished job into a failure.
-os._exit(code)
+leave(main(sys.argv[1:]))

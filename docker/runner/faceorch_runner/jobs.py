@@ -31,7 +31,8 @@ class Job:
 
     `portrait` is an 8-bit RGB PNG with orientation and transparency resolved, `audio` a mono 16-bit PCM WAV at the
     clip's own rate, `settings` has every default filled in, `work` is a scratch folder that is deleted afterwards.
-    A `synthetic` job runs with stand-in weights, and its video says so. `label`: its video gets a visible one.
+    A `synthetic` job runs with stand-in weights, and its video says so. `label`: its video gets a visible one. `found`
+    is what the network's `check` returned.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Job:
     timeout_s: float | None = None
     synthetic: bool = False
     label: bool = False
+    found: Any = field(default=None, repr=False, compare=False)
     writers: list[VideoWriter] = field(default_factory=list, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:

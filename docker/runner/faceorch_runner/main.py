@@ -12,22 +12,29 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__ as runner_version
 from . import lifeline
 from .deadline import Deadline
 from .errors import RunnerError, classify, one_line
 from .events import EventKind, EventStream
+from .gpu import Opening
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
-from .memory import let_blocks_grow
 from .network import Network, Progress, load_network
 from .tasks import TaskFile, run_task
 from .video import conform
 
+if TYPE_CHECKING:
+    from .apart import Apart
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
+
+Check = Callable[[Job], Any]
 
 
 def main(arguments: list[str]) -> int:
@@ -59,37 +66,56 @@ class _Runner:
         self.fed: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def run(self) -> int:
-        if self.file.feed is Feed.STDIN:
-            threading.Thread(target=self._read_stdin, name="lifeline", daemon=True).start()
         try:
             self.events.emit(EventKind.STAGE, None, name="import")
-            if self.file.device == "cuda":
-                let_blocks_grow()
             network = load_network(self.file.code, self.file.network)
+            apart = _apart(network)  # a fork, so before there are threads
         except BaseException as error:
             _fail(self.events, None, error)
             return EXIT_FAILED
-        jobs = [job for job in self.file.jobs if self._check(network, job)]
-        if self.file.jobs and not jobs:
+        gpu = Opening() if self.file.device == "cuda" else None
+        if self.file.feed is Feed.STDIN:
+            threading.Thread(target=self._read_stdin, name="lifeline", daemon=True).start()
+        jobs, check = [], network.check
+        if apart is not None:
+            check = apart.check
+            checking = apart.meanwhile(lambda: self._check_all(check, ahead=True))
+        elif self.file.jobs and not (jobs := self._check_all(check)):
             return EXIT_FAILED
+        if gpu is not None:
+            gpu.wait_until_decided()
         if not self._setup(network):
             return EXIT_FAILED
+        if apart is not None:
+            if not checking.done():
+                self.events.emit(EventKind.STAGE, None, name="check")
+            jobs = checking.result()
         for job in jobs:
             self._animate(network, job)
         for job in self._fed_jobs():
-            if self._check(network, job):
-                self._animate(network, job)
+            if (checked := self._check(check, job)) is not None:
+                self._animate(network, checked)
         return EXIT_FAILED if self.failed else EXIT_DONE
 
-    def _check(self, network: Network, job: Job) -> bool:
+    def _check_all(self, check: Check, *, ahead: bool = False) -> list[Job]:
+        """Return the first jobs, less those that are refused; `ahead` of what the main thread does."""
+        checked = [self._check(check, job, ahead=ahead) for job in self.file.jobs]
+        jobs = [job for job in checked if job is not None]
+        if ahead and self.file.jobs and not jobs:
+            leave(EXIT_FAILED)  # the main thread need not go on
+        return jobs
+
+    def _check(self, check: Check, job: Job, *, ahead: bool = False) -> Job | None:
+        """Return the job with what its check found; None when it is refused."""
         self.events.emit(EventKind.STAGE, job.id, name="check")
         try:
             job.work.mkdir(parents=True, exist_ok=True)
-            network.check(job)
+            return replace(job, found=check(job))
         except BaseException as error:
+            if ahead:  # it has been in another stage since
+                self.events.emit(EventKind.STAGE, job.id, name="check")
             self._fail_job(job, error)
-            return False
-        return True
+            return None
 
     def _setup(self, network: Network) -> bool:
         self.events.emit(EventKind.STAGE, None, name="setup")
@@ -180,6 +206,23 @@ class _Runner:
                 _fail(self.events, None, error)
         # Also after `drain`: the host holds stdin open until the runner has left.
         os._exit(lifeline.EXIT_OWNER_DIED)
+
+
+def _apart(network: Network) -> Apart | None:
+    if not network.checks_apart or sys.platform != "linux":
+        return None
+    from .apart import Apart
+
+    return Apart(network)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process, whatever its threads do.
+
+    Not sys.exit: native libraries that crash in their own exit handlers must not turn a finished job into a failure.
+    """
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _fail(events: EventStream, job: str | None, error: BaseException) -> None:

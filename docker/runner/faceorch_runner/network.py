@@ -73,10 +73,19 @@ def _share(values: Sequence[float], first: float, last: float) -> tuple[float, f
 
 
 class Network:
-    """Base class of every network's runner. Its module belongs to the package `faceorch_networks.<name>`."""
+    """Base class of every network's runner. Its module belongs to the package `faceorch_networks.<name>`.
 
-    def check(self, job: Job) -> None:
-        """Check a job before any weights are read: raise `NoFace` or `BadInput` with a one-line message."""
+    With `checks_apart`, `check` runs in a process of its own while `setup` loads the models: a fork that knows what
+    `__init__` did, and keeps what `check` adds to the network. What `check` returns is pickled then.
+    """
+
+    checks_apart = False
+
+    def check(self, job: Job) -> Any:
+        """Check a job before any weights are read: raise `NoFace` or `BadInput` with a one-line message.
+
+        What it returns, such as where the face is, is `job.found` in `animate`.
+        """
 
     def setup(self, weights: Path | None, device: str) -> None:
         """Load the models, once. `weights` is the network's weight folder, `device` is `cpu` or `cuda`."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +15,8 @@ from src.facerender.modules.make_animation import keypoint_transformation
 from src.facerender.modules.mapping import MappingNet
 
 from faceorch_kit.graphed import Graphed
-from faceorch_kit.half import SpadeDecoder, half, half_copy
+from faceorch_kit.half import SpadeDecoder
+from faceorch_kit.half.warping import Warp
 from faceorch_kit.stream import Clock, Landing
 from faceorch_kit.weights import bake_spectral_norm, fill
 from faceorch_runner import RunnerError
@@ -29,6 +27,8 @@ from .upstream import config
 
 Array = npt.NDArray[np.float32]
 Image = npt.NDArray[np.uint8]
+
+_LEAST_SHARE = 1e-3  # of a keypoint in how a place moves: upstream leaves out those that have less
 
 
 class Renderer:
@@ -117,39 +117,31 @@ class Renderer:
 
     def _painter(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
         """Return what makes pictures (batch, height, width, RGB) of rows of coefficients, and whether all is finite."""
-        net, decoder, precision = self._net, self._net.decoder, _as_it_is
+        features_of: Callable[..., torch.Tensor] = self._warped
+        decoder = self._net.decoder
         if tuned:
-            decoder = SpadeDecoder(self._net.decoder, torch.device(self._device))
-        if tuned and self._device == "cuda":
-            parts = {name: half_copy(getattr(net, name)) for name in ("dense_motion_network", "third", "fourth")}
-            net, precision = SimpleNamespace(deform_input=net.deform_input, **parts), half
+            device = torch.device(self._device)
+            features_of, decoder = Warp(self._net, device, least=_LEAST_SHARE), SpadeDecoder(decoder, device)
 
         def picture(
             window: torch.Tensor, features: torch.Tensor, canonical: torch.Tensor, at_rest: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            moved = self._place(canonical, window)
-            with precision():
-                drawn = decoder(_warped(net, features, at_rest, moved))
+            drawn = decoder(features_of(features, at_rest, self._place(canonical, window)))
             finite = torch.isfinite(drawn).all()
             return drawn.mul_(255.0).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous(), finite
 
         return picture
 
-
-def _as_it_is() -> Any:
-    return nullcontext()
-
-
-def _warped(net: Any, features: torch.Tensor, at_rest: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-    """Return what the decoder takes: features moved along the keypoints, hidden parts masked."""
-    count = len(moved)
-    features = features.expand(count, -1, -1, -1, -1)
-    flow = net.dense_motion_network(
-        feature=features, kp_driving={"value": moved}, kp_source={"value": at_rest.expand(count, -1, -1)}
-    )
-    warped = net.deform_input(features, flow["deformation"]).flatten(1, 2)
-    warped = net.fourth(net.third(warped))
-    visible = flow["occlusion_map"]
-    if visible.shape[2:] != warped.shape[2:]:
-        visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
-    return torch.as_tensor(warped * visible)
+    def _warped(self, features: torch.Tensor, at_rest: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+        """Return what the decoder takes: features moved along the keypoints, hidden parts masked."""
+        net, count = self._net, len(moved)
+        features = features.expand(count, -1, -1, -1, -1)
+        flow = net.dense_motion_network(
+            feature=features, kp_driving={"value": moved}, kp_source={"value": at_rest.expand(count, -1, -1)}
+        )
+        warped = net.deform_input(features, flow["deformation"]).flatten(1, 2)
+        warped = net.fourth(net.third(warped))
+        visible = flow["occlusion_map"]
+        if visible.shape[2:] != warped.shape[2:]:
+            visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
+        return torch.as_tensor(warped * visible)

@@ -6,6 +6,7 @@ import sys
 import types
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,9 @@ def seen(network: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def animate(network: Any, job: Job) -> Path:
     with open("/dev/null", "w") as nowhere:
-        found: Path = network.animate(job, Progress(EventStream(nowhere.fileno()), job.id))
-    return found
+        checked = replace(job, found=network.check(job))
+        video: Path = network.animate(checked, Progress(EventStream(nowhere.fileno()), job.id))
+    return video
 
 
 def test_a_job_is_handed_on_as_it_was_asked_for(network: Any, job: Any, seen: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def test_a_small_face_is_cut_out_of_the_original(
     asked = job(tmp_path / "large.png", tmp_path)
     Finder.of = 4000  # 200 pixels wide there, and 64 at 1280
     Finder.mesh = frontal_mesh() * 0.9
-    network.check(asked)
+    asked = replace(asked, found=network.check(asked))
+    small = replace(asked, found=(asked.found[0], False))
 
     cuts: list[Any] = []
 
@@ -117,15 +119,13 @@ def test_a_small_face_is_cut_out_of_the_original(
 
     monkeypatch.setattr(network, "_cropper", Cropper(), raising=False)
     monkeypatch.setattr(network, "_weights", tmp_path)
-    original, image = network._images(asked)  # type: ignore[attr-defined]
+    original, image = load_code("liveportrait", "runner")._images(asked)
     with open(os.devnull, "wb") as nowhere:
         progress = Progress(EventStream(nowhere.fileno()), "a")
         network._crop(asked, original, image, progress)  # type: ignore[attr-defined]
-        Finder.mesh = frontal_mesh() * 2
-        monkeypatch.setattr(network, "_faces", {})
-        network._crop(asked, original, image, progress)  # type: ignore[attr-defined]
+        network._crop(small, original, image, progress)  # type: ignore[attr-defined]
     assert image.shape == (960, 1280, 3)
-    assert cuts == [((3000, 4000, 3), 180.0), 0.32, ((960, 1280, 3), 128.0)]
+    assert cuts == [((3000, 4000, 3), 180.0), 0.32, ((960, 1280, 3), 180.0)]
 
 
 def test_a_crop_says_where_it_lies_in_a_smaller_picture() -> None:

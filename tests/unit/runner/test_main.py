@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import psutil
 import pytest
 
 from faceorch import media
 from faceorch_runner import Event, EventKind, EventParser
-from tests.conftest import GREY_RUNNER, LIMIT_S
+from tests.conftest import FOR_EVER_S, GREY_RUNNER, LIMIT_S
+from tests.killing import until
 from tests.unit.runner.conftest import HANG, Start, close, failing, finish
 
 
 def test_a_job_gives_a_video_with_the_clips_audio_and_a_done_event(start: Start, tmp_path: Path) -> None:
-    code, events, _ = finish(start())
-    assert code == 0
+    code, events, log = finish(start())
+    assert code == 0, log
     kinds = [event.kind for event in events]
     assert kinds[-1] is EventKind.DONE
     assert kinds.count(EventKind.SETUP) == 1
@@ -120,3 +122,85 @@ def test_jobs_arrive_on_stdin_until_drained(start: Start, portrait: Path, clip: 
     assert done == ["job0", "late"]
     assert process.wait(LIMIT_S) == 0
     close(process)
+
+
+APART = """
+    import os, time
+    from faceorch_runner import Network, NoFace
+    class Looks(Network):
+        checks_apart = True
+        def check(self, job):
+            {check}
+        def setup(self, weights, device):
+            {setup}
+        def animate(self, job, progress):
+            {animate}
+"""
+
+
+def apart(check: str, setup: str = "pass", animate: str = "raise SystemExit(0)") -> str:
+    return APART.format(check=check, setup=setup, animate=animate)
+
+
+def test_a_check_apart_hands_over_what_it_found(start: Start) -> None:
+    source = apart(
+        "self.seen = getattr(self, 'seen', 0) + 1; return self.seen, os.getpid()",
+        animate="assert job.found[1] != os.getpid(); raise NoFace(f'the {job.found[0]}. look')",
+    )
+    code, events, _ = finish(start(source, jobs=2))
+    assert code == 1
+    assert [event.data["message"] for event in events if event.kind is EventKind.ERROR] == [
+        "the 1. look",
+        "the 2. look",
+    ]
+
+
+def test_the_models_are_loaded_while_a_check_goes_on(start: Start, tmp_path: Path) -> None:
+    there = tmp_path / "set-up"
+    wait = f"while not os.path.exists({str(there)!r}): time.sleep(0.01)"
+    code, events, log = finish(
+        start(apart(wait, setup=f"open({str(there)!r}, 'w').close()", animate="raise NoFace('')"))
+    )
+    assert [event.data["kind"] for event in events if event.kind is EventKind.ERROR] == ["no_face"], log
+    assert code == 1
+
+
+def test_who_is_refused_apart_does_not_wait_for_the_models(start: Start) -> None:
+    code, events, log = finish(start(apart("raise NoFace('nobody in it')", setup=f"time.sleep({FOR_EVER_S})")))
+    assert code == 1, log
+    assert events[-1].data == {"kind": "no_face", "message": "nobody in it"}
+    stages = [event.data["name"] for event in events if event.kind is EventKind.STAGE]
+    assert stages[-1] == "check", "whoever listens knows what has failed"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "message"),
+    [
+        ("raise ValueError('wrong')", "crash", "ValueError: wrong"),
+        ("raise SystemExit(0)", "crash", "SystemExit: 0"),
+        ("raise MemoryError", "out_of_memory", "MemoryError: MemoryError"),
+        ("os.kill(os.getpid(), 11)", "crash", "the check of {portrait} was ended by SIGSEGV"),
+        ("os._exit(3)", "crash", "the check of {portrait} was ended by exit code 3"),
+        ("return lambda: 0", "crash", None),  # cannot be handed over
+    ],
+)
+def test_whatever_a_check_apart_does_is_one_line(
+    start: Start, portrait: Path, line: str, kind: str, message: str | None
+) -> None:
+    code, events, _ = finish(start(apart(line, setup=f"time.sleep({FOR_EVER_S})")))
+    assert code == 1
+    assert events[-1].data["kind"] == kind
+    if message is not None:
+        assert events[-1].data["message"] == message.format(portrait=portrait.name)
+
+
+def test_a_check_apart_ends_with_its_runner(start: Start, tmp_path: Path) -> None:
+    process = start(
+        apart(f"open({str(tmp_path / 'pid')!r}, 'w').write(f'{{os.getpid()}}\\n'); time.sleep({FOR_EVER_S})")
+    )
+    until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text("utf-8").endswith("\n"))
+    child = psutil.Process(int((tmp_path / "pid").read_text("utf-8")))
+    process.kill()
+    process.wait(LIMIT_S)
+    close(process)
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)

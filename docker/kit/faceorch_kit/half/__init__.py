@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch.nn import functional
 
-from faceorch_kit.nvrtc import kernels_of
+from faceorch_kit.nvrtc import kernels_of, prepare
 
 SOURCE = Path(__file__).with_name("kernels.cu")
 _SLOPE = 0.2  # of the leaky ReLU in both decoders
@@ -52,6 +52,8 @@ class SpadeDecoder:
     """
 
     def __init__(self, decoder: Any, device: torch.device) -> None:
+        if device.type == "cuda":
+            prepare(SOURCE)
         self._dtype = torch.float16 if device.type == "cuda" else torch.float32
         net = copy.deepcopy(decoder).to(self._dtype).to(memory_format=torch.channels_last)
         self._net = net

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faceorch_kit.light import light
+from faceorch_kit.light import light, light_torch
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,32 @@ def test_what_is_loaded_or_not_there_stays_as_it_is() -> None:
     light("not_there_at_all")
     light("not_there_at_all.inner")
     assert not [name for name in sys.modules if name.startswith("not_there_at_all")]
+
+
+def test_parts_of_torch_wait_until_somebody_asks_for_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "fake/torch"
+    (folder / "export").mkdir(parents=True)
+    (folder / "__init__.py").write_text("from . import export, nn, _meta_registrations\n", "utf-8")
+    (folder / "nn.py").write_text("here = 1\n", "utf-8")
+    for name in ("export/__init__.py", "_meta_registrations.py"):
+        (folder / name).write_text("import sys\nsys.ran.append(__name__)\nthing = 'it'\n", "utf-8")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    monkeypatch.setattr(sys, "ran", [], raising=False)
+    monkeypatch.syspath_prepend(tmp_path / "fake")
+    light_torch()
+    torch = importlib.import_module("torch")
+    assert torch.nn.here == 1
+    assert sys.ran == []  # type: ignore[attr-defined]
+    assert torch.export.thing == "it"
+    assert sys.ran == ["torch.export"]  # type: ignore[attr-defined]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
+        del sys.modules[name]
+
+
+def test_a_torch_that_is_loaded_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", sys)
+    monkeypatch.setattr(sys, "meta_path", before := list(sys.meta_path))
+    light_torch()
+    assert sys.meta_path == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from src.modules.warping_network import WarpingNetwork
 
 from faceorch_kit.half import SpadeDecoder
 from faceorch_kit.half.warping import Warp
+from faceorch_kit.libraries import open_libraries
 from faceorch_kit.weights import bake_spectral_norm, present, put, read_objects, read_tensors, repacked, whole
 from faceorch_runner import MissingWeight
 
@@ -81,16 +83,22 @@ class MotionModel(DitTalkingHead):  # type: ignore[misc]
 
 
 def load(weights: Path, device: str) -> Models:
-    """Load every network once, and read one file while another is built."""
+    """Load every network once, and read one file while another is built and a third tried."""
     sizes = read_sizes(weights)
-    on = torch.device(device)
-    with ThreadPoolExecutor(2, "weights") as pool:
+    on, side = torch.device(device), int(sizes.get("input_side", 256))
+    with ThreadPoolExecutor(3, "weights") as pool:
+        opening = pool.submit(open_libraries, on)
         moving = pool.submit(_motion_model, weights, on)
         looking = {name: pool.submit(_base_model, weights, name, sizes, on) for name in BASE_MODELS}
         packed = read_objects(weights / STITCHING)
         base = {name: future.result() for name, future in looking.items()}
+        trying = [
+            pool.submit(_try, base[name], side, on) for name in ("appearance_feature_extractor", "motion_extractor")
+        ]
+        bake_spectral_norm(base["spade_generator"])
         motion, fps = moving.result()
-    bake_spectral_norm(base["spade_generator"])
+        for future in (opening, *trying):
+            future.result()
     return Models(
         device=on,
         appearance=base["appearance_feature_extractor"],
@@ -102,7 +110,7 @@ def load(weights: Path, device: str) -> Models:
         motion=motion,
         fps=fps,
         template=whole(present(weights / TEMPLATE), Template.read),
-        input_side=int(sizes.get("input_side", 256)),
+        input_side=side,
     )
 
 
@@ -122,6 +130,13 @@ def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.de
         network: torch.nn.Module = BASE_MODELS[name](**sizes[f"{name}_params"])
     put(network, tensors, path.name)
     return network.to(on).eval()
+
+
+@torch.no_grad()
+def _try(network: torch.nn.Module, side: int, on: torch.device) -> None:
+    """Let a network look at nothing: the first time takes longest, and is over when a portrait comes."""
+    with torch.autocast("cuda", dtype=torch.float16) if on.type == "cuda" else nullcontext():
+        network(torch.zeros((1, 3, side, side), device=on))
 
 
 def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:

@@ -79,6 +79,7 @@ class LivePortrait(Network):
         from .render import Renderer
 
         settings = job.settings
+        renderer = Renderer(self._models, half=settings["precision"] == "fp16", tuned=settings["speed"] == "tuned")
         progress.stage("landmarks")
         original, image = _images(job)
         crop = self._crop(job, original, image, progress)
@@ -86,9 +87,11 @@ class LivePortrait(Network):
         full = settings["output"] == "full"
         progress.boxes("portrait", crop.parts(), everything)
         progress.boxes("video", crop.parts(within=not full), everything if full else (0, 0, SIDE, SIDE))
-        renderer = Renderer(self._models, half=settings["precision"] == "fp16", tuned=settings["speed"] == "tuned")
         look = renderer.look(shrink(crop.picture, self._models.input_side))
-        moved = self._keypoints(job, renderer, look, crop, progress)
+        with ThreadPoolExecutor(1, "first") as aside:
+            trying = aside.submit(renderer.first, look, int(settings["batch"]))
+            moved = self._keypoints(job, renderer, look, crop, progress)
+            trying.result()
         progress.stage("frames")
         paste = self._paste(image, crop) if full else None
         return self._write(job, renderer, look, moved, image, paste, progress)

@@ -58,16 +58,20 @@ class _Models:
     """The networks of one choice."""
 
     def __init__(self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str) -> None:
+        from faceorch_kit.libraries import open_libraries
+
         from .face import FaceReader
         from .motion import Motion
         from .render import Renderer
 
         self.choice = choice
-        with ThreadPoolExecutor(2, "weights") as pool:  # one file is read while another one's network is built
+        with ThreadPoolExecutor(3, "weights") as pool:  # one file is read while another one's network is built
+            opening = pool.submit(open_libraries, device)
             renderer = pool.submit(Renderer, weights, choice.size, choice.full, device)
             motion = pool.submit(Motion, weights, choice.size, device)
             self.reader = FaceReader(weights, detector, choice.size, device)
             self.motion, self.renderer = motion.result(), renderer.result()
+            opening.result()
 
 
 class SadTalker(Network):

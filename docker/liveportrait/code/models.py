@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from src.modules.spade_generator import SPADEDecoder
 from src.modules.stitching_retargeting_network import StitchingRetargetingNetwork
 from src.modules.warping_network import WarpingNetwork
 
-from faceorch_kit.half import SpadeDecoder
+from faceorch_kit.half import SpadeDecoder, halve
 from faceorch_kit.half.warping import Warp
 from faceorch_kit.libraries import open_libraries
 from faceorch_kit.weights import bake_spectral_norm, present, put, read_objects, read_tensors, repacked, whole
@@ -48,9 +48,12 @@ BASE_MODELS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Models:
-    """The networks, ready on `device`; upstream's names in the field are F, M, W, G, S and R (eyes)."""
+    """The networks, ready on `device`; upstream's names in the field are F, M, W, G, S and R (eyes).
+
+    `read_painters` reads W and G once more.
+    """
 
     device: torch.device
     appearance: torch.nn.Module
@@ -63,11 +66,27 @@ class Models:
     fps: float
     template: Template
     input_side: int
+    read_painters: Callable[[], tuple[torch.nn.Module, torch.nn.Module]]
+    halved: bool = False
+
+    def painters(self, *, half: bool) -> tuple[torch.nn.Module, torch.nn.Module]:
+        """Return the warping network and the decoder, with half weights (for autocast) or as their files have them.
+
+        Only one of both is kept: together they would take as much memory as a batch of pictures.
+        """
+        if self.halved and not half:
+            self.warp, self.paint = self.read_painters()
+        elif half and not self.halved:
+            halve(self.warp)
+            halve(self.paint)
+        self.halved = half
+        return self.warp, self.paint
 
     @cached_property
     def tuned(self) -> tuple[Warp, SpadeDecoder]:
         """The warping network and the decoder in half precision; made when a job first wants them."""
-        return Warp(self.warp, self.device), SpadeDecoder(self.paint, self.device)
+        warp, paint = self.painters(half=False)
+        return Warp(warp, self.device), SpadeDecoder(paint, self.device)
 
 
 class MotionModel(DitTalkingHead):  # type: ignore[misc]
@@ -111,6 +130,7 @@ def load(weights: Path, device: str) -> Models:
         fps=fps,
         template=whole(present(weights / TEMPLATE), Template.read),
         input_side=side,
+        read_painters=lambda: _painters(weights, sizes, on),
     )
 
 
@@ -120,6 +140,12 @@ def read_sizes(weights: Path) -> dict[str, Any]:
     upstream = Path(base_config.__file__).with_name(SIZES)
     raw = yaml.safe_load((own if own.is_file() else upstream).read_text("utf-8"))
     return dict(raw["model_params"])
+
+
+def _painters(weights: Path, sizes: Mapping[str, Any], on: torch.device) -> tuple[torch.nn.Module, torch.nn.Module]:
+    warp, paint = (_base_model(weights, name, sizes, on) for name in ("warping_module", "spade_generator"))
+    bake_spectral_norm(paint)
+    return warp, paint
 
 
 def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:

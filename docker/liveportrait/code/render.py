@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,15 +84,13 @@ class Renderer:
     def __init__(self, models: Models, *, half: bool, tuned: bool = False) -> None:
         self.models = models
         self._half = half and models.device.type == "cuda"
-        self._features, self._decode = self._warped, models.paint
+        self._features: Callable[..., torch.Tensor]
+        self._decode: Callable[[torch.Tensor], torch.Tensor]
         if tuned:
             self._features, self._decode = models.tuned
-
-    def _warped(self, volume: torch.Tensor, still: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """Return what the decoder takes: features (n, channels, height, width) moved along the keypoints."""
-        count = len(points)
-        volumes, stills = volume.expand(count, -1, -1, -1, -1), still.expand(count, -1, -1)
-        return torch.as_tensor(self.models.warp(volumes, kp_source=stills, kp_driving=points)["out"])
+        else:
+            warp, self._decode = models.painters(half=self._half)
+            self._features = partial(_warped, warp)
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         return torch.autocast("cuda", dtype=torch.float16) if self._half else contextlib.nullcontext()
@@ -172,6 +172,13 @@ class Renderer:
             squares = functional.interpolate(squares, (SIDE, SIDE), mode="bilinear", align_corners=False)
         pictures = squares * 255.0 if paste is None else paste(squares * 255.0)
         return (pictures + 0.5).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous(), finite
+
+
+def _warped(warp: Any, volume: torch.Tensor, still: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Return what the decoder takes: features (n, channels, height, width) moved along the keypoints."""
+    count = len(points)
+    volumes, stills = volume.expand(count, -1, -1, -1, -1), still.expand(count, -1, -1)
+    return torch.as_tensor(warp(volumes, kp_source=stills, kp_driving=points)["out"])
 
 
 def _write(landing: Landing, write: Blocks) -> None:

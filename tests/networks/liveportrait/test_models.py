@@ -169,7 +169,8 @@ def renderer(paint: Any) -> Any:
         assert volume.shape[0] == kp_source.shape[0] == kp_driving.shape[0]
         return {"out": kp_driving[:, 0, 0]}
 
-    return code("render").Renderer(SimpleNamespace(device=torch.device("cpu"), warp=warp, paint=paint), half=True)
+    models = SimpleNamespace(device=torch.device("cpu"), painters=lambda half: (warp, paint))
+    return code("render").Renderer(models, half=True)
 
 
 def look() -> Any:
@@ -210,3 +211,24 @@ def test_a_picture_that_is_not_finite_is_an_error() -> None:
         RunnerError, match=r"^the painted picture is not finite: set precision to fp32, with speed at exact$"
     ):
         paint.render(look(), np.zeros((1, 21, 3), np.float32), 1, None, lambda picture: None)
+
+
+def test_weights_are_halved_where_they_are_and_read_again_for_full_precision() -> None:
+    read: list[Any] = []
+
+    def painters() -> Any:
+        read.append(tuple(torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.BatchNorm2d(2)) for _ in range(2)))
+        return read[-1]
+
+    warp, paint = painters()
+    loaded = dict.fromkeys(("appearance", "keypoints", "stitch", "eyes", "motion", "fps", "template", "input_side"))
+    models = code("models").Models(torch.device("cpu"), warp=warp, paint=paint, read_painters=painters, **loaded)
+    assert models.painters(half=False) == (warp, paint)
+    weight = warp[0].weight.detach().clone()
+    for _ in range(2):
+        assert models.painters(half=True) == (warp, paint), "the same networks"
+        assert torch.equal(warp[0].weight, weight.half())
+        assert (paint[0].bias.dtype, paint[1].weight.dtype) == (torch.float16, torch.float32)
+    assert models.painters(half=False) == read[1]
+    assert read[1][0][0].weight.dtype == torch.float32
+    assert len(read) == 2

@@ -31,17 +31,20 @@ def half() -> torch.autocast:
     return torch.autocast("cuda", dtype=torch.float16)
 
 
-def half_copy(network: _Network) -> _Network:
-    """Return a copy whose convolutions and linear layers have half weights, to be run under autocast.
+def halve(network: _Network) -> _Network:
+    """Give convolutions and linear layers half weights: those that autocast would make of them, but half the memory.
 
-    Autocast keeps what half cannot hold in fp32 (softmax, sampling along a grid), and does not have to make half
-    weights anew each time.
+    To be run under autocast, which keeps what half cannot hold in fp32 (softmax, sampling along a grid).
     """
-    twin = copy.deepcopy(network)
-    for module in twin.modules():
+    for module in network.modules():
         if isinstance(module, _WEIGHTED):
             module.half()
-    return twin
+    return network
+
+
+def half_copy(network: _Network) -> _Network:
+    """Return a copy with half weights, as `halve` makes them."""
+    return halve(copy.deepcopy(network))
 
 
 class SpadeDecoder:

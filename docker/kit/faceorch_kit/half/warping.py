@@ -9,6 +9,7 @@ its layers side by side, and a sum. On a CPU the same steps run in fp32.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ class Warp:
         dense = network.dense_motion_network
         encoder, decoder = dense.hourglass.encoder, dense.hourglass.decoder
         self._least = least
-        self._compress, self._norm, self._kinds = dense.compress, dense.norm, int(dense.num_kp) + 1
+        self._compress, self._norm = copy.deepcopy(dense.compress), copy.deepcopy(dense.norm)
+        self._kinds = int(dense.num_kp) + 1
         known = int(dense.compress.out_channels)
         if self._kinds > _MOST_KINDS or known > _MOST_KNOWN:
             raise RunnerError("the warping network is larger than the kernels of speed=tuned take: set speed to exact")

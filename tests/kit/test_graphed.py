@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from faceorch_kit import graphed
+from tests.conftest import LIMIT_S
 
 
 class Value:
@@ -66,6 +70,95 @@ def test_not_more_than_two_graphs_are_kept_and_the_oldest_goes(calls: Calls) -> 
     assert calls.captured == [(1,), (2,), (3,), (1,)]
     run(Value(0.0, (3,)))
     assert len(calls.captured) == 4
+
+
+def test_a_gpu_that_is_too_small_for_a_graph_goes_on_without(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def graph(function: Any, inputs: Any) -> Any:
+        calls.captured.append(inputs[0].shape)
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore of it.")
+
+    monkeypatch.setattr(graphed, "_Graph", graph)
+    run = graphed.Graphed(calls)
+    assert [run(Value(n))[0].value for n in range(4)] == [0, 1, 2, 3]
+    assert (len(calls.plain), calls.captured) == (4, [(2,)]), "asked for once"
+    said = "no CUDA graph: CUDA out of memory. Tried to allocate 2.00 GiB.; the same kernels are started one by one\n"
+    assert capsys.readouterr().out == said
+
+
+def test_what_else_goes_wrong_in_a_graph_is_an_error(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    def graph(function: Any, inputs: Any) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(graphed, "_Graph", graph)
+    run = graphed.Graphed(calls)
+    run(Value(1.0))
+    with pytest.raises(RuntimeError, match="not permitted"):
+        run(Value(1.0))
+
+
+class Cuda:
+    """Stands in for torch.cuda: a capture is open from its begin to its end, and no graph may start meanwhile."""
+
+    def __init__(self) -> None:
+        self.capturing, self.replayed, self.wrong = 0, 0, 0
+        self.Stream, self.CUDAGraph = lambda: None, lambda: self
+
+    def synchronize(self) -> None:
+        self.wrong += self.capturing
+
+    empty_cache = synchronize
+
+    def stream(self, stream: Any) -> Any:
+        return nullcontext()
+
+    def capture_begin(self, capture_error_mode: str) -> None:
+        self.capturing += 1
+
+    def capture_end(self) -> None:
+        self.capturing -= 1
+
+    def replay(self) -> None:
+        self.wrong += self.capturing  # torch 2.3: "CUDA generator expects graph capture to be underway"
+        self.replayed += 1
+
+
+def test_no_graph_starts_while_another_thread_captures_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = Cuda()
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slow(*inputs: Any) -> Any:
+        if cuda.capturing:
+            inside.set()
+            assert go_on.wait(LIMIT_S)
+        return inputs
+
+    class Given(Value):
+        def clone(self) -> Given:
+            return self
+
+        def copy_(self, other: Given) -> None:
+            self.value = other.value
+
+    quick = graphed.Graphed(lambda *inputs: inputs)
+    for _ in range(2):
+        quick(Given(1.0))
+    run, started = graphed.Graphed(slow), cuda.replayed
+    run(Given(1.0))
+    capturing = threading.Thread(target=run, args=(Given(1.0),))
+    capturing.start()
+    assert inside.wait(LIMIT_S)
+    replaying = threading.Thread(target=quick, args=(Given(2.0),))
+    replaying.start()
+    replaying.join(0.2)
+    assert replaying.is_alive(), "it waits for the capture"
+    assert cuda.replayed == started
+    go_on.set()
+    for thread in (capturing, replaying):
+        thread.join(LIMIT_S)
+    assert (cuda.replayed, cuda.wrong) == (started + 2, 0)
 
 
 def test_on_a_cpu_nothing_is_captured(calls: Calls) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     Tensors = tuple[torch.Tensor, ...]
 
 _MOST = 2  # graphs that one function keeps; each has memory of its own
-_CAPTURING = threading.Lock()
+# One thread at a time captures or starts a graph. While one captures, torch's random numbers belong to that graph:
+# older torch (2.3) refuses to start another one meanwhile, and to wait for a device breaks what is being captured.
+_GRAPHS = threading.Lock()
 
 
 class Graphed:
@@ -24,14 +26,16 @@ class Graphed:
 
     The function takes tensors and returns a tuple of them. It may not wait for the GPU (no `.item()`, no copy from or
     to the host, no indexing by a mask), and draws no random numbers. Shapes that come once, such as those of the last,
-    smaller batch, run as they are, and so does everything on a CPU. All calls belong into one CUDA stream and one
-    autocast region. Tensors that the function knows otherwise than as inputs have to live as long as this does.
+    smaller batch, run as they are, and so does everything on a CPU, and on a GPU whose memory is too small for a graph
+    beside what else is there. All calls belong into one CUDA stream and one autocast region. Tensors that the function
+    knows otherwise than as inputs have to live as long as this does.
     """
 
     def __init__(self, function: Callable[..., Tensors]) -> None:
         self._function = function
         self._seen: set[tuple[Any, ...]] = set()
         self._graphs: dict[tuple[Any, ...], _Graph] = {}
+        self._too_small = False
 
     def __call__(self, *inputs: torch.Tensor) -> Tensors:
         """Return what the function returns; the next call may overwrite it."""
@@ -39,11 +43,20 @@ class Graphed:
         if inputs[0].device.type != "cuda" or shapes not in self._seen:
             self._seen.add(shapes)
             return self._function(*inputs)
-        if shapes not in self._graphs:
+        if shapes not in self._graphs and not self._too_small:
             if len(self._graphs) == _MOST:
                 del self._graphs[next(iter(self._graphs))]
+            self._capture(shapes, inputs)
+        return self._graphs[shapes](inputs) if shapes in self._graphs else self._function(*inputs)
+
+    def _capture(self, shapes: tuple[Any, ...], inputs: Tensors) -> None:
+        try:
             self._graphs[shapes] = _Graph(self._function, inputs)
-        return self._graphs[shapes](inputs)
+        except RuntimeError as error:
+            if "out of memory" not in str(error):
+                raise
+            self._too_small = True
+            print(f"no CUDA graph: {str(error).splitlines()[0]}; the same kernels are started one by one")
 
 
 class _Graph:
@@ -55,8 +68,7 @@ class _Graph:
         self._inputs = tuple(value.clone() for value in inputs)
         self._graph = torch.cuda.CUDAGraph()
         aside = torch.cuda.Stream()
-        # Only one at a time: to wait for a device breaks what another thread captures on it.
-        with _CAPTURING:
+        with _GRAPHS:
             torch.cuda.synchronize()
             torch.cuda.empty_cache()  # the graph has memory of its own
             with torch.cuda.stream(aside):
@@ -70,5 +82,6 @@ class _Graph:
     def __call__(self, inputs: Tensors) -> Tensors:
         for mine, given in zip(self._inputs, inputs, strict=True):
             mine.copy_(given)
-        self._graph.replay()
+        with _GRAPHS:
+            self._graph.replay()
         return self._outputs

@@ -135,13 +135,6 @@ class Renderer:
         return np.asarray(change.view(KEYPOINTS, 3).cpu().numpy(), np.float32)
 
     @torch.no_grad()
-    def first(self, look: Look, batch: int) -> None:
-        """Paint one batch for nobody: the first of a process takes longer, and may while there is no motion yet."""
-        still = torch.from_numpy(look.portrait.keypoints()).to(self.models.device)
-        with self._precision():
-            self._paint(look.volume, still, still.expand(batch, -1, -1), None)
-
-    @torch.no_grad()
     def render(self, look: Look, moved: Array, batch: int, paste: Paste | None, write: Blocks) -> None:
         """Paint every frame (frames, 21, 3) and hand it to `write` in order: the square, or the box of `paste`.
 

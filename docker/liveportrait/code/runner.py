@@ -88,10 +88,7 @@ class LivePortrait(Network):
         progress.boxes("portrait", crop.parts(), everything)
         progress.boxes("video", crop.parts(within=not full), everything if full else (0, 0, SIDE, SIDE))
         look = renderer.look(shrink(crop.picture, self._models.input_side))
-        with ThreadPoolExecutor(1, "first") as aside:
-            trying = aside.submit(renderer.first, look, int(settings["batch"]))
-            moved = self._keypoints(job, renderer, look, crop, progress)
-            trying.result()
+        moved = self._keypoints(job, renderer, look, crop, progress)
         progress.stage("frames")
         paste = self._paste(image, crop) if full else None
         return self._write(job, renderer, look, moved, image, paste, progress)

@@ -7,9 +7,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from faceorch.engine.client import Missing, asked, remove_container
 from faceorch.images.built import Image, is_current, ours
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 _SURELY_OVER_S = 86400.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True, kw_only=True):
     """An image and what it takes. `shared_bytes` are in layers that other images have too; None: not known."""
 
     image: Image
@@ -65,8 +65,7 @@ def list_images(api: APIClient, networks: Mapping[str, Network]) -> list[Listed]
     return sorted(listed, key=lambda one: (bool(one.image.network), one.image.network or one.image.base))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Leftover:
+class Leftover(Struct, frozen=True, kw_only=True):
     """Something that is no longer of use: what it is, why, what it takes, and how to remove it."""
 
     kind: str  # container, image, environment, log

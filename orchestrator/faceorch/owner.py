@@ -10,11 +10,11 @@ import os
 import re
 import socket
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import psutil
+from msgspec import Struct
 
 _UNKNOWN = "unknown"  # no boot id can be read here: ticks alone tell
 # The end is not a number, so that an earlier faceorch does not take the whole for its own form and judge it.
@@ -23,8 +23,7 @@ _OLD = re.compile(r"(?P<host>[^/]+)/(?P<boot>[^/:]+):(?P<pid>\d{1,10}):\d{1,20}(
 _PROC = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(Struct, frozen=True):
     """A faceorch process. `namespace` and `ticks` are None in the notes of faceorchs that did not know them."""
 
     host: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import pickle
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from faceorch.engine import client
 from faceorch.engine.client import endpoint
@@ -250,10 +250,11 @@ def test_ctrl_c_leaves_nothing(probe: Probe) -> None:
 
 
 OWNER = """
-import pickle, sys, dataclasses
+import pickle, sys
+from msgspec.structs import replace
 from faceorch.owner import Owner
 from faceorch.runtimes.docker import DockerRuntime
-launch = dataclasses.replace(pickle.load(open(sys.argv[1], "rb")), owner=Owner.me())
+launch = replace(pickle.load(open(sys.argv[1], "rb")), owner=Owner.me())
 with DockerRuntime().start(launch) as process:
     process.send(b'{"op":"drain"}\\n')
     while b"busy" not in process.output.get()[1]: pass
@@ -297,7 +298,7 @@ def test_a_container_leaves_when_its_owner_is_killed_and_is_swept(
     [
         "not an owner",
         str(Owner("elsewhere", "boot", 1, 1, 1)),
-        str(dataclasses.replace(Owner.me(), namespace=7, pid=2**22 + 1)),
+        str(replace(Owner.me(), namespace=7, pid=2**22 + 1)),
         f"{Owner.me().machine}:{os.getpid()}:1700000000.0",
     ],
     ids=["other text", "other machine", "other PID namespace", "old label"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from faceorch.cli.clean import command as clean
 from faceorch.cli.images import command as list_images
@@ -63,7 +63,7 @@ def stale(probe: Probe, own_home: Path) -> dict[str, Path | str]:
     old = images.make_recipe(probe.network, "cpu", probe.base).tag
     probe.write("raise ValueError('newer')")
     probe.build()
-    dead = dataclasses.replace(Owner.me(), pid=2**22 + 1)
+    dead = replace(Owner.me(), pid=2**22 + 1)
     container = probe.api.create_container(old, labels={f"{images.LABEL}.owner": str(dead)}, name="faceorch-test-dead")
     environment = own_home / "venvs" / "probe-000000000000"
     environment.mkdir(parents=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from faceorch import housekeeping
 from faceorch.images.recipe import LABEL
@@ -17,8 +17,8 @@ from tests.conftest import MakeNetwork
 
 DAY_S = 86400.0
 ME = Owner.me()
-DEAD = dataclasses.replace(ME, pid=2**22 + 1)
-ELSEWHERE = dataclasses.replace(ME, namespace=7)
+DEAD = replace(ME, pid=2**22 + 1)
+ELSEWHERE = replace(ME, namespace=7)
 
 
 class Engine:

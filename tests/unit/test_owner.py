@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from faceorch.owner import Owner
 from tests.unit.conftest import old_form
@@ -65,28 +65,28 @@ def test_a_process_that_was_killed_and_not_yet_collected_is_dead() -> None:
 def test_a_process_id_that_is_used_again_is_someone_else() -> None:
     me = Owner.me()
     assert me.ticks is not None
-    assert dataclasses.replace(me, ticks=me.ticks - 1).judged() is False
+    assert replace(me, ticks=me.ticks - 1).judged() is False
 
 
 def test_an_earlier_boot_of_this_machine_is_dead() -> None:
-    assert dataclasses.replace(Owner.me(), boot="other-boot").judged() is False
+    assert replace(Owner.me(), boot="other-boot").judged() is False
 
 
 def test_another_machine_counts_as_alive() -> None:
-    other = dataclasses.replace(Owner.me(), host="elsewhere", boot="boot")
+    other = replace(Owner.me(), host="elsewhere", boot="boot")
     assert other.judged() is None
     assert other.alive()
 
 
 def test_another_host_name_in_this_boot_is_this_machine() -> None:
-    assert dataclasses.replace(Owner.me(), host="renamed").judged() is True
-    assert dataclasses.replace(Owner.me(), host="renamed", pid=2**22 + 1).judged() is False
+    assert replace(Owner.me(), host="renamed").judged() is True
+    assert replace(Owner.me(), host="renamed", pid=2**22 + 1).judged() is False
 
 
 def test_another_pid_namespace_counts_as_alive() -> None:
     me = Owner.me()
     assert me.namespace is not None
-    other = dataclasses.replace(me, namespace=me.namespace + 1, pid=2**22 + 1)
+    other = replace(me, namespace=me.namespace + 1, pid=2**22 + 1)
     assert other.judged() is None
     assert other.alive()
 

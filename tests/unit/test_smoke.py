@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from faceorch import media
 from faceorch.comparison import resume
@@ -204,7 +204,7 @@ def test_what_is_wrong_with_a_video_is_named(
     sized()
     folder = run_smoke("sized")
     path = folder.path / "sized.mp4"
-    info = dataclasses.replace(media.probe_video(path), **changes)
+    info = replace(media.probe_video(path), **changes)
     with pytest.raises(media.BrokenVideo, match=reason):
         check_video(path, info, folder.run, folder.run.job("sized"))
 

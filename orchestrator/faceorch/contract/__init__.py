@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from faceorch.contract.broken import Broken
 from faceorch.contract.making import Maker, why_not_here
@@ -12,8 +13,7 @@ from faceorch.errors import UserError
 from faceorch.networks.discover import Network
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """What one check found: `broken` says what is wrong, `skipped` why it was not made."""
 
     check: str

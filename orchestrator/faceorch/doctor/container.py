@@ -6,9 +6,10 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.engine.client import asked, remove_container
@@ -34,8 +35,7 @@ _MEMORY_BYTES = 8 * 2**30
 _LOG_BYTES = 2**20
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InContainer:
+class InContainer(Struct, frozen=True, kw_only=True):
     """The result of one container: what the program inside it printed, or why it printed nothing."""
 
     image: str

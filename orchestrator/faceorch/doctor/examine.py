@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, structs
+from msgspec import Meta
+from msgspec.structs import replace
 
 from faceorch import __version__
 from faceorch.doctor.container import CHECK as IN_CONTAINER
@@ -160,9 +161,9 @@ def _in_container(
     if not gpus.gpus:
         return [skipped]
     if access.route is None:
-        return [structs.replace(skipped, found="not tried: the engine cannot pass GPUs to containers")]
+        return [replace(skipped, found="not tried: the engine cannot pass GPUs to containers")]
     if image is None:
-        return [structs.replace(skipped, found="not tried: no image is built", remedy="run faceorch build first")]
+        return [replace(skipped, found="not tried: no image is built", remedy="run faceorch build first")]
     seen = probe_container(connect(), engine, image, access, [gpu.uuid for gpu in gpus.gpus])
     return judge_container(seen, bases.get(seen.base))
 

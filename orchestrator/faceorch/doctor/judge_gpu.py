@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from faceorch.doctor.findings import Finding, Severity
 from faceorch.doctor.probes import GpuActivity
@@ -66,7 +66,7 @@ def judge_kernels(gpus: Gpus, needs: Mapping[str, Needs], bases: Mapping[str, Ba
         if problem is not None:
             needed = f"kernels in {' or '.join(held(bases[name]) for name in names)}"
             running = f"{who} cannot run on this set of GPUs"
-            findings.append(structs.replace(_error("kernels", problem, running), needed=needed))
+            findings.append(replace(_error("kernels", problem, running), needed=needed))
             continue
         chosen = choose_base(names, gpus.gpus, bases)
         assert chosen is not None  # or there would be a problem

@@ -6,10 +6,10 @@ import os
 import platform
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from msgspec import Struct
 
 from faceorch import proc
 from faceorch.engine.client import connect, endpoint
@@ -25,16 +25,14 @@ _TOOLKIT = (("nvidia-ctk", "--version"), ("nvidia-container-cli", "--version"))
 _CONTAINERD_ROOT = "/var/lib/containerd"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoEngine:
+class NoEngine(Struct, frozen=True, kw_only=True):
     """Why no engine can be used, and the remedy."""
 
     reason: str
     remedy: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """This machine. `container` is true if faceorch itself runs in one."""
 
     system: str
@@ -50,8 +48,7 @@ class Machine:
         return is_wsl(self.kernel)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Space:
+class Space(Struct, frozen=True, kw_only=True):
     """Free space on the disk of a folder; None, with the `reason`, if it cannot be read. `device` is the disk."""
 
     path: str
@@ -60,24 +57,21 @@ class Space:
     device: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Toolkit:
+class Toolkit(Struct, frozen=True, kw_only=True):
     """The NVIDIA container toolkit. `version` is None if it is not installed or does not report one."""
 
     version: str | None
     program: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GpuActivity:
+class GpuActivity(Struct, frozen=True, kw_only=True):
     """What a GPU is doing now, and its users by name; `state` is None if NVML does not report it."""
 
     state: GpuState | None
     names: dict[int, str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True, kw_only=True):
     """Everything that was probed."""
 
     machine: Machine

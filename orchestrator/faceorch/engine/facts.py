@@ -6,12 +6,12 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
+from msgspec import Struct
 
 from faceorch.engine.client import asked
 
@@ -26,8 +26,7 @@ _HOOK = "nvidia-container-runtime-hook"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CdiSpecs:
+class CdiSpecs(Struct, frozen=True, kw_only=True):
     """This machine's CDI specifications of NVIDIA GPUs."""
 
     folders: tuple[str, ...] = CDI_FOLDERS
@@ -36,8 +35,7 @@ class CdiSpecs:
     broken: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EngineFacts:
+class EngineFacts(Struct, frozen=True, kw_only=True):
     """One engine, as it describes itself.
 
     `elsewhere` is where it runs if not on this machine's kernel; `root_here`: its files are on this machine.

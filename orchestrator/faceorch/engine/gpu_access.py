@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from faceorch.engine.facts import CDI_KIND, EngineFacts
 from faceorch.engine.remedies import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT, INSTALL_TOOLKIT_ROOTLESS
@@ -23,8 +24,7 @@ class Route(str, Enum):
     CDI = "cdi"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GpuRequest:
+class GpuRequest(Struct, frozen=True, kw_only=True):
     """One device request, in the engine's terms."""
 
     driver: str
@@ -32,8 +32,7 @@ class GpuRequest:
     capabilities: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
+class Access(Struct, frozen=True, kw_only=True):
     """The route that is used, and why; without a route, the reason and the remedy.
 
     `devices` are CDI's names. `together`: GPUs can only be requested all at once.

@@ -5,14 +5,13 @@ The wording differs between engine versions. Only this module matches it: by sub
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from faceorch.engine.remedies import ENABLE_CDI, GENERATE_CDI, INSTALL_TOOLKIT
 from faceorch.errors import EngineError
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Struct, frozen=True):
     sign: str
     message: str
     remedy: str

@@ -8,9 +8,10 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from faceorch.engine.client import answers, asked, new_client
 from faceorch.errors import BuildError, EngineError, UserError
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 
-@dataclass(slots=True)
-class Item:
+class Item(Struct):
     """One image of an assembly and its progress. `step` is the current step, `error` why it failed."""
 
     recipe: Recipe
@@ -51,8 +51,7 @@ class Item:
         return self.state in ("current", "built", "failed")
 
 
-@dataclass(slots=True)
-class Assembly:
+class Assembly(Struct):
     """The images to build, bases first. `on_change` is called, in this thread, whenever an item changes."""
 
     items: list[Item]

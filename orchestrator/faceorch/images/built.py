@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from faceorch.engine.client import asked
 from faceorch.images.recipe import LABEL, make_base_recipe, make_recipe
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 _LABEL = 500  # characters: a label of ours is shorter, and what is in an image may be anybody's
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """An image that faceorch built: of a network, or of a base (then `network` is empty)."""
 
     id: str

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from msgspec import Struct, field
 
 from faceorch import proc
 from faceorch.errors import InputError
@@ -25,8 +26,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildOptions:
+class BuildOptions(Struct, frozen=True, kw_only=True):
     """How images are built; does not change the resulting images."""
 
     builder: Builder

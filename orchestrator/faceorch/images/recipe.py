@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch import __version__, proc
 from faceorch.networks.bases import Base, load_bases, pick_base
@@ -18,8 +19,7 @@ LABEL = "io.faceorch"
 SOURCE = "https://github.com/faceorch/faceorch"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """Everything that determines an image. `parent` is the base of a network's image."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch.networks.discover import Network
 from faceorch.record.reason import Reason
@@ -16,8 +17,7 @@ from faceorch.weights.check import check_weights
 from faceorch.weights.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True):
     """A judge that can start. `weights` is the folder of those that are there, `notes` say what is not."""
 
     planned: Planned

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, structs
+from msgspec import Meta
+from msgspec.structs import replace
 
 from faceorch import media
 from faceorch.errors import CannotRun, InputError, OutputError, one_line
@@ -139,7 +140,7 @@ def _kept(output: Path, names: dict[str, Path]) -> dict[str, Path]:
 def _film(name: str, path: Path, sitting: Sitting, notes: list[str], order: Order) -> JudgedFilm:
     judgement, series = sitting.judgements.get(name), order.series.get(name)
     if judgement is not None and series is not None and series.is_file():
-        judgement = structs.replace(judgement, series=series.name)
+        judgement = replace(judgement, series=series.name)
     return JudgedFilm(
         video=one_line(os.fspath(path)),
         judgement=judgement,

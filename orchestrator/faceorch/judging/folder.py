@@ -7,7 +7,7 @@ import re
 import wave
 from pathlib import Path
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from faceorch import bugs, media
 from faceorch.errors import CannotRun, OutputError, RunFolderError, UserError
@@ -194,7 +194,7 @@ def _record(folder: RunFolder, sitting: Sitting, kept: Path) -> None:
             remove(target / SERIES)  # whatever has its name
             series.rename(target / SERIES)
             where = f"{name}/{SERIES}"
-        folder.run.put(structs.replace(folder.run.job(name), judgement=structs.replace(judgement, series=where)))
+        folder.run.put(replace(folder.run.job(name), judgement=replace(judgement, series=where)))
 
 
 def _failed(error: UserError) -> Judging:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from faceorch import untrusted
 from faceorch.errors import UserError
@@ -29,8 +31,7 @@ _LONG_CHECK = "full check"
 _RUNNER_GRACE_S = 30.0  # the runner's own limit must never come before the host's
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """What to judge: videos by the names that they have in the record. `full`: after the judge's long check of itself.
 
     `work` is a folder of ours for logs and scratch files; the series are kept as `series[name]` where that is given.
@@ -47,8 +48,7 @@ class Order:
     full: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sitting:
+class Sitting(Struct, frozen=True, kw_only=True):
     """What came of one start of the judge.
 
     `refused` says of videos without a judgement why they have none. `reason` is None when the judge went to its end;

@@ -12,7 +12,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def _clip(path: Path) -> tuple[dict[str, Any], bytes]:
 
 def _said(kind: str, loaded: LoadedPortrait | LoadedClip, content: str) -> tuple[dict[str, Any], bytes]:
     """Return what was read in two parts: everything but its `content` and its path, and the content."""
-    known = {field.name: getattr(loaded, field.name) for field in fields(loaded)}
+    known = {name: getattr(loaded, name) for name in loaded.__struct_fields__}
     data: bytes = known.pop(content)
     del known["source"]
     return {"type": kind, "bytes": len(data), **known}, data

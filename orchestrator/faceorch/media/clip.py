@@ -6,9 +6,10 @@ import hashlib
 import io
 import math
 import wave
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from faceorch import bugs
 from faceorch.errors import InputError
@@ -19,8 +20,7 @@ from faceorch.media.sound import SILENCE_DBFS, NoSound, NotAudio, read_sound
 LONGEST_S = 600.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoadedClip:
+class LoadedClip(Struct, frozen=True, kw_only=True):
     """A clip in memory: `pcm` is mono 16-bit little-endian."""
 
     source: Path
@@ -35,8 +35,7 @@ class LoadedClip:
         return len(self.pcm) / 2 / self.sample_rate_hz
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clip:
+class Clip(Struct, frozen=True, kw_only=True):
     """A normalised clip on disk; `sha256` is that of the samples, so that it does not depend on the container."""
 
     source: Path

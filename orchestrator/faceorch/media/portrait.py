@@ -6,9 +6,10 @@ import hashlib
 import io
 import warnings
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct
 
 from faceorch.errors import InputError
 from faceorch.files import write_atomically
@@ -30,8 +31,7 @@ _ORIENTATION = 0x0112  # EXIF
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # other formats with several pictures are no animations
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoadedPortrait:
+class LoadedPortrait(Struct, frozen=True, kw_only=True):
     """A portrait in memory: `png` is upright, opaque, 8-bit RGB of `width` by `height` pixels."""
 
     source: Path
@@ -42,8 +42,7 @@ class LoadedPortrait:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Portrait:
+class Portrait(Struct, frozen=True, kw_only=True):
     """A normalised portrait on disk; `sha256` is that of the file, sizes are in pixels."""
 
     source: Path

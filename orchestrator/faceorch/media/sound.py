@@ -8,8 +8,9 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from faceorch.untrusted import SENTENCE, text
 
@@ -41,8 +42,7 @@ class NotAudio(NoSound):
     """A file holds no sound at all."""
 
 
-@dataclass(kw_only=True)
-class Sound:
+class Sound(Struct, kw_only=True):
     """`pieces` are 32-bit floats, full scale 1.0, of one channel."""
 
     rate_hz: int

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch.files import sha256_of
 
@@ -23,8 +25,7 @@ class BrokenVideo(Exception):
     """A video that cannot be used; the message says why in one line."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VideoInfo:
+class VideoInfo(Struct, frozen=True, kw_only=True):
     """Facts about a video; `frames` is counted from its packets, `duration_s` is that of the picture."""
 
     path: Path

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 from msgspec import Meta
+from msgspec.structs import replace
 
 from faceorch.errors import CannotRun, ManifestError
 from faceorch.networks.yaml import YAML
@@ -74,7 +75,7 @@ def _read(path: Path) -> Base:
         raise ManifestError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise ManifestError(f"{path}: {' '.join(str(error).split())}") from error
-    return msgspec.structs.replace(base, name=path.stem)
+    return replace(base, name=path.stem)
 
 
 def pick_base(bases: Mapping[str, Base], name: str) -> Base:

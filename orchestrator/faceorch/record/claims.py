@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from faceorch.record.judgement import Finding, Judgement, Verdict
 
@@ -29,8 +28,7 @@ class Agreement(Enum):
     OPEN = "open"
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """One claim and what was measured of it; `agreement` is open when one of them is missing or unclear."""
 
     key: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from faceorch.record.run import Repetition, Spread
 
@@ -124,8 +125,7 @@ def _outliers(values: Sequence[tuple[int, float]], median: float) -> list[int]:
     return [number for number, value in values if abs(value - median) > far]
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """Networks by one figure, the smallest first; those of one group cannot be told apart.
 
     When nothing can be ranked, `reason` says why.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch.record.folder import RunFolder
 from faceorch.record.judgement import Verdict
@@ -35,8 +37,7 @@ _RANGES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """A stage: its name and class, and from where to where it reaches, in percent."""
 
     name: str
@@ -45,8 +46,7 @@ class Band:
     width: float
 
 
-@dataclass(frozen=True, slots=True)
-class Strip:
+class Strip(Struct, frozen=True):
     """One quantity of one network: an SVG path in a field of 100 by 100, and its peak as text."""
 
     name: str
@@ -54,8 +54,7 @@ class Strip:
     peak: str
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
+class Panel(Struct, frozen=True):
     """One network's timeline; `reach` is the part of the common time axis that it takes, in percent."""
 
     title: str
@@ -66,8 +65,7 @@ class Panel:
     strips: list[Strip]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """The range of one network's figure: places in percent, and the same as text."""
 
     title: str
@@ -79,8 +77,7 @@ class Span:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ranges:
+class Ranges(Struct, frozen=True):
     """One figure of all networks."""
 
     name: str
@@ -88,8 +85,7 @@ class Ranges:
     end: str
 
 
-@dataclass(frozen=True, slots=True)
-class Dot:
+class Dot(Struct, frozen=True):
     """One network in the trade-off plot, in the units of its field; `mark` says what the judge found of the lips.
 
     Its label begins at (`label_x`, `label_y`), or ends there when `to_the_left` of its dot.
@@ -119,8 +115,7 @@ class Dot:
         return self.x + (-11 if self.to_the_left else 11)
 
 
-@dataclass(frozen=True, slots=True)
-class TradeOff:
+class TradeOff(Struct, frozen=True):
     """Time against energy (or, without energy, against what the judge found); a field of `WIDTH` by `HEIGHT`."""
 
     dots: list[Dot]
@@ -135,8 +130,7 @@ WIDTH, HEIGHT = 480, 320
 LEFT, BOTTOM, RIGHT, TOP = 64, 44, 24, 16
 
 
-@dataclass(frozen=True, slots=True)
-class Charts:
+class Charts(Struct, frozen=True):
     """Every chart of a run; empty lists and None for those for which nothing was measured."""
 
     panels: list[Panel]

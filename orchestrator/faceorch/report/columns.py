@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from faceorch.record.judgement import Finding, Verdict
 from faceorch.record.kinds import JobStatus
@@ -32,8 +33,7 @@ METHODS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One figure: `raw` for machines (null when it is not known), `text` for people; `method` and `note` on both."""
 
     raw: float | str | None
@@ -57,8 +57,7 @@ class Value:
         return "; ".join(part for part in (how, self.note) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: `unit` is that of the raw values, `better` says which of two is better (None: neither)."""
 
     key: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from faceorch.record.request import Request
 from faceorch.record.run import Job, Measured, Run, Sampled, Spread
@@ -83,8 +84,7 @@ _SPREADS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """One figure of one network over its repetitions, as text."""
 
     title: str

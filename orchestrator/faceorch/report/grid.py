@@ -7,10 +7,11 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from msgspec import Struct
 
 from faceorch import __version__, bugs, media
 from faceorch.errors import OutputError
@@ -36,8 +37,7 @@ _GROUND, _INK, _SOFT = (22, 23, 26), (236, 234, 230), (170, 167, 159)
 _GRID_BYTES = 2 * 2**30
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Struct, frozen=True):
     """One picture of the grid: its place, and the two lines below it."""
 
     left: int
@@ -46,8 +46,7 @@ class Tile:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The whole picture: `side` is that of a tile; all in pixels, all even."""
 
     width: int

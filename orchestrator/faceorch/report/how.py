@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch import untrusted
 from faceorch.files import Refused, open_below
@@ -15,8 +16,7 @@ _LOG_BYTES = 2**30
 _TAIL_BYTES, _TAIL_LINES = 48 * 2**10, 200
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """One network's provenance, as far as it is not in the record in so many words."""
 
     job: Job

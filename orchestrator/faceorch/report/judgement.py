@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from faceorch.record.claims import STILL_PICTURE, Agreement, compare_claims, face_in_still_picture, figure, name_of
 from faceorch.record.judgement import Finding, Judgement, Trace, Verdict
@@ -22,8 +22,7 @@ _VOICE = "voice"
 _WIDTH, _HEIGHT = 240.0, 36.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One finding beside its claim. `close` is how near it comes to the real footage, 1 at best; empty without one."""
 
     name: str
@@ -36,8 +35,7 @@ class Cell:
     close: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Spark:
+class Spark(Struct, frozen=True):
     """A small picture of one series: `lines` are the points of its unbroken pieces, `voice` those of the clip's."""
 
     name: str
@@ -46,8 +44,7 @@ class Spark:
     scale: str
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What was found in one video."""
 
     title: str
@@ -59,8 +56,7 @@ class Row:
     notes: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """The whole section; without rows, `missing` says why there are none (empty: nobody was asked to judge)."""
 
     columns: list[str]

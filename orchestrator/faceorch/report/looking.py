@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 from faceorch import media
 from faceorch.errors import OutputError
@@ -35,8 +36,7 @@ _BY = {
 _ALIKE = 0.02  # by how much the proportions of two pictures may differ that show the same
 
 
-@dataclass(frozen=True, slots=True)
-class Boxes:
+class Boxes(Struct, frozen=True):
     """Where parts of the face are in a picture, and who says so: the judge, the network, the portrait, or nobody."""
 
     by: str = ""
@@ -48,8 +48,7 @@ class Boxes:
         return [(part, _place(box)) for part, box in self.parts.items()]
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A finished video: its place, or why it cannot be shown."""
 
     job: Job
@@ -78,8 +77,7 @@ class Shown:
         return " · ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Looking:
+class Looking(Struct, frozen=True):
     """What there is to look at."""
 
     portrait: str | None

@@ -7,8 +7,9 @@ import itertools
 import sys
 import wave
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch.files import Refused, open_below
 
@@ -20,8 +21,7 @@ _QUIET = 0.12  # of the loudest step: below it nobody speaks
 _FIRST_S = 0.3  # before it, networks are still leaving the portrait
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One word and when it is spoken, estimated."""
 
     text: str
@@ -29,8 +29,7 @@ class Word:
     to_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class Sound(Struct, frozen=True):
     """What the page shows of a clip: `bars` are levels from 0 to 1, evenly over its time."""
 
     bars: tuple[float, ...]

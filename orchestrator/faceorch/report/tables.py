@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import Job, Run
@@ -17,8 +17,7 @@ _TITLES: tuple[tuple[columns.Table, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """One figure as text, with the number of its footnote; `sort` is what it is sorted by."""
 
     column: Column
@@ -28,8 +27,7 @@ class Cell:
     best: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One network: its figures, and when it has no video, why."""
 
     job: Job
@@ -45,8 +43,7 @@ class Row:
         return f"{self.job.reason.text}.{remedy}"
 
 
-@dataclass(slots=True)
-class Table:
+class Table(Struct):
     """Columns, rows, and footnotes in order."""
 
     key: str

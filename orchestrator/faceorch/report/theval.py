@@ -11,8 +11,9 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch import media
 from faceorch.errors import InputError, OutputError, RunFolderError
@@ -27,8 +28,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CLIP_BYTES = 512 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Struct, frozen=True):
     """What was written: the list of videos of each method, the folder of sounds, and the table of our own figures."""
 
     lists: dict[str, Path]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
+from msgspec import Struct
 
 from faceorch.record.folder import RunFolder, resume_command
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
@@ -31,8 +31,7 @@ _PARTS = (
 _ONCE = ("prepare_s", "synthetic_s")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One segment of a time bar; `at` and `share` are its place and length in percent of the longest job."""
 
     name: str

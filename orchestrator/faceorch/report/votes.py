@@ -12,12 +12,11 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from faceorch.errors import InputError
 from faceorch.files import Refused, open_below, own_folder, write_atomically
@@ -53,8 +52,7 @@ class Ballot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     votes: Annotated[list[Vote], Meta(max_length=2000)]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """One network in the ranking: the share of votes that it wins, with its interval, and how often it was seen."""
 
     network: str
@@ -65,8 +63,7 @@ class Place:
     seen: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """What all votes say together, the best first; `refused` are files in the folder that are not counted, and why."""
 
     places: list[Place]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from msgspec import structs
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from faceorch import interrupts
 from faceorch.errors import InputError, OutputError, UserError
@@ -43,8 +44,7 @@ LEAVING_S = 10.0  # what a runner gets to leave by itself once it has said how i
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What a runner made, taken out of its folder and checked; `notes` are remarks about it.
 
     `made_sha256` is that of the video before it was signed: equal for equal jobs.
@@ -55,8 +55,7 @@ class Collected:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """How one start of a runner went.
 
     `ended_s` is the `time.monotonic()` at which its output had ended, None when it was left before; `total_s` the
@@ -150,7 +149,7 @@ def attempt(
 
 
 def _with_boxes(video: Video, said: Transcript) -> Video:
-    return structs.replace(video, boxes=said.boxes("video"), portrait_boxes=said.boxes("portrait"))
+    return replace(video, boxes=said.boxes("video"), portrait_boxes=said.boxes("portrait"))
 
 
 class _Following:
@@ -281,7 +280,7 @@ def _renamed(event: Event, names: Mapping[str, str]) -> Event:
         return event
     for name, users in names.items():
         message = message.replace(name, users)
-    return replace(event, data={**event.data, "message": message})
+    return dataclasses.replace(event, data={**event.data, "message": message})
 
 
 def named(made: Attempt, name: str) -> Attempt:

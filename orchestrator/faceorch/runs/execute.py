@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import shutil
-from dataclasses import replace
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from faceorch import bugs
 from faceorch.errors import InputError, OutputError, UserError
@@ -79,7 +78,7 @@ class Executor:
             if job.status is JobStatus.PENDING:
                 found = "the run was interrupted before it started"
                 reason = Reason(kind=OutcomeKind.INTERRUPTED, found=found, remedy=remedy)
-                self._run.put(structs.replace(job, status=JobStatus.SKIPPED, reason=reason))
+                self._run.put(replace(job, status=JobStatus.SKIPPED, reason=reason))
         if self._latest is not None and self._latest.finished is None:
             found = "interrupted while it ran"
             self._failed(Reason(kind=OutcomeKind.INTERRUPTED, found=found, remedy=remedy))
@@ -107,7 +106,7 @@ class Executor:
             bugs.write_log(error, self._folder.job_folder(name))
             job = self._run.job(name)
             note = f"its end could not be shown: {bugs.describe(error)}"
-            self._run.put(structs.replace(job, notes=[*job.notes, note]))
+            self._run.put(replace(job, notes=[*job.notes, note]))
 
     def _job(self, plan: Planned) -> None:
         """Do one job and record its outcome."""

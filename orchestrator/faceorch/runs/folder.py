@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch import media
 from faceorch.errors import OutputError, one_line
@@ -19,8 +20,7 @@ _NEEDED_BYTES = 256 * 2**20
 _TEXT_BYTES = 64 * 2**10
 
 
-@dataclass(frozen=True, slots=True)
-class NewFolder:
+class NewFolder(Struct, frozen=True):
     """A folder that is being made at `path`; `id` is the name it will get below `out`, `inputs` are written already."""
 
     path: Path

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch.record.kinds import JobStatus
 from faceorch.record.reason import Reason
@@ -16,8 +16,7 @@ from faceorch.runs.attempt import Attempt
 from faceorch.runs.repeats import Turn
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class History:
+class History(Struct, frozen=True, kw_only=True):
     """What has happened to a job so far.
 
     `asked` is the job as it was planned. `repetitions` are those that are done, also by an earlier faceorch, `video` is
@@ -98,7 +97,7 @@ def repetition_of(made: Attempt, turn: Turn, *, several: bool) -> Repetition:
 
 def job_of(history: History) -> Job:
     """Return the record's job: its figures are those of the repetition in the middle, or of a failed attempt."""
-    job = structs.replace(
+    job = replace(
         history.asked,
         status=_status(history),
         reason=history.reason,
@@ -119,10 +118,10 @@ def job_of(history: History) -> Job:
         job = _with_attempt(job, last, history)
     elif counted:
         job = _with_repetitions(job, counted, history)
-    times = structs.replace(job.times, prepare_s=history.prepare_s, synthetic_s=history.synthetic_s)
+    times = replace(job.times, prepare_s=history.prepare_s, synthetic_s=history.synthetic_s)
     if times.total_s is not None and not history.several:  # a repetition's own total stays what it was
-        times = structs.replace(times, total_s=times.total_s + history.once_s)
-    return structs.replace(job, times=times)
+        times = replace(times, total_s=times.total_s + history.once_s)
+    return replace(job, times=times)
 
 
 def _status(history: History) -> JobStatus:
@@ -134,7 +133,7 @@ def _status(history: History) -> JobStatus:
 def _with_repetitions(job: Job, counted: Sequence[Repetition], history: History) -> Job:
     shown = middle(counted)
     ranges = spreads(counted) if history.several else {}
-    return structs.replace(
+    return replace(
         job,
         started=shown.started if history.several else job.started,
         times=shown.times,
@@ -151,11 +150,11 @@ def _with_repetitions(job: Job, counted: Sequence[Repetition], history: History)
 def _with_attempt(job: Job, last: Attempt, history: History) -> Job:
     said, found = last.transcript, last.figures
     times = said.times(last.ended_s, last.total_s)
-    job = structs.replace(job, times=times, metrics=said.metrics, notes=list(said.notes))
+    job = replace(job, times=times, metrics=said.metrics, notes=list(said.notes))
     if found is None:
         return job
     prefix = f"{history.turn}: " if history.several else ""
-    return structs.replace(
+    return replace(
         job,
         metrics=found.metrics,
         sampled=found.sampled,

@@ -6,8 +6,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import faceorch_runner as contract
 from faceorch import media, untrusted
@@ -43,8 +45,7 @@ _XMP = "XMP metadata (digital source type trainedAlgorithmicMedia; network, comm
 Check = Callable[[Path, media.VideoInfo, Run, Job], str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobRun:
+class JobRun(Struct, frozen=True, kw_only=True):
     """Does one planned job of the run in `folder`.
 
     `record` writes down what has happened so far; `watch` is what looks at the runner. With `gate`, inputs that the

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
+
+from msgspec import Struct
 
 from faceorch.record.run import Gpu
 from faceorch.runtimes import Running, Runtime
@@ -17,8 +18,7 @@ from faceorch.telemetry.samples import GpuSample, UsageSample
 from faceorch.telemetry.summary import cpu_cores
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunnerNow:
+class RunnerNow(Struct, frozen=True, kw_only=True):
     """One runner: None where a figure is not known (yet). `vram_bytes` is over all GPUs, `vram_note` says why not."""
 
     network: str
@@ -32,8 +32,7 @@ class RunnerNow:
     vram_note: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GpuNow:
+class GpuNow(Struct, frozen=True, kw_only=True):
     """One GPU, and how many processes on it are no runner's."""
 
     gpu: Gpu
@@ -41,8 +40,7 @@ class GpuNow:
     foreign: int | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Now:
+class Now(Struct, frozen=True, kw_only=True):
     """Everything at one moment; `no_gpu` says why `gpus` is empty."""
 
     runners: tuple[RunnerNow, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import psutil
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch import __version__
 from faceorch.errors import CannotRun, InputError, ManifestError
@@ -25,8 +26,7 @@ from faceorch.weights.source import NO_WEIGHTS, Source, StandIn
 from faceorch.weights.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A network that will run: where, in what, on which GPUs."""
 
     network: Network
@@ -36,16 +36,14 @@ class Planned:
     weights: Source = NO_WEIGHTS
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """A network that cannot run here, and why."""
 
     network: Network
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Every network of a run, as one or the other."""
 
     planned: tuple[Planned, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch.errors import WeightsError
 from faceorch.files import Refused, remove, scratch, sha256_of, take
@@ -24,8 +25,7 @@ from faceorch_runner import Conversion, Convert
 _GROWTH, _HEADER_BYTES = 2, 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class Repacked:
+class Repacked(Struct, frozen=True):
     """One file that was converted, and what that changed."""
 
     file: File

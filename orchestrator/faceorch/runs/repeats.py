@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from faceorch.record.request import Request
 from faceorch.record.run import Repetition
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """A repetition that is to be done: `number` counts from 1 among the warm-ups, or among those that count."""
 
     number: int

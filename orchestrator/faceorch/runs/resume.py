@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from faceorch import __version__, media
 from faceorch.errors import CannotRun, RunFolderError
@@ -55,7 +55,7 @@ def resume_run(
     wanted = {job.network for job in missing if job.status is not JobStatus.SKIPPED or _was_interrupted(job)}
     there = [job.network for job in missing if job.network in known or job.network in wanted]
     networks = [pick(known, name) for name in there if name not in unfit]
-    request = structs.replace(
+    request = replace(
         run.request,
         timeout_s=run.request.timeout_s if timeout_s is None else timeout_s,
         pythons={**run.request.pythons, **(pythons or {})},
@@ -84,10 +84,10 @@ def resume_run(
     run.request, run.host, run.faceorch = request, host.describe(gpus, runtimes), __version__
     for name, reason in obstacles.items():
         status = JobStatus.FAILED if name in wanted else JobStatus.SKIPPED
-        run.put(structs.replace(run.job(name), status=status, reason=reason))
+        run.put(replace(run.job(name), status=status, reason=reason))
     for planned in plan.planned:
         job = run.job(planned.network.name)
-        run.put(structs.replace(job, status=JobStatus.PENDING, reason=None, resumed=job.resumed + 1))
+        run.put(replace(job, status=JobStatus.PENDING, reason=None, resumed=job.resumed + 1))
     run.status = RunStatus.RUNNING
     return Started(record, plan.planned, fresh=False)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch import __version__, media
 from faceorch.errors import InputError
@@ -26,8 +27,7 @@ from faceorch.telemetry.nvml import read_gpus
 from faceorch.weights.source import source_of
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """A run that can be executed.
 
     `fresh`: nothing of it has run, so that refused inputs leave nothing behind. `missing`: not every job has its video.

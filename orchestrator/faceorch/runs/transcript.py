@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from faceorch.record.judgement import Box
 from faceorch.record.run import Measured, Times
@@ -14,16 +14,14 @@ _TIME_METRICS = ("first_frame_s", "encode_s")
 _OWN_STAGES = frozenset({"import", "check", "setup", "animate"})
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerError:
+class RunnerError(Struct, frozen=True):
     """An `error` event."""
 
     kind: ErrorKind
     message: str
 
 
-@dataclass(slots=True)
-class Transcript:
+class Transcript(Struct):
     """The events of one runner; `begun_s` is the `time.monotonic()` of the request to start it."""
 
     begun_s: float

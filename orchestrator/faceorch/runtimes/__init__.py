@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from faceorch.networks.discover import Network
 from faceorch.owner import Owner
@@ -34,8 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """A network can run in a runtime: the environment it will get."""
 
     identity: str
@@ -48,8 +49,7 @@ class Ready:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Launch:
+class Launch(Struct, frozen=True, kw_only=True):
     """What to start. All paths are the host's; `out` exists, is empty and belongs to this job alone.
 
     `order` is what the runner is asked for: a job to animate, or a task.
@@ -75,8 +75,7 @@ class Launch:
         return (self.order.portrait, self.order.audio, *videos)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Places:
+class Places(Struct, frozen=True, kw_only=True):
     """Where the runner finds what a launch speaks of, in its own file system."""
 
     code: Path
@@ -91,14 +90,16 @@ def job_file(launch: Launch, places: Places) -> bytes:
     network, device = launch.network.name, "cuda" if launch.gpus else "cpu"
     if isinstance(launch.order, Job):
         portrait, audio = places.inputs
-        job = replace(launch.order, portrait=portrait, audio=audio)
+        job = dataclasses.replace(launch.order, portrait=portrait, audio=audio)
         file = JobFile(network, places.code, places.weights, places.out, device, Feed.STDIN, (job,)).to_json()
     else:
         task = launch.order
         if isinstance(task, Judge):
             portrait, audio, *files = places.inputs
-            videos = tuple(replace(known, video=file) for known, file in zip(task.videos, files, strict=True))
-            task = replace(task, portrait=portrait, audio=audio, videos=videos)
+            videos = tuple(
+                dataclasses.replace(known, video=file) for known, file in zip(task.videos, files, strict=True)
+            )
+            task = dataclasses.replace(task, portrait=portrait, audio=audio, videos=videos)
         file = TaskFile(
             network,
             places.code,
@@ -112,8 +113,7 @@ def job_file(launch: Launch, places: Places) -> bytes:
     return json.dumps(file, indent=1).encode()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True, kw_only=True):
     """How a runner ended: `code` is None when nobody knows, `signal` is set when a signal ended it."""
 
     code: int | None
@@ -150,16 +150,14 @@ class Process(Protocol):
         """Return how it ended, None when it is still there after `limit_s`; `UserError` when nobody can tell."""
 
 
-@dataclass(slots=True)
-class Preparing:
+class Preparing(Struct):
     """How `prepare` tells what it is doing: one line at a time, and everything to a log file."""
 
     log: Path
     line: Callable[[str], None] = field(default=lambda _: None)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Running:
+class Running(Struct, frozen=True, kw_only=True):
     """A runner that lives now, started by any faceorch; `key` is its container's or process's id."""
 
     key: str

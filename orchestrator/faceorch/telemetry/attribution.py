@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from faceorch.telemetry.samples import GpuProcess, GpuSample, Target
 
@@ -29,8 +30,7 @@ class Whose(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A process on the GPU that is not the job's; `before`: it was there before the job began."""
 
     pid: int
@@ -38,8 +38,7 @@ class Foreign:
     before: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attribution:
+class Attribution(Struct, frozen=True, kw_only=True):
     """The job's share of one GPU.
 
     `own_bytes` has one entry for each sample. `exclusive` is None if it is unknown. `doubt` is one line on why the GPU
@@ -238,8 +237,7 @@ def _remark(unknown: int, foreign: Sequence[Foreign]) -> str:
     return "; ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Energy:
+class Energy(Struct, frozen=True):
     """Energy in joules, or why there is none."""
 
     joules: float | None

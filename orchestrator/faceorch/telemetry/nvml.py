@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+
+from msgspec import Struct
 
 from faceorch.record.run import Gpu
 from faceorch.telemetry.processes import LookUp
 from faceorch.telemetry.samples import GpuProcess, GpuSample
 
 
-@dataclass(frozen=True, slots=True)
-class Gpus:
+class Gpus(Struct, frozen=True):
     """The GPUs that NVML sees; if there are none, `reason` is one line on why."""
 
     gpus: tuple[Gpu, ...]
@@ -56,8 +56,7 @@ def _read(index: int) -> Gpu:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class GpuUser:
+class GpuUser(Struct, frozen=True):
     """A process that uses a GPU. Memory is None if not reported; a pure graphics process does not compute."""
 
     pid: int
@@ -65,8 +64,7 @@ class GpuUser:
     computes: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GpuState:
+class GpuState(Struct, frozen=True):
     """What one GPU is doing now.
 
     `mig_bytes` has the memory of its MIG instances, largest first. `users` is None if the driver lists no processes.

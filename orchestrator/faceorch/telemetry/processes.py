@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import psutil
+from msgspec import Struct
 
 from faceorch.telemetry.samples import UsageSample
 
@@ -23,8 +23,7 @@ _CONTAINER = re.compile(r"[0-9a-f]{64}")
 _REFRESH_S, _SOONEST_S, _FRESH_S = 1.0, 0.2, 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """The identity of a process: its start in clock ticks since boot, its container's id, its session."""
 
     started: int

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GpuProcess:
+class GpuProcess(Struct, frozen=True, kw_only=True):
     """One process that NVML listed on a GPU, with this host's facts about it at that moment.
 
     `memory_bytes` is None if the driver does not report it. `started` (clock ticks since boot) is None if the process
@@ -21,8 +21,7 @@ class GpuProcess:
     session: int = 0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GpuSample:
+class GpuSample(Struct, frozen=True, kw_only=True):
     """One GPU at one moment; None for fields that were not queried or that the driver did not report."""
 
     t_s: float
@@ -39,8 +38,7 @@ class GpuSample:
     processes: tuple[GpuProcess, ...] | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UsageSample:
+class UsageSample(Struct, frozen=True, kw_only=True):
     """Resource usage of a container or a process tree at one moment; None for unknown fields.
 
     `cpu_s` and the byte counts are totals since its start. `memory_bytes` is its memory at that moment, and
@@ -58,8 +56,7 @@ class UsageSample:
     threads: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MachineSample:
+class MachineSample(Struct, frozen=True, kw_only=True):
     """Counters of the whole machine, of so many `cores`, at one moment, in seconds since boot; None for unknown ones.
 
     `busy_s` is the processor time of all cores, `own_s` that of faceorch itself. `waited_s` says for each of cpu, io
@@ -73,16 +70,14 @@ class MachineSample:
     waited_s: Mapping[str, float | None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """What is measured: a container by its full id, or the processes of one session."""
 
     container: str = ""
     session: int = 0
 
 
-@dataclass(kw_only=True, slots=True)
-class Watched:
+class Watched(Struct, kw_only=True):
     """All samples of one job.
 
     `no_gpu` is the reason if there are no GPU samples. `errors` has the driver's first error for each GPU and field.

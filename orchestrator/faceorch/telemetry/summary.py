@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from msgspec import structs
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch.record.run import ForeignProcess, Gpu, GpuUse, Measured, Sampled
 from faceorch.telemetry.attribution import Attribution, Energy, attribute, energy, growth
@@ -34,8 +34,7 @@ _DEVICE = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True, kw_only=True):
     """A job's resource usage, for its record."""
 
     metrics: dict[str, Measured]
@@ -73,7 +72,7 @@ def summarise(
     used = [_gpu_use(seen, uuid, share, known, window) for uuid, share in shares.items()]
     if len(used) == 1:
         peak = _or_allocator(used[0].vram_peak_bytes, reported)
-        used = [structs.replace(used[0], vram_peak_bytes=peak)]
+        used = [replace(used[0], vram_peak_bytes=peak)]
     machine = machine_figures(seen.machine, seen.usage, window)
     busy = machine_remarks(machine, seen.machine[-1].cores) if seen.machine else []
     total = _total([use.energy_wh for use in used], "Wh", seen.no_gpu or "no sample was taken")

@@ -11,11 +11,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from faceorch import __version__
 from faceorch.errors import WeightsError, one_line
@@ -33,8 +34,7 @@ _LONGEST_WAIT_S = 120.0
 _SLOWEST_BYTES_PER_S = 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True, kw_only=True):
     """The address of a file, and what is known about it. `size` is exact or None."""
 
     url: str
@@ -44,8 +44,7 @@ class Remote:
     repo: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True, kw_only=True):
     """How long to wait, and how often to retry; `tries` counts only attempts that received nothing.
 
     `clock` measures the rate of a body.
@@ -74,8 +73,7 @@ class _Again(Exception):
         self.wait_s = wait_s
 
 
-@dataclass(frozen=True, slots=True)
-class Got:
+class Got(Struct, frozen=True):
     """A complete file: `part` holds `size` bytes with this hash."""
 
     sha256: str

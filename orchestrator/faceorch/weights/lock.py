@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from faceorch.errors import OutputError, WeightsError
 from faceorch.files import write_atomically
@@ -16,8 +16,7 @@ from faceorch.weights.remote import ask_hub, offline
 from faceorch.weights.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
+class Locked(Struct, frozen=True):
     """What was found for a file of the manifest; if nothing was, all fields but `reason` are None."""
 
     file: File

@@ -8,9 +8,10 @@ import queue
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 from faceorch.errors import OutputError, WeightsError
 from faceorch.weights.adopt import Folder
@@ -28,8 +29,7 @@ _SPARE_BYTES = 64 * 2**20
 _JOIN_S = 3.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """A network, the files it needs now, and all paths in its manifest."""
 
     network: str
@@ -37,8 +37,7 @@ class Wanted:
     known: frozenset[str]
 
 
-@dataclass(slots=True)
-class Task:
+class Task(Struct):
     """One file to obtain: `files` are its entries in several manifests, `networks` the networks that need it."""
 
     files: list[File] = field(default_factory=list)
@@ -74,8 +73,7 @@ class PullObserver(Protocol):
         """A file is complete, or has failed (`task.error`)."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PullOptions:
+class PullOptions(Struct, frozen=True, kw_only=True):
     """How to pull."""
 
     mirrors: Mapping[str, str] = field(default_factory=dict)

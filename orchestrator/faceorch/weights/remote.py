@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
 
 from faceorch.errors import WeightsError, one_line
 from faceorch.weights.download import Remote
 from faceorch.weights.manifest import HUB, File, Source
 
 
-@dataclass(frozen=True, slots=True)
-class Stated:
+class Stated(Struct, frozen=True):
     """What the hub states about a file: `sha256` of large files, `git_sha1` (of the blob) of small ones."""
 
     revision: str | None

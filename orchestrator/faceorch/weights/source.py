@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from faceorch.record.request import Request
 from faceorch.record.run import WeightFile
 from faceorch.weights.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """Verified weights: the network's folder (None: it needs none), and its files as the record lists them."""
 
     folder: Path | None
     files: tuple[WeightFile, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class StandIn:
+class StandIn(Struct, frozen=True):
     """Random weights with the right names and shapes, made before the job; `full`: in the real dimensions."""
 
     full: bool

@@ -14,13 +14,14 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch.errors import OutputError, WeightsError
 from faceorch.files import sha256_of, write_atomically
@@ -68,8 +69,7 @@ class State(str, Enum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class FileStatus:
+class FileStatus(Struct, frozen=True):
     """One file of a network: its state, and the hash that it has or should have, if known."""
 
     file: File
@@ -168,7 +168,7 @@ class Store:
         with contextlib.suppress(OSError, OutputError):  # the store is read-only now: a later call does it
             with self.blob(sha256).open("rb") as file:
                 os.fsync(file.fileno())
-            _write(note, msgspec.structs.replace(checked, boot=None))
+            _write(note, replace(checked, boot=None))
 
     def verify(self, sha256: str, path: Path | None = None, size: int | None = None) -> str | None:
         """Read the whole blob (or a link to it) and return what is wrong with it; None if it is right."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 # The format allows 100 MB; ten thousand tensors need about one.
 _HEADER_BYTES = 16 * 2**20
@@ -39,8 +40,7 @@ class Invalid(Exception):
     """A file is not safetensors, or does not hold the expected tensors; the message is one line on why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """One tensor as the header describes it."""
 
     dtype: str

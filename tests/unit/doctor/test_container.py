@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from faceorch.doctor.container import InContainer, choose_image, judge_container
 from faceorch.doctor.findings import Severity

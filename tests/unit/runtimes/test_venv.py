@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 import subprocess
@@ -10,6 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from faceorch.owner import Owner
 from faceorch.record.kinds import OutcomeKind
@@ -51,7 +51,7 @@ def note(home: Path, **fields: object) -> Path:
 class TestSweep:
     @pytest.fixture
     def dead(self) -> str:
-        return str(dataclasses.replace(Owner.me(), pid=2**22 + 1))
+        return str(replace(Owner.me(), pid=2**22 + 1))
 
     def test_the_runner_of_a_dead_owner_is_ended(
         self, own_home: Path, dead: str, waiting: subprocess.Popen[bytes]
@@ -65,7 +65,7 @@ class TestSweep:
     def test_a_process_id_of_elsewhere_ends_nobody_here(
         self, own_home: Path, dead: str, waiting: subprocess.Popen[bytes], change: dict[str, int | str]
     ) -> None:
-        process = dataclasses.replace(Owner.of(waiting.pid), **change)  # type: ignore[arg-type]
+        process = replace(Owner.of(waiting.pid), **change)
         path = note(own_home, owner=dead, process=str(process))
         assert VenvRuntime().sweep() == []
         assert VenvRuntime().running() == []

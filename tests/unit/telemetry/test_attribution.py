@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from faceorch.telemetry.attribution import Attribution, Foreign, attribute, energy, growth
 from faceorch.telemetry.samples import Target

@@ -9,13 +9,14 @@ import gzip
 import itertools
 import json
 import statistics
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Struct
+from msgspec.structs import replace
 
 from faceorch.record.run import Gpu
 from faceorch.telemetry import summary
@@ -27,8 +28,7 @@ FILE = Path(__file__).parents[2] / "data" / "h100.json.gz"
 GPU = Gpu(index=0, uuid="GPU-00000000", name="H100", memory_bytes=80 * 2**30, compute_capability="9.0")
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     seen: Watched
     stages: list[tuple[float, str]]
     said: dict[str, float]

@@ -6,11 +6,11 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from faceorch.errors import WeightsError
 from faceorch.weights.store import Store

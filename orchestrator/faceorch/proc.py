@@ -7,9 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
-
-from msgspec import Struct
+from typing import IO, NamedTuple
 
 from faceorch.files import open_own
 from faceorch.untrusted import SENTENCE, text
@@ -19,7 +17,7 @@ _TAIL_LINES = 60
 _TIE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
-class Completed(Struct, frozen=True):
+class Completed(NamedTuple):
     """How a program ended, and the last lines that it printed (stdout and stderr together)."""
 
     code: int

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from faceorch import media
 from faceorch.comparison import resume
@@ -204,7 +203,7 @@ def test_what_is_wrong_with_a_video_is_named(
     sized()
     folder = run_smoke("sized")
     path = folder.path / "sized.mp4"
-    info = replace(media.probe_video(path), **changes)
+    info = media.probe_video(path)._replace(**changes)
     with pytest.raises(media.BrokenVideo, match=reason):
         check_video(path, info, folder.run, folder.run.job("sized"))
 

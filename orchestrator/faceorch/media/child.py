@@ -59,7 +59,7 @@ def _clip(path: Path) -> tuple[dict[str, Any], bytes]:
 
 def _said(kind: str, loaded: LoadedPortrait | LoadedClip, content: str) -> tuple[dict[str, Any], bytes]:
     """Return what was read in two parts: everything but its `content` and its path, and the content."""
-    known = {name: getattr(loaded, name) for name in loaded.__struct_fields__}
+    known = loaded._asdict()
     data: bytes = known.pop(content)
     del known["source"]
     return {"type": kind, "bytes": len(data), **known}, data

@@ -7,9 +7,7 @@ import io
 import math
 import wave
 from pathlib import Path
-from typing import BinaryIO
-
-from msgspec import Struct
+from typing import BinaryIO, NamedTuple
 
 from faceorch import bugs
 from faceorch.errors import InputError
@@ -20,7 +18,7 @@ from faceorch.media.sound import SILENCE_DBFS, NoSound, NotAudio, read_sound
 LONGEST_S = 600.0
 
 
-class LoadedClip(Struct, frozen=True, kw_only=True):
+class LoadedClip(NamedTuple):
     """A clip in memory: `pcm` is mono 16-bit little-endian."""
 
     source: Path
@@ -35,7 +33,7 @@ class LoadedClip(Struct, frozen=True, kw_only=True):
         return len(self.pcm) / 2 / self.sample_rate_hz
 
 
-class Clip(Struct, frozen=True, kw_only=True):
+class Clip(NamedTuple):
     """A normalised clip on disk; `sha256` is that of the samples, so that it does not depend on the container."""
 
     source: Path

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
-
 from faceorch.untrusted import SENTENCE, text
 
 if TYPE_CHECKING:
@@ -42,30 +40,24 @@ class NotAudio(NoSound):
     """A file holds no sound at all."""
 
 
-class Sound(Struct, kw_only=True):
-    """`pieces` are 32-bit floats, full scale 1.0, of one channel."""
+class Sound:
+    """`pieces` are 32-bit floats, full scale 1.0, of one channel; `peak` is the largest absolute sample."""
 
-    rate_hz: int
-    pieces: list[array.array[float]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    samples: int = 0
-
-    @property
-    def peak(self) -> float:
-        """The largest absolute sample."""
-        return max((max(max(piece), -min(piece)) for piece in self.pieces if piece), default=0.0)
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        self.pieces: list[array.array[float]] = []
+        self.notes: list[str] = []
+        self.samples = 0
+        self.peak = 0.0
 
     def to_pcm(self) -> bytes:
         """Return 16-bit little-endian samples, scaled down (with a note) when they would not fit."""
-        peak = self.peak
-        gain = 1.0
-        if peak > 1.0:
-            gain = 1.0 / peak
-            self.notes.append(f"scaled down by {_db(peak):.1f} dB: its samples go beyond full scale")
-        data = bytearray()
-        for piece in self.pieces:
-            data += _sixteen_bits(piece if gain == 1.0 else array.array("f", (value * gain for value in piece)))
-        return bytes(data)
+        pieces = self.pieces
+        if self.peak > 1.0:
+            gain = 1.0 / self.peak
+            pieces = [array.array("f", (value * gain for value in piece)) for piece in pieces]
+            self.notes.append(f"scaled down by {_db(self.peak):.1f} dB: its samples go beyond full scale")
+        return _sixteen_bits(pieces, self.rate_hz)
 
 
 def read_sound(data: bytes, *, longest_s: float) -> Sound:
@@ -126,7 +118,7 @@ def _decode(data: bytes, index: int, longest_s: float, channel: int | None) -> t
         source_hz = getattr(stream, "rate", None) or 0
         if source_hz < LOWEST_RATE_HZ:
             raise NoSound(f"has {source_hz} samples a second that can be decoded, {LOWEST_RATE_HZ} or more needed")
-        sound = Sound(rate_hz=min(source_hz, HIGHEST_RATE_HZ))
+        sound = Sound(min(source_hz, HIGHEST_RATE_HZ))
         if source_hz > HIGHEST_RATE_HZ:
             sound.notes.append(f"resampled from {source_hz} Hz to {sound.rate_hz} Hz")
         listener = _Listener()
@@ -324,6 +316,7 @@ def _keep(sound: Sound, pieces: list[array.array[float]]) -> None:
             piece = array.array("f", (value if math.isfinite(value) else 0.0 for value in piece))
         sound.pieces.append(piece)
         sound.samples += len(piece)
+        sound.peak = max(sound.peak, max(piece, default=0.0), -min(piece, default=0.0))
 
 
 def _is_unordered(frame: AudioFrame) -> bool:
@@ -339,12 +332,18 @@ def _db(level: float) -> float:
     return 20 * math.log10(level) if level > 0 else -math.inf
 
 
-def _sixteen_bits(piece: array.array[float]) -> bytes:
+def _sixteen_bits(pieces: Iterable[array.array[float]], rate_hz: int) -> bytes:
     """Return floats as 16-bit little-endian integers, rounded to the nearest."""
-    wanted: Iterable[int] = map(round, map((32768.0).__mul__, piece))
-    if piece and max(piece) * 32768 > 32767:
-        wanted = (min(32767, value) for value in wanted)
-    made = array.array("h", wanted)
+    import av
+
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=rate_hz)
+    made = array.array("h")
+    for piece in filter(None, pieces):
+        frame = av.AudioFrame(format="flt", layout="mono", samples=len(piece))
+        frame.sample_rate = rate_hz
+        frame.planes[0].update(piece.tobytes().ljust(frame.planes[0].buffer_size, b"\0"))
+        for plain in resampler.resample(frame):
+            made.frombytes(bytes(plain.planes[0])[: 2 * plain.samples])
     if sys.byteorder == "big":
         made.byteswap()
     return made.tobytes()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
-
-from msgspec import Struct
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from faceorch.files import sha256_of
 
@@ -25,7 +22,7 @@ class BrokenVideo(Exception):
     """A video that cannot be used; the message says why in one line."""
 
 
-class VideoInfo(Struct, frozen=True, kw_only=True):
+class VideoInfo(NamedTuple):
     """Facts about a video; `frames` is counted from its packets, `duration_s` is that of the picture."""
 
     path: Path
@@ -112,7 +109,7 @@ def opened(file: BinaryIO) -> InputContainer:
 
 def marked(info: VideoInfo) -> VideoInfo:
     """Return the facts about a video that was probed and then marked: picture and sound are the same."""
-    return replace(info, bytes=info.path.stat().st_size, sha256=sha256_of(info.path))
+    return info._replace(bytes=info.path.stat().st_size, sha256=sha256_of(info.path))
 
 
 def still(file: BinaryIO, *, at_s: float = 0.0, side: int = 640) -> bytes | None:

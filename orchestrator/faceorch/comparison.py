@@ -20,6 +20,7 @@ from faceorch.runs.job import Check
 from faceorch.runs.reading import Reading
 from faceorch.runs.resume import resume_run
 from faceorch.runs.start import Started, start_run
+from faceorch.runtimes import Runtime
 
 _STARTED_S = 0.25  # until a container has started, for which preparing would fight with it
 
@@ -32,16 +33,18 @@ def compare(
     check: Check | None = None,
     reading: Reading | None = None,
     networks: Mapping[str, Network] | None = None,
+    runtimes: Mapping[str, Runtime] | None = None,
 ) -> RunFolder:
     """Do everything that `request` asks for, in a new folder below `out`; return the finished run folder.
 
     The videos are judged once the last of them is made, unless the request says otherwise or is one of stand-in
-    weights, whose videos mean nothing. `check` sees every finished video; `reading` is that of the request's inputs,
-    when it has been begun already; `networks` are those that can be named, by default every one that there is.
+    weights, whose videos mean nothing. `check` sees every finished video; `reading` is that of the request's inputs
+    and `runtimes` are its own, when they have been begun already; `networks` are those that can be named, by default
+    every one that there is.
     Raises `UserError` for whatever the user can fix, before anything is started or left behind; on
     `KeyboardInterrupt` the folder is complete and says how to go on.
     """
-    return _finish(start_run(request, out, reading, networks), tell, check)
+    return _finish(start_run(request, out, reading, networks, runtimes), tell, check)
 
 
 def resume(

@@ -94,6 +94,10 @@ def command(
 
     # First of all: it takes as long as everything else that happens before the first runner starts.
     with Reading(image, audio) as reading:
+        from faceorch.runtimes.choose import make_runtimes
+
+        pythons, use_images = options.interpreters(given["pythons"]), dict(given["use_images"])
+        runtimes = make_runtimes(given["runtime"], pythons, use_images)  # the engine answers while the rest is imported
         import os
 
         from faceorch.cli.show import make_display
@@ -113,8 +117,8 @@ def command(
             timeout_s=given["timeout"],
             check_face=not given["no_face_check"],
             label=given["label"],
-            pythons=options.interpreters(given["pythons"]),
-            use_images=dict(given["use_images"]),
+            pythons=pythons,
+            use_images=use_images,
             weights=None if given["weights"] is None else os.fspath(given["weights"].absolute()),
             repeat=given["repeat"],
             warmup=given["warmup"],
@@ -125,7 +129,7 @@ def command(
             judge=not given["no_judge"],
         )
         with make_display(as_json=given["as_json"], quiet=given["quiet"]) as display:
-            folder = compare(request, out, display, reading=reading)
+            folder = compare(request, out, display, reading=reading, runtimes=runtimes)
     finish(ctx, folder)
 
 

@@ -22,6 +22,7 @@ from faceorch.runs import host
 from faceorch.runs.folder import new_folder
 from faceorch.runs.plan import Plan, Planned, check_places, demand, make_plan, select_gpus, unusable, without_too_short
 from faceorch.runs.reading import Reading
+from faceorch.runtimes import Runtime
 from faceorch.runtimes.choose import make_runtimes, sweep
 from faceorch.telemetry.nvml import read_gpus
 from faceorch.weights.source import source_of
@@ -44,24 +45,31 @@ def start_run(
     out: Path,
     reading: Reading | None = None,
     networks: Mapping[str, Network] | None = None,
+    runtimes: Mapping[str, Runtime] | None = None,
 ) -> Started:
     """Make the run folder for `request` below `out`, with its inputs and its plan.
 
-    `reading` is that of the request's inputs, when it has been begun already; `networks` are those that can be named,
-    by default every one that there is. Raises `UserError` for whatever the user can fix, before anything is left
-    behind.
+    `reading` is that of the request's inputs and `runtimes` are its own, when they have been begun already; `networks`
+    are those that can be named, by default every one that there is. Raises `UserError` for whatever the user can fix,
+    before anything is left behind.
     """
     with reading or Reading(Path(request.portrait), Path(request.clip)) as begun:
-        return _start(request, out, begun, networks)
+        runtimes = runtimes or make_runtimes(request.runtime, request.pythons, request.use_images)
+        return _start(request, out, begun, networks, runtimes)
 
 
-def _start(request: Request, out: Path, reading: Reading, networks: Mapping[str, Network] | None) -> Started:
+def _start(
+    request: Request,
+    out: Path,
+    reading: Reading,
+    networks: Mapping[str, Network] | None,
+    runtimes: Mapping[str, Runtime],
+) -> Started:
     known = load_networks() if networks is None else networks
     chosen = [pick(known, name) for name in request.networks] or list(known.values())
     _check_names(request, chosen)
     gpus = read_gpus()
     selected = select_gpus(request.allowed_gpus, gpus)
-    runtimes = make_runtimes(request.runtime, request.pythons, request.use_images)
     for _ in sweep(runtimes):
         pass  # what dead owners left is not this user's concern
     weights = source_of(request)

@@ -15,10 +15,11 @@ from faceorch.runtimes.venv import VenvRuntime
 def make_runtimes(
     choice: RuntimeChoice, pythons: Mapping[str, str], use_images: Mapping[str, str]
 ) -> dict[str, Runtime]:
-    """Return the runtimes to try, in order of preference."""
+    """Return the runtimes to try, in order of preference; the engine is asked already."""
     runtimes: dict[str, Runtime] = {}
     if choice in ("auto", "docker"):
-        runtimes["docker"] = DockerRuntime(use_images)
+        runtimes["docker"] = docker = DockerRuntime(use_images)
+        docker.ask()
     if choice in ("auto", "venv"):
         runtimes["venv"] = VenvRuntime({name: Path(python) for name, python in pythons.items()})
     return runtimes

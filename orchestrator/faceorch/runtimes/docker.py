@@ -54,16 +54,31 @@ class DockerRuntime:
 
     def __init__(self, given: Mapping[str, str] | None = None) -> None:
         self._given = dict(given or {})
+        self._asking: threading.Thread | None = None
+        self._asked: APIClient | Reason | None = None
+
+    def ask(self) -> None:
+        """Ask the engine from now on, in a thread: whoever needs an answer waits for it."""
+        import docker  # noqa: F401 - here: in the thread it would take turns with what is imported meanwhile
+
+        self._asking = threading.Thread(target=self._ask, name="docker-engine", daemon=True)
+        self._asking.start()
+
+    def _ask(self) -> APIClient | Reason:
+        try:
+            api = connect()
+            self._facts, self._images = read_facts(api, endpoint()), ours(api)
+            self._asked = api
+        except EngineError as error:
+            self._asked = Reason(kind=OutcomeKind.NO_ENGINE, found=error.message, remedy=error.remedy)
+        return self._asked
 
     @cached_property
     def _engine(self) -> APIClient | Reason:
         """The client of an engine that says what it is and what it has."""
-        try:
-            api = connect()
-            self._facts, self._images = read_facts(api, endpoint()), ours(api)
-            return api
-        except EngineError as error:
-            return Reason(kind=OutcomeKind.NO_ENGINE, found=error.message, remedy=error.remedy)
+        if self._asking is not None:
+            self._asking.join()
+        return self._asked or self._ask()
 
     @cached_property
     def _api(self) -> APIClient:

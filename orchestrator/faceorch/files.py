@@ -13,7 +13,6 @@ import os
 import stat
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal, TextIO, TypeAlias
@@ -342,7 +341,7 @@ def _thin_out(folder: int, top: int) -> list[str]:
             moved.append(name)
         else:
             _let_in(name, folder)  # a folder that may not be written into cannot be moved either
-            fresh = uuid.uuid4().hex
+            fresh = os.urandom(16).hex()
             os.rename(name, fresh, src_dir_fd=folder, dst_dir_fd=top)
             moved.append(fresh)
     return moved

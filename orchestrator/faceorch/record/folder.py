@@ -24,6 +24,7 @@ from faceorch.untrusted import SENTENCE, text
 
 FILE_NAME = "run.json"
 RECORD_BYTES = 64 * 2**20  # a thousand repetitions take a tenth of it
+_RUN = msgspec.json.Decoder(Run)
 SCHEMA_ID = f"urn:faceorch:run:{SCHEMA}"
 
 
@@ -84,7 +85,7 @@ class RunFolder:
         self.run.updated = now()
         try:
             text = msgspec.json.format(msgspec.json.encode(self.run), indent=2)
-            msgspec.json.decode(text, type=Run)  # ranges and lengths are checked here only
+            _RUN.decode(text)  # ranges and lengths are checked here only
         except (ValueError, TypeError, RecursionError) as error:
             raise InvalidRecord(str(error)) from error
         write_atomically(self.path / FILE_NAME, text + b"\n")

@@ -31,14 +31,17 @@ def prepared(folder: RunFolder, after_s: float) -> Iterator[None]:
 
     Importing libraries, compiling templates and scaling the portrait take longer than the rest.
     """
-    from faceorch.report import looking
-    from faceorch.telemetry import timeline
 
     def prepare() -> None:
         import av  # noqa: F401 - the finished video is probed with it
 
+        from faceorch.report import assets, looking
+        from faceorch.telemetry import timeline
+
         timeline.import_library()
         templates()
+        assets.styles()
+        assets.script()
         portrait = folder.run.inputs.portrait
         looking.portrait_url(folder.path, portrait.file, portrait.sha256)
 

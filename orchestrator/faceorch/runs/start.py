@@ -84,10 +84,10 @@ def _start(
     )
     demand(plan, request.networks)
     check_places(plan)
+    described = host.describe(gpus, runtimes)
     portrait, clip = reading.result()
     media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = without_too_short(plan, clip.duration_s, request.networks)
-    described = host.describe(gpus, runtimes)
     jobs = _jobs(plan, known, request)
     with new_folder(out, portrait, clip) as made:
         run = Run(

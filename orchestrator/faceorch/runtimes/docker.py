@@ -9,7 +9,6 @@ import socket
 import stat
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
@@ -172,7 +171,7 @@ class DockerRuntime:
         user = container_user(self._facts)
         if not self._facts.rootless:
             _hand_over(launch, *user)
-        name = f"faceorch-{launch.network.name}-{uuid.uuid4().hex[:12]}"
+        name = f"faceorch-{launch.network.name}-{os.urandom(6).hex()}"
         running: _Running | None = None
         try:
             with asked():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -39,6 +40,7 @@ class Engine(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.bad, self.trouble = "", ""
         self.over = threading.Event()
+        self.asked: Counter[str] = Counter()
 
     @property
     def where(self) -> str:
@@ -56,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         path = path.partition("/")[2] if path.startswith("v1") else path
         path = re.sub(r"^containers/faceorch-[^/]*", "containers/x", path)
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked[path] += 1
         if path != self.server.bad:
             return self._answer(200, json.dumps(GOOD[path]).encode())
         match self.server.trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,26 @@ def test_an_engine_in_trouble_is_a_reason(
     assert found.kind in (OutcomeKind.NO_ENGINE, OutcomeKind.NOT_BUILT)
     assert found.found
     assert found.remedy
+
+
+@pytest.mark.parametrize("kind", ["500", "stalled"])
+def test_an_engine_in_trouble_that_was_asked_ahead_is_a_reason(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, make_network: MakeNetwork, kind: str
+) -> None:
+    trouble(engine, monkeypatch, "info", kind)
+    runtime = DockerRuntime()
+    runtime.ask()
+    found = runtime.ready(make_network("one"), "cpu")
+    assert isinstance(found, Reason)
+    assert found.kind is OutcomeKind.NO_ENGINE
+
+
+def test_an_engine_that_was_asked_ahead_is_not_asked_again(engine: Engine, make_network: MakeNetwork) -> None:
+    runtime = DockerRuntime()
+    runtime.ask()
+    assert runtime.facts is not None
+    assert isinstance(runtime.ready(make_network("one"), "cpu"), Reason)
+    assert engine.asked == Counter({"version": 2, "info": 1, "images/json": 1}), "the SDK asks for the version too"
 
 
 ASKING: dict[str, tuple[str, Callable[[], object]]] = {

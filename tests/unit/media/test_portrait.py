@@ -117,6 +117,16 @@ def test_transparency_becomes_a_mid_grey_backdrop(tmp_path: Path, mode: str) -> 
     assert read_portrait(path).notes == ("its transparent parts are filled with mid-grey",)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (67, 131), (300, 65)])
+def test_every_pixel_stays_as_it_is(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "face.png"
+    noise = Image.frombytes("RGB", size, np.random.default_rng(0).bytes(3 * size[0] * size[1]))
+    noise.save(path)
+    kept = picture(read_portrait(path))
+    assert (kept.format, kept.mode, kept.size) == ("PNG", "RGB", size)
+    assert kept.tobytes() == noise.tobytes()
+
+
 def test_an_opaque_alpha_channel_is_no_note(tmp_path: Path) -> None:
     path = tmp_path / "face.png"
     half_red("RGBA").save(path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from faceorch.media.clip import LoadedClip
@@ -13,6 +16,13 @@ from tests.unit.media.conftest import cut, make, read
 
 def mp3(path: Path, *options: str) -> bytes:
     return make(path, "-b:a", "96k", "-write_xing", "0", "-id3v2_version", "0", *options).read_bytes()
+
+
+def wav_of_floats(samples: np.ndarray[Any, np.dtype[np.float32]], rate_hz: int) -> bytes:
+    floats, data = 3, samples.tobytes()
+    form = struct.pack("<HHIIHH", floats, 1, rate_hz, 4 * rate_hz, 4, 32)
+    chunks = b"".join(name + struct.pack("<I", len(part)) + part for name, part in ((b"fmt ", form), (b"data", data)))
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 
 def panned(path: Path, right: float) -> LoadedClip:
@@ -36,6 +46,14 @@ def test_every_format_keeps_its_length(tmp_path: Path, name: str, options: tuple
     loaded = read(make(tmp_path / name, *options))
     assert loaded.duration_s == pytest.approx(2.0, abs=0.08)
     assert len(loaded.pcm) == round(loaded.duration_s * loaded.sample_rate_hz) * 2
+
+
+def test_floats_are_rounded_to_the_nearest(tmp_path: Path) -> None:
+    path = tmp_path / "float.wav"
+    wanted = np.array([0, 1, -1, 2, -2, 32767, -32768, 32767, 16384], np.int16)
+    floats = np.array([0.4, 0.6, -0.6, 1.7, -2.3, 32767.0, -32768.0, 32768.0, 16384.2], np.float32) / 32768
+    path.write_bytes(wav_of_floats(np.tile(floats, 1000), 16_000))
+    assert read(path).pcm == np.tile(wanted, 1000).tobytes()
 
 
 def test_stereo_is_mixed_with_a_note(tmp_path: Path) -> None:

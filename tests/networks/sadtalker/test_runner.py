@@ -34,6 +34,7 @@ class Loaded:
 
     def __init__(self) -> None:
         self.models: list[tuple[str, Any]] = []
+        self.opened: list[str] = []  # devices whose libraries are opened ahead
         self.drawn: list[tuple[Any, ...]] = []
         self.held, self.most_held = 0, 0
         self.faces = 1  # that are found in a portrait
@@ -135,6 +136,9 @@ def network(package: str, seen: Loaded, monkeypatch: pytest.MonkeyPatch) -> Make
             module = ModuleType(name)
             vars(module).update(content)
             monkeypatch.setitem(sys.modules, f"faceorch_networks.{package}.{name}", module)
+        libraries = ModuleType("libraries")
+        vars(libraries)["open_libraries"] = seen.opened.append
+        monkeypatch.setitem(sys.modules, "faceorch_kit.libraries", libraries)
         return load_network(docker_folder() / "sadtalker" / "code", package)
 
     return make
@@ -204,6 +208,7 @@ def test_models_are_loaded_once_for_all_jobs_of_one_kind(network: Make, job: Cal
     loaded = [name for name, _ in seen.models]
     assert loaded[0] == "detector", "the others share it"
     assert sorted(loaded) == ["detector", "enhancer", "motion", "reader", "renderer"]
+    assert seen.opened == ["cpu"]
     for asked in jobs:
         animate(made, asked)
     assert [name for name, _ in seen.models] == loaded

@@ -25,16 +25,11 @@ class Opening:
 
     def __init__(self) -> None:
         self._decided = threading.Event()
-        self._thread = threading.Thread(target=self._open, name="gpu", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._open, name="gpu", daemon=True).start()
 
     def wait_until_decided(self) -> None:
         """Wait until it is settled how torch takes memory; it may be imported from then on."""
         self._decided.wait()
-
-    def wait(self) -> None:
-        """Wait until all is done."""
-        self._thread.join()
 
     def _open(self) -> None:
         found = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faceorch_runner import gpu
+from tests.conftest import LIMIT_S
 
 NAMES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 
@@ -54,7 +56,9 @@ def found() -> dict[str, str]:
 def opened() -> None:
     opening = gpu.Opening()
     opening.wait_until_decided()
-    opening.wait()
+    for thread in threading.enumerate():
+        if thread.name == "gpu":
+            thread.join(LIMIT_S)
 
 
 def use(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> None:

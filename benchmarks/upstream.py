@@ -2,14 +2,14 @@
 
     python benchmarks/upstream.py NETWORK FOLDER --weights FOLDER --python PYTHON [--path FOLDER ...]
                                   [--own-path FOLDER ...] [--portrait FILE] [--clip FILE] [--rounds N]
-                                  [--set NAME=VALUE ...] [--skip-upstream]
+                                  [--set NAME=VALUE ...] [--skip-upstream] [--skip-second]
 
 FOLDER is a checkout of upstream's repository at the commit of network.yaml. PYTHON is an environment with what both
 sides ask for, to which each --path adds packages, and --own-path some for ours alone. --weights are the network's
 weights, or stand-ins of the real sizes (`faceorch smoke --full` makes them), which both sides read. How upstream's
 script is told is in parities/NETWORK.py: its usual command, with nothing changed in it but what newer libraries refuse.
-Each --set is one more variant of ours. A round runs ours, each variant, and upstream; besides, ours runs two jobs in
-one process, of which the second finds its models loaded. Needs a GPU with nobody else on it. Prints the middle and the
+Each --set is one more variant of ours. A round runs ours, each variant, and upstream; besides, unless --skip-second is
+given, ours runs two jobs in one process, of which the second finds its models loaded. Needs a GPU with nobody else on it. Prints the middle and the
 range of everything.
 """
 
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--skip-upstream", action="store_true", help="compare only variants of ours")
+    parser.add_argument("--skip-second", action="store_true", help="do not run two jobs in one process")
     given = parser.parse_args()
     pynvml.nvmlInit()
     with tempfile.TemporaryDirectory(prefix="upstream-") as work:
@@ -86,6 +87,8 @@ def compare(given: argparse.Namespace, work: Path) -> dict[str, list[Cost]]:
     sides: dict[str, Callable[[], Cost]] = {"ours": ours(), WARM: ours(jobs=2)}
     for asked in given.set:
         sides[f"ours, {asked}"], sides[f"{WARM}, {asked}"] = ours(asked), ours(asked, jobs=2)
+    if given.skip_second:
+        sides = {name: run for name, run in sides.items() if not name.startswith(WARM)}
     if not given.skip_upstream:
         sides[THEIRS] = lambda: _watched(theirs, plain)
     ours()()  # so that no round has to read files from the disk

@@ -39,7 +39,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     found = Calls()
 
     class Graph:
-        def __init__(self, function: Any, inputs: Any) -> None:
+        def __init__(self, function: Any, inputs: Any, memory: Any) -> None:
             found.captured.append(inputs[0].shape)
             self.function = function
 
@@ -51,6 +51,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
             return outputs
 
     monkeypatch.setattr(graphed, "_Graph", Graph)
+    monkeypatch.setattr(graphed.Memory, "measured", lambda _, function, inputs: function(*inputs))
     return found
 
 
@@ -75,7 +76,7 @@ def test_not_more_than_two_graphs_are_kept_and_the_oldest_goes(calls: Calls) -> 
 def test_a_gpu_that_is_too_small_for_a_graph_goes_on_without(
     calls: Calls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def graph(function: Any, inputs: Any) -> Any:
+    def graph(function: Any, inputs: Any, memory: Any) -> Any:
         calls.captured.append(inputs[0].shape)
         raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore of it.")
 
@@ -88,7 +89,7 @@ def test_a_gpu_that_is_too_small_for_a_graph_goes_on_without(
 
 
 def test_what_else_goes_wrong_in_a_graph_is_an_error(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
-    def graph(function: Any, inputs: Any) -> Any:
+    def graph(function: Any, inputs: Any, memory: Any) -> Any:
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(graphed, "_Graph", graph)
@@ -103,7 +104,13 @@ class Cuda:
 
     def __init__(self) -> None:
         self.capturing, self.replayed, self.wrong = 0, 0, 0
-        self.Stream, self.CUDAGraph = lambda: None, lambda: self
+        self.held, self.pools, self.lanes = 0, 0, 0
+        self.CUDAGraph = lambda: self
+
+    def torch(self) -> SimpleNamespace:
+        """Return what stands in for torch itself."""
+        self.reserved: list[int] = []
+        return SimpleNamespace(cuda=self, uint8=0, empty=lambda size, dtype, device: self.reserved.append(size))
 
     def synchronize(self) -> None:
         self.wrong += self.capturing
@@ -113,7 +120,24 @@ class Cuda:
     def stream(self, stream: Any) -> Any:
         return nullcontext()
 
-    def capture_begin(self, capture_error_mode: str) -> None:
+    def Stream(self) -> None:  # noqa: N802 - torch's name
+        self.lanes += 1
+
+    def current_stream(self) -> SimpleNamespace:
+        return SimpleNamespace(cuda_stream=7)
+
+    def graph_pool_handle(self) -> tuple[int, int]:
+        self.pools += 1
+        return (0, self.pools)
+
+    def memory_snapshot(self) -> list[dict[str, Any]]:
+        return [
+            {"total_size": self.held, "stream": 7, "segment_pool_id": (0, 0)},
+            {"total_size": 10**6, "stream": 8, "segment_pool_id": (0, 0)},
+            {"total_size": 10**7, "stream": 7, "segment_pool_id": (0, 1)},
+        ]
+
+    def capture_begin(self, pool: Any, capture_error_mode: str) -> None:
         self.capturing += 1
 
     def capture_end(self) -> None:
@@ -124,9 +148,63 @@ class Cuda:
         self.replayed += 1
 
 
-def test_no_graph_starts_while_another_thread_captures_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = Cuda()
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+class Given(Value):
+    """A tensor that can be copied."""
+
+    def clone(self) -> Given:
+        return self
+
+    def copy_(self, other: Given) -> None:
+        self.value = other.value
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
+    found = Cuda()
+    monkeypatch.setitem(sys.modules, "torch", found.torch())
+    return found
+
+
+def test_graphs_of_one_memory_are_captured_in_one_stream_and_reserve_once_what_most_takes(cuda: Cuda) -> None:
+    def taking(size: int) -> Any:
+        def function(*inputs: Any) -> Any:
+            if not cuda.capturing:
+                cuda.held += size
+            return inputs
+
+        return function
+
+    memory = graphed.Memory()
+    small, large = graphed.Graphed(taking(100), memory), graphed.Graphed(taking(700), memory)
+    for _ in range(3):
+        small(Given(1.0))
+        large(Given(1.0))
+    assert cuda.reserved == [700], "when the first is captured, both have run"
+    assert (cuda.pools, cuda.lanes, cuda.replayed) == (1, 1, 4)
+    other = graphed.Graphed(taking(50))
+    for _ in range(2):
+        other(Given(1.0))
+    assert (cuda.reserved, cuda.pools) == ([700, 50], 2)
+
+
+def test_what_breaks_a_capture_is_told_and_the_capture_is_over(cuda: Cuda) -> None:
+    def function(*inputs: Any) -> Any:
+        if cuda.capturing:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return inputs
+
+    def end() -> None:
+        cuda.capturing -= 1
+        raise RuntimeError("the capture is not valid")
+
+    cuda.capture_end = end  # type: ignore[method-assign]
+    run = graphed.Graphed(function)
+    for _ in range(3):
+        run(Given(1.0))
+    assert (cuda.capturing, cuda.replayed) == (0, 0)
+
+
+def test_no_graph_starts_while_another_thread_captures_one(cuda: Cuda) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def slow(*inputs: Any) -> Any:
@@ -134,13 +212,6 @@ def test_no_graph_starts_while_another_thread_captures_one(monkeypatch: pytest.M
             inside.set()
             assert go_on.wait(LIMIT_S)
         return inputs
-
-    class Given(Value):
-        def clone(self) -> Given:
-            return self
-
-        def copy_(self, other: Given) -> None:
-            self.value = other.value
 
     quick = graphed.Graphed(lambda *inputs: inputs)
     for _ in range(2):

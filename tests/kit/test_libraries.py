@@ -20,3 +20,10 @@ def test_a_product_and_a_convolution_are_made_on_the_device(monkeypatch: pytest.
     monkeypatch.setattr(torch.nn.functional, "conv1d", conv1d)
     libraries.open_libraries("cpu")
     assert made == [((1, 8, 8), "cpu")]
+
+
+def test_kernels_are_compiled_ahead_for_tuned_jobs_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr(libraries, "prepare", compiled.append)
+    libraries.open_libraries("cpu", tuned=True)
+    assert compiled == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,44 @@ def test_parts_of_torch_wait_until_somebody_asks_for_something(tmp_path: Path, m
     assert sys.ran == ["torch.export"]  # type: ignore[attr-defined]
     for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
         del sys.modules[name]
+
+
+def test_to_look_where_a_module_is_from_does_not_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    light("heavy")
+    import heavy
+
+    inspect.getmodule(importlib)  # looks at every module that there is
+    assert heavy.__file__ == str(tmp_path / "heavy/__init__.py")
+    assert "ran" not in vars(heavy)
+    with pytest.raises(AttributeError):
+        heavy.__nothing__  # noqa: B018
+    names: dict[str, object] = {}
+    exec("from heavy import *", names)
+    assert names["more"] == "all of it"
+
+
+def test_two_threads_that_want_a_module_run_it_once_and_get_all_of_it(tmp_path: Path) -> None:
+    (tmp_path / "heavy/__init__.py").write_text(
+        "import time, sys\nran = sys.modules['heavy'].__dict__.setdefault('times', []); ran.append(1)\n"
+        "time.sleep(0.05)\nmore = 'all of it'\n",
+        "utf-8",
+    )
+    light("heavy")
+    import heavy
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: heavy.more, range(4))) == ["all of it"] * 4
+    assert heavy.times == [1]
+
+
+def test_a_module_that_fails_says_so_each_time_it_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "heavy/__init__.py").write_text("raise OSError('no')\n", "utf-8")
+    light("heavy")
+    import heavy
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="no"):
+            heavy.more  # noqa: B018
 
 
 def test_a_torch_that_is_loaded_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

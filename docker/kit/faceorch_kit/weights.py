@@ -131,19 +131,26 @@ def put(
 
 
 def fill(
-    build: Callable[[], _Network], tensors: Tensors, device: str, name: str, dtype: torch.dtype | None = None
+    build: Callable[[], _Network],
+    tensors: Tensors,
+    device: str | torch.device,
+    name: str,
+    dtype: torch.dtype | None = None,
+    *,
+    computed: frozenset[str] = frozenset(),
 ) -> _Network:
     """Return the network that `build` makes, with `tensors` as its parameters and buffers, on `device`.
 
-    It computes in `dtype`, fp32 when none is given. The tensors go to the device as the file has them.
+    It computes in `dtype`, fp32 when none is given. The tensors go to the device as the file has them. `computed` is as
+    `put` takes it.
 
     Random numbers that the file replaces anyway are not drawn.
     """
     import torch
 
-    with torch.device("cpu"), _nothing_random():
+    with _nothing_random():
         network = build()
-    put(network, dict(tensors), name, assign=True)
+    put(network, dict(tensors), name, computed=computed, assign=True)
     network.requires_grad_(False).to(device).to(dtype or torch.float32).eval()
     return network
 

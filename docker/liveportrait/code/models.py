@@ -24,7 +24,7 @@ from src.modules.warping_network import WarpingNetwork
 from faceorch_kit.half import SpadeDecoder, halve
 from faceorch_kit.half.warping import Warp
 from faceorch_kit.libraries import open_libraries
-from faceorch_kit.weights import bake_spectral_norm, present, put, read_objects, read_tensors, repacked, whole
+from faceorch_kit.weights import bake_spectral_norm, fill, present, read_objects, read_tensors, repacked, whole
 from faceorch_runner import MissingWeight
 
 from .audio import RATE
@@ -101,12 +101,12 @@ class MotionModel(DitTalkingHead):  # type: ignore[misc]
         return Hubert(self._config)
 
 
-def load(weights: Path, device: str) -> Models:
-    """Load every network once, and read one file while another is built and a third tried."""
+def load(weights: Path, device: str, *, tuned: bool = False) -> Models:
+    """Load every network once, and read one file while another is built and a third tried; `tuned` jobs may come."""
     sizes = read_sizes(weights)
     on, side = torch.device(device), int(sizes.get("input_side", 256))
     with ThreadPoolExecutor(3, "weights") as pool:
-        opening = pool.submit(open_libraries, on)
+        opening = pool.submit(open_libraries, on, tuned=tuned)
         moving = pool.submit(_motion_model, weights, on)
         looking = {name: pool.submit(_base_model, weights, name, sizes, on) for name in BASE_MODELS}
         packed = read_objects(weights / STITCHING)
@@ -150,12 +150,10 @@ def _painters(weights: Path, sizes: Mapping[str, Any], on: torch.device) -> tupl
 
 def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
     path = repacked(weights / BASE / f"{name}.pth")
-    tensors = read_tensors(path)
-    # Made where it will run: on a GPU even the random values that the file replaces take no time.
-    with torch.device(on):
-        network: torch.nn.Module = BASE_MODELS[name](**sizes[f"{name}_params"])
-    put(network, tensors, path.name)
-    return network.to(on).eval()
+    network: torch.nn.Module = fill(
+        lambda: BASE_MODELS[name](**sizes[f"{name}_params"]), read_tensors(path), on, path.name
+    )
+    return network
 
 
 @torch.no_grad()
@@ -168,10 +166,9 @@ def _try(network: torch.nn.Module, side: int, on: torch.device) -> None:
 def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
     if name not in packed:
         raise MissingWeight(f"{STITCHING} has no '{name}'")
-    model: torch.nn.Module = StitchingRetargetingNetwork(**sizes)
     state = {key.removeprefix("module."): value for key, value in packed[name].items()}
-    put(model, state, Path(STITCHING).name)
-    return model.to(on).eval()
+    model: torch.nn.Module = fill(lambda: StitchingRetargetingNetwork(**sizes), state, on, Path(STITCHING).name)
+    return model
 
 
 def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
@@ -183,11 +180,17 @@ def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
         raise MissingWeight(f"{path.name} is for {found}: hubert_zh_ori and {VALUES} or more needed")
     config = whole(present(weights / HUBERT), _hubert_config)
     names = ("motion_feat_dim", "n_motions", "n_prev_motions", "feature_dim", "audio_model", "n_diff_steps")
-    with torch.device(on):
-        model = MotionModel(config, device=on.type, **{name: arguments[name] for name in names})
     state = {key: value for key, value in checkpoint["model"].items() if key != _COMPUTED}
-    put(model, state, path.name, computed=frozenset({_COMPUTED}))
-    model, fps = model.to(on).eval(), float(arguments["fps"])
+    model = fill(
+        lambda: MotionModel(config, device="cpu", **{name: arguments[name] for name in names}),
+        state,
+        on,
+        path.name,
+        computed=frozenset({_COMPUTED}),
+    )
+    table, fps = model.denoising_net.TE, float(arguments["fps"])
+    with torch.device(on):  # a CPU's sines and cosines differ from a GPU's in their last digits
+        table.pe = type(table)(table.pe.shape[2], max_len=table.pe.shape[1]).pe
     with torch.no_grad():  # the first convolutions of a process take longer than those of a clip: here others load
         model.extract_audio_feature(torch.zeros((1, round(RATE / fps * model.n_motions)), device=on))
     return model, fps

@@ -68,7 +68,7 @@ class LivePortrait(Network):
         self._weights = weights
         with ThreadPoolExecutor(1, "landmarks") as pool:
             cropper = pool.submit(Cropper, weights)
-            self._models = load(weights, device)
+            self._models = load(weights, device, tuned=any(job.settings["speed"] == "tuned" for job in self.jobs))
             self._cropper = cropper.result()
         # Upstream's modules turn OpenCV's threads off when they are imported; the encoder needs cores too.
         cv2.setNumThreads(2)

@@ -28,7 +28,7 @@ class Opening:
         threading.Thread(target=self._open, name="gpu", daemon=True).start()
 
     def wait_until_decided(self) -> None:
-        """Wait until it is settled how torch takes memory; it may be imported from then on."""
+        """Wait until it is settled how torch takes memory; it may take some from then on."""
         self._decided.wait()
 
     def _open(self) -> None:

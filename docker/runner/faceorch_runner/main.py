@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -69,6 +71,7 @@ class _Runner:
         try:
             self.events.emit(EventKind.STAGE, None, name="import")
             network = load_network(self.file.code, self.file.network)
+            network.jobs = self.file.jobs
             apart = _apart(network)  # a fork, so before there are threads
         except BaseException as error:
             _fail(self.events, None, error)
@@ -83,6 +86,7 @@ class _Runner:
         elif self.file.jobs and not (jobs := self._check_all(check)):
             return EXIT_FAILED
         if gpu is not None:
+            _import_torch()
             gpu.wait_until_decided()
         if not self._setup(network):
             return EXIT_FAILED
@@ -230,6 +234,15 @@ def _fail(events: EventStream, job: str | None, error: BaseException) -> None:
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
     sys.stderr.flush()
     events.emit(EventKind.ERROR, job, kind=classify(error).value, message=one_line(error))
+
+
+def _import_torch() -> None:
+    """Import torch, where there is one: it takes longest, and reads its settings when it first takes GPU memory.
+
+    What is wrong with it is told by `setup`, which needs it.
+    """
+    with suppress(Exception):
+        importlib.import_module("torch")
 
 
 def _seed(seed: int) -> None:

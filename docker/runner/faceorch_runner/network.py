@@ -80,6 +80,8 @@ class Network:
     """
 
     checks_apart = False
+    jobs: Sequence[Job] = ()
+    """Those that are known before `setup`; some may be refused, and others follow."""
 
     def check(self, job: Job) -> Any:
         """Check a job before any weights are read: raise `NoFace` or `BadInput` with a one-line message.

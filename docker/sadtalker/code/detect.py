@@ -14,7 +14,7 @@ import torchvision.extension  # noqa: F401 - adds torchvision's operators to tor
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.detection.retinaface_utils import PriorBox, decode, decode_landm
 
-from faceorch_kit.graphed import Graphed
+from faceorch_kit.graphed import Graphed, Memory
 from faceorch_kit.half import half, half_copy
 from faceorch_kit.portrait import Image
 from faceorch_kit.stream import Landing
@@ -38,6 +38,7 @@ class FaceDetector:
         self._net = fill(lambda: RetinaFace("resnet50", device="cpu"), weights.pickled(DETECTOR), device, DETECTOR)
         self._device = device
         self._runs: dict[bool, Graphed] = {}  # tuned or not
+        self.memory = Memory()  # of graphs that work on frames in turn: this one's, and the enhancer's
         self._mean = torch.tensor(_MEAN_BGR, device=device).view(1, 3, 1, 1)
 
     def __call__(self, pictures: Sequence[Image], *, as_bgr: bool = True) -> list[Faces]:
@@ -47,7 +48,7 @@ class FaceDetector:
     def for_frames(self, *, tuned: bool) -> Callable[[Sequence[Image]], list[Faces]]:
         """Return what finds faces as this does, quicker, in many pictures of one size; `tuned`: in half precision."""
         if tuned not in self._runs:
-            self._runs[tuned] = Graphed(self._searcher(tuned=tuned))
+            self._runs[tuned] = Graphed(self._searcher(tuned=tuned), self.memory)
         return lambda pictures: self._faces(self._runs[tuned], pictures)
 
     def _searcher(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor]]:

@@ -56,7 +56,7 @@ class Enhancer:
         done, self.faces = 0, 0
         detect = self._detector.for_frames(tuned=tuned)
         if tuned not in self._restorers:
-            self._restorers[tuned] = Graphed(self._restorer(tuned=tuned))
+            self._restorers[tuned] = Graphed(self._restorer(tuned=tuned), self._detector.memory)
         restored = self._restorers[tuned]
         for group in batches(frames, batch):
             with clock("enhance_s"), torch.inference_mode():

@@ -57,7 +57,9 @@ class Choice:
 class _Models:
     """The networks of one choice."""
 
-    def __init__(self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str) -> None:
+    def __init__(
+        self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str, *, tuned: bool
+    ) -> None:
         from faceorch_kit.libraries import open_libraries
 
         from .face import FaceReader
@@ -66,7 +68,7 @@ class _Models:
 
         self.choice = choice
         with ThreadPoolExecutor(3, "weights") as pool:  # one file is read while another one's network is built
-            opening = pool.submit(open_libraries, device)
+            opening = pool.submit(open_libraries, device, tuned=tuned)
             renderer = pool.submit(Renderer, weights, choice.size, choice.full, device)
             motion = pool.submit(Motion, weights, choice.size, device)
             self.reader = FaceReader(weights, detector, choice.size, device)
@@ -173,7 +175,8 @@ class SadTalker(Network):
             self._detector = FaceDetector(weights, self._device)
         if self._models is None or self._models.choice != choice:
             self._models = None  # let go of the old ones first: two sets may not fit
-            self._models = _Models(weights, self._detector, choice, self._device)
+            tuned = any(job.settings["speed"] == "tuned" for job in self.jobs)
+            self._models = _Models(weights, self._detector, choice, self._device, tuned=tuned)
         return self._models
 
     def _sharpener(self) -> Enhancer:

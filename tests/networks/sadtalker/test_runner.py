@@ -34,7 +34,7 @@ class Loaded:
 
     def __init__(self) -> None:
         self.models: list[tuple[str, Any]] = []
-        self.opened: list[str] = []  # devices whose libraries are opened ahead
+        self.opened: list[tuple[str, bool]] = []  # devices whose libraries are opened ahead, and whether for tuned jobs
         self.drawn: list[tuple[Any, ...]] = []
         self.held, self.most_held = 0, 0
         self.faces = 1  # that are found in a portrait
@@ -137,7 +137,7 @@ def network(package: str, seen: Loaded, monkeypatch: pytest.MonkeyPatch) -> Make
             vars(module).update(content)
             monkeypatch.setitem(sys.modules, f"faceorch_networks.{package}.{name}", module)
         libraries = ModuleType("libraries")
-        vars(libraries)["open_libraries"] = seen.opened.append
+        vars(libraries)["open_libraries"] = lambda device, *, tuned: seen.opened.append((device, tuned))
         monkeypatch.setitem(sys.modules, "faceorch_kit.libraries", libraries)
         return load_network(docker_folder() / "sadtalker" / "code", package)
 
@@ -208,7 +208,7 @@ def test_models_are_loaded_once_for_all_jobs_of_one_kind(network: Make, job: Cal
     loaded = [name for name, _ in seen.models]
     assert loaded[0] == "detector", "the others share it"
     assert sorted(loaded) == ["detector", "enhancer", "motion", "reader", "renderer"]
-    assert seen.opened == ["cpu"]
+    assert seen.opened == [("cpu", False)]
     for asked in jobs:
         animate(made, asked)
     assert [name for name, _ in seen.models] == loaded
@@ -227,8 +227,10 @@ def test_another_kind_of_job_loads_what_it_needs_and_says_so(
 
 def test_a_tuned_job_is_drawn_and_sharpened_so(network: Make, job: Callable[..., Job], seen: Loaded) -> None:
     made, asked = network(), job("one", seconds=0.2, speed="tuned")
+    made.jobs = (asked,)
     made.check(asked)
     made.setup(None, "cpu")
+    assert seen.opened == [("cpu", True)], "its kernels are compiled while weights are read"
     animate(made, asked)
     assert {entry[0]: entry[-1] for entry in seen.drawn if entry[0] != "motion"} == {"render": True, "sharpen": True}
 

@@ -9,8 +9,8 @@ sides ask for, to which each --path adds packages, and --own-path some for ours 
 weights, or stand-ins of the real sizes (`faceorch smoke --full` makes them), which both sides read. How upstream's
 script is told is in parities/NETWORK.py: its usual command, with nothing changed in it but what newer libraries refuse.
 Each --set is one more variant of ours. A round runs ours, each variant, and upstream; besides, unless --skip-second is
-given, ours runs two jobs in one process, of which the second finds its models loaded. Needs a GPU with nobody else on it. Prints the middle and the
-range of everything.
+given, ours runs two jobs in one process, of which the second finds its models loaded. Needs a GPU with nobody else on
+it. Prints the middle and the range of everything.
 """
 
 from __future__ import annotations

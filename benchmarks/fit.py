@@ -30,7 +30,7 @@ from faceorch_runner.events import EventStream
 from faceorch_runner.network import load_module, load_network
 
 ROOT = Path(__file__).resolve().parents[1]
-_RATE = 5e-4  # of Adam; rises for the first steps, then falls to nothing
+_RATE = 3e-4  # of Adam; rises for the first steps, then falls to nothing
 _FIRST_STEPS = 20
 _LEAST_SCALE, _MOST_SCALE, _MOST_TURN, _MOST_SHIFT = 0.85, 1.2, 0.3, 0.15  # of a head, in -1..1 across a picture
 
@@ -171,6 +171,7 @@ def _liveportrait(network: Any, code: Path, weights: Path, jobs: Sequence[Job]) 
     render, models = (load_module(code, "liveportrait", name) for name in ("render", "models"))
     device = str(network._models.device)
     warp, paint = network._models.read_painters()
+    _settle(torch.load(weights / models.BASE / "spade_generator.pth", map_location="cpu"), paint)
     crops: list[Any] = []
     cropped, sitters = network._crop, []
 
@@ -201,7 +202,7 @@ def _liveportrait(network: Any, code: Path, weights: Path, jobs: Sequence[Job]) 
     return Task(sitters, fitted, 4, write)
 
 
-def _sadtalker(network: Any, code: Path, _weights: Path, jobs: Sequence[Job]) -> Task:
+def _sadtalker(network: Any, code: Path, weights: Path, jobs: Sequence[Job]) -> Task:
     from safetensors.torch import load_file, save_file
 
     render, files = (load_module(code, "sadtalker", name) for name in ("render", "files"))
@@ -228,17 +229,37 @@ def _sadtalker(network: Any, code: Path, _weights: Path, jobs: Sequence[Job]) ->
     for job in jobs:
         _until_frames(network, job)
     fitted = {name: getattr(nets["generator"], name) for name in ("dense_motion_network", "third", "fourth", "decoder")}
-    size = int(jobs[0].settings["size"])
+    file, prefix = files.main_file(int(jobs[0].settings["size"])), "generator."
+    before = load_file(weights / file)
+    own = {name.removeprefix(prefix): value for name, value in before.items() if name.startswith(prefix)}
+    _settle(own, nets["generator"])
 
     def write(folder: Path) -> None:
-        path = folder / files.main_file(size)
-        before = load_file(path)
-        prefix = "generator."
-        own = {name.removeprefix(prefix): value for name, value in before.items() if name.startswith(prefix)}
         after = {prefix + name: value.contiguous() for name, value in _as_written(own, nets["generator"]).items()}
-        save_file(before | after, path)
+        save_file(before | after, folder / file)
 
     return Task(sitters, fitted, 2, write)
+
+
+def _settle(before: Mapping[str, torch.Tensor], network: torch.nn.Module) -> None:
+    """Give weights that were divided by a spectral norm the norm 1.
+
+    Stand-ins divide by what random u and v say, and their pictures are black and white: nothing to learn from.
+    """
+    modules = dict(network.named_modules())
+    for name in before:
+        if name.endswith("weight_orig"):
+            weight = modules[name.removesuffix(".weight_orig")].weight.data
+            u, v = _singular(weight.flatten(1), torch.ones(len(weight), device=weight.device))
+            weight /= torch.dot(u, weight.flatten(1) @ v)
+
+
+def _singular(flat: torch.Tensor, u: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the singular vectors u and v of a matrix whose value u W v is largest, by power iterations from u."""
+    for _ in range(8):
+        v = functional.normalize(flat.T @ u, dim=0)
+        u = functional.normalize(flat @ v, dim=0)
+    return u, v
 
 
 def _as_written(before: Mapping[str, torch.Tensor], network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -251,13 +272,9 @@ def _as_written(before: Mapping[str, torch.Tensor], network: torch.nn.Module) ->
     for name in before:
         if name.endswith("weight_orig"):
             weight = now[name.removesuffix("_orig")]
-            u, v = (before[name.removesuffix("orig") + end] for end in "uv")
-            flat = weight.flatten(1)
-            for _ in range(5):  # power iterations
-                v = functional.normalize(flat.T @ u, dim=0)
-                u = functional.normalize(flat @ v, dim=0)
+            u, v = _singular(weight.flatten(1), torch.ones(len(weight)))
             written[name] = weight
-            written[name.removesuffix("orig") + "u"] = u / torch.dot(u, flat @ v)
+            written[name.removesuffix("orig") + "u"] = u / torch.dot(u, weight.flatten(1) @ v)
             written[name.removesuffix("orig") + "v"] = v
     return written
 

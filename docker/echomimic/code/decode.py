@@ -29,7 +29,9 @@ class Decoder:
     _format = torch.contiguous_format
 
     def __init__(self, vae: Any) -> None:
-        self._vae = vae.to(memory_format=self._format)
+        self._vae = vae
+        for part in (vae.post_quant_conv, vae.decoder):  # not what encodes portraits, of later jobs too
+            part.to(memory_format=self._format)
 
     def decode(self, latents: torch.Tensor) -> Decoded:
         """Return the pictures (n, 3, height, width) in -1..1 of scaled latents (n, 4, height/8, width/8)."""

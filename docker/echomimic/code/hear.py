@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,25 @@ def around(moments: int, frames: int, fps: int) -> NDArray[np.int64]:
     return np.asarray(np.clip(middle[:, None] + np.arange(-_BEFORE, _AFTER), 0, moments - 1), np.int64)
 
 
-def sound(features: torch.Tensor, frames: int, fps: int) -> torch.Tensor:
-    """Return what each frame hears (frames, tokens, values)."""
-    heard = features[torch.from_numpy(around(len(features), frames, fps))]
-    return heard.flatten(1, 2)
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """What every frame hears: features (moments, layers, values), and which of them each frame does (frames, 10).
+
+    Written out it would be five times as much, for every frame of a clip.
+    """
+
+    features: torch.Tensor
+    moments: torch.Tensor
+
+    @classmethod
+    def of(cls, features: torch.Tensor, frames: int, fps: int) -> Sound:
+        """Return what the frames of a clip hear of its features."""
+        return cls(features, torch.from_numpy(around(len(features), frames, fps)))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Sound:
+        """Return the same on `device`, the features in `dtype`."""
+        return Sound(self.features.to(device, dtype), self.moments.to(device))
+
+    def __getitem__(self, frames: torch.Tensor) -> torch.Tensor:
+        """Return what frames (...) hear (..., tokens, values)."""
+        return self.features[self.moments[frames]].flatten(-3, -2)

@@ -1,8 +1,11 @@
-"""Upstream's networks with their weights, each read once and put straight to where it computes."""
+"""Upstream's networks with their weights, each read once and put straight to where it computes.
+
+Upstream fills both large networks with random numbers, then with a base model's weights, and then with these.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,7 @@ from src.models.unet_2d_condition import UNet2DConditionModel
 from src.models.unet_3d_echo import EchoUNet3DConditionModel
 from src.models.whisper.whisper.model import AudioEncoder
 
-from faceorch_kit.weights import present, put, read_tensors, repacked, require, whole
-from faceorch_runner import MissingWeight
+from faceorch_kit.weights import fill, present, read_tensors, repacked, require, whole
 
 from . import shapes
 
@@ -58,7 +60,7 @@ def load(weights: Path, device: str) -> Models:
     unet = shape["unet"]
 
     def ready(build: Callable[[], Any], tensors: Tensors, name: str, kind: torch.dtype = dtype) -> Any:
-        return fill(build, tensors, name, place, kind)
+        return fill(build, tensors, place, name, kind)
 
     denoising = {**tensors_of(weights / MOTION), **tensors_of(weights / DENOISER)}
     heard = whole(present(weights / WHISPER), _mapped)
@@ -106,27 +108,6 @@ def tensors_of(path: Path) -> Tensors:
 
 def _mapped(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-
-
-def fill(
-    build: Callable[[], Any], tensors: Mapping[str, torch.Tensor], name: str, device: torch.device, dtype: torch.dtype
-) -> Any:
-    """Return the network that `build` makes, with `tensors` as its parameters and buffers on `device`.
-
-    It is built without memory first. Upstream fills both large networks with random numbers, then with a base model's
-    weights, and then with these.
-    """
-    with torch.device("meta"):
-        network = build()
-    there = {
-        key: value.to(device).to(dtype) if value.is_floating_point() else value.to(device)
-        for key, value in tensors.items()
-    }
-    put(network, there, name, assign=True)
-    left = [key for key, value in [*network.named_parameters(), *network.named_buffers()] if value.is_meta]
-    if left:
-        raise MissingWeight(f"{name} does not fill {', '.join(left[:3])}")
-    return network.requires_grad_(False).eval()
 
 
 def _renamed(tensors: Tensors) -> Tensors:

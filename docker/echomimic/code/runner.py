@@ -74,7 +74,7 @@ class EchoMimic(Network):
 
     def animate(self, job: Job, progress: Progress) -> Path:
         """Look, listen, denoise all windows in six steps, and decode frame by frame."""
-        from .hear import listen, sound
+        from .hear import Sound, listen
         from .sample import Plan, look
 
         settings, models = job.settings, self._models
@@ -101,7 +101,7 @@ class EchoMimic(Network):
             progress.metric(f"crop_{name}", getattr(place, name), "pixels")
         seen = look(models, square, mask)
         progress.stage("hear")
-        heard = sound(listen(models.hearing, job.audio, models.device), plan.frames, int(settings["fps"]))
+        heard = Sound.of(listen(models.hearing, job.audio, models.device), plan.frames, int(settings["fps"]))
         progress.stage("denoise")
         latents = self._sampler(tuned).sample(
             plan, seen, heard, lambda done, total: progress.update(done, total, "windows")

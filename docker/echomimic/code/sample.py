@@ -17,6 +17,7 @@ from faceorch_kit.portrait import Image
 
 from .denoise import Denoiser, TunedDenoiser, spatial_layers
 from .framing import Mask
+from .hear import Sound
 from .models import Models, scheduler
 from .windows import windows
 
@@ -89,8 +90,8 @@ class Sampler:
         self._denoiser = (TunedDenoiser if tuned else Denoiser)(models.denoiser)
 
     @torch.no_grad()
-    def sample(self, plan: Plan, seen: Look, sound: torch.Tensor, on_step: OnStep) -> torch.Tensor:
-        """Return latents (frames, 4, height, width); `sound` is what each frame hears (frames, tokens, values)."""
+    def sample(self, plan: Plan, seen: Look, sound: Sound, on_step: OnStep) -> torch.Tensor:
+        """Return latents (frames, 4, height, width); `sound` is what the frames hear."""
         device, dtype = self._models.device, self._models.dtype
         steps = scheduler()
         steps.set_timesteps(plan.steps, device=device)

@@ -188,6 +188,8 @@ def _motion_model(weights: Path, on: torch.device) -> tuple[Any, float]:
         path.name,
         computed=frozenset({_COMPUTED}),
     )
+    # As upstream has it: where no parameter wants a gradient, torch's layers take other kernels and round otherwise.
+    model.requires_grad_(True)
     table, fps = model.denoising_net.TE, float(arguments["fps"])
     with torch.device(on):  # a CPU's sines and cosines differ from a GPU's in their last digits
         table.pe = type(table)(table.pe.shape[2], max_len=table.pe.shape[1]).pe

@@ -5,6 +5,7 @@ Skipped where the network's environment, with upstream's checkout on the path, i
 
 from __future__ import annotations
 
+import copy
 import warnings
 import wave
 from pathlib import Path
@@ -167,9 +168,17 @@ def test_what_a_frame_hears_is_upstreams(weights: Path, loaded: Any, tmp_path: P
     theirs = Audio2Feature(model_path=str(weights / models.WHISPER), device="cpu")
     wanted = theirs.feature2chunks(theirs.audio2feat(str(clip)), fps=fps)
     frames = windows.frame_count(2.0, fps)
-    found = hear.sound(hear.listen(loaded.hearing, clip, loaded.device), frames, fps)
+    found = hear.Sound.of(hear.listen(loaded.hearing, clip, loaded.device), frames, fps)[torch.arange(frames)]
     assert len(wanted) > frames
     assert np.array_equal(found.numpy(), wanted[:frames])
+
+
+def test_a_tuned_job_leaves_what_sees_the_next_jobs_portrait_as_it_was(loaded: Any) -> None:
+    vae = copy.deepcopy(loaded.vae)
+    before = {name: value.stride() for name, value in vae.named_parameters()}
+    decode.TunedDecoder(vae)
+    changed = {name.partition(".")[0] for name, value in vae.named_parameters() if value.stride() != before[name]}
+    assert changed == {"decoder"}
 
 
 @pytest.mark.parametrize("frames", [12, 13, 30, 100, 360])

@@ -23,7 +23,9 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def start(tmp_path: Path, portrait: Path, clip: Path) -> Start:
     """Return a function that starts a runner on a job file, with pipes."""
 
-    def start(source: str = GREY_RUNNER, feed: str = "none", jobs: int = 1, **job: Any) -> subprocess.Popen[bytes]:
+    def start(
+        source: str = GREY_RUNNER, feed: str = "none", jobs: int = 1, device: str = "cpu", **job: Any
+    ) -> subprocess.Popen[bytes]:
         code = tmp_path / "code"
         write_code(code, runner=source)
         out = tmp_path / "out"
@@ -35,13 +37,16 @@ def start(tmp_path: Path, portrait: Path, clip: Path) -> Start:
             "code": str(code),
             "weights": None,
             "out": str(out),
-            "device": "cpu",
+            "device": device,
             "feed": feed,
             "jobs": [{**entry, "id": f"job{n}"} for n in range(jobs)],
         }
         file = tmp_path / "job.json"
         file.write_text(json.dumps(content), "utf-8")
-        env = {**os.environ, "PYTHONPATH": str(docker_folder() / "runner")}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(docker_folder() / "runner"), str(tmp_path / "packages")]),
+        }
         pipe = subprocess.PIPE
         return subprocess.Popen(
             [sys.executable, "-m", "faceorch_runner", str(file)], stdin=pipe, stdout=pipe, stderr=pipe, env=env
@@ -107,7 +112,10 @@ def run(tmp_path: Path, portrait: Path, clip: Path) -> Run:
         }
         file = tmp_path / "job.json"
         file.write_text(json.dumps(content), "utf-8")
-        env = {**os.environ, "PYTHONPATH": str(docker_folder() / "runner")}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(docker_folder() / "runner"), str(tmp_path / "packages")]),
+        }
         command = [sys.executable, "-m", "faceorch_runner", str(file)]
         done = subprocess.run(command, capture_output=True, env=env, timeout=LIMIT_S, check=False)
         parser = EventParser()

@@ -45,6 +45,34 @@ def test_models_are_loaded_once_for_many_jobs(start: Start) -> None:
     assert len([event for event in events if event.kind is EventKind.SETUP]) == 1
 
 
+def test_a_network_that_loads_its_models_knows_the_first_jobs(start: Start) -> None:
+    knowing = GREY_RUNNER + (
+        "    def setup(self, weights, device):\n        print('known:', [job.settings['speed'] for job in self.jobs])\n"
+    )
+    code, _, log = finish(start(knowing, jobs=2, settings={"speed": "tuned"}))
+    assert code == 0
+    assert "known: ['tuned', 'tuned']" in log
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_on_a_gpu_torch_is_imported_before_the_models_are_loaded(start: Start, tmp_path: Path, broken: bool) -> None:
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/torch.py").write_text(
+        "raise OSError('no libcudart')\n" if broken else "here = True\n", "utf-8"
+    )
+    wanting = GREY_RUNNER + (
+        "    def setup(self, weights, device):\n        import sys\n        print('before:', 'torch' in sys.modules)\n"
+        "        import torch\n        torch.cuda = type('', (), {'is_available': staticmethod(lambda: False)})\n"
+        "        torch.manual_seed = int\n"
+    )
+    code, events, log = finish(start(wanting, device="cuda"))
+    if broken:
+        assert (code, events[-1].data["message"]) == (1, "OSError: no libcudart"), "said by who needs it"
+    else:
+        assert code == 0, log
+    assert f"before: {not broken}" in log
+
+
 def test_what_upstream_prints_is_log_and_not_event(start: Start) -> None:
     noisy = GREY_RUNNER + "\nimport os\nprint('hello from upstream')\nos.write(1, b'native noise\\n')\n"
     code, _, log = finish(start(noisy))

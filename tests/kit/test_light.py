@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from faceorch_kit.light import light, light_torch
+from tests.conftest import LIMIT_S
 
 
 @pytest.fixture(autouse=True)
@@ -96,18 +98,29 @@ def test_to_look_where_a_module_is_from_does_not_run_it(tmp_path: Path, monkeypa
     assert names["more"] == "all of it"
 
 
-def test_two_threads_that_want_a_module_run_it_once_and_get_all_of_it(tmp_path: Path) -> None:
+def test_two_threads_that_want_a_module_run_it_once_and_get_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def gate() -> None:
+        inside.set()
+        assert go_on.wait(LIMIT_S)
+
+    monkeypatch.setattr(sys, "gate", gate, raising=False)
     (tmp_path / "heavy/__init__.py").write_text(
-        "import time, sys\nran = sys.modules['heavy'].__dict__.setdefault('times', []); ran.append(1)\n"
-        "time.sleep(0.05)\nmore = 'all of it'\n",
-        "utf-8",
+        "import sys\nran = globals().get('ran', 0) + 1\nsys.gate()\nmore = 'all of it'\n", "utf-8"
     )
     light("heavy")
     import heavy
 
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda _: heavy.more, range(4))) == ["all of it"] * 4
-    assert heavy.times == [1]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(getattr, heavy, "more")
+        assert inside.wait(LIMIT_S)
+        second = pool.submit(getattr, heavy, "more")
+        go_on.set()
+        assert (first.result(), second.result()) == ("all of it", "all of it")
+    assert heavy.ran == 1
 
 
 def test_a_module_that_fails_says_so_each_time_it_is_asked(tmp_path: Path) -> None:

@@ -141,17 +141,23 @@ def fill(
 ) -> _Network:
     """Return the network that `build` makes, with `tensors` as its parameters and buffers, on `device`.
 
-    It computes in `dtype`, fp32 when none is given. The tensors go to the device as the file has them. `computed` is as
-    `put` takes it.
+    It computes in `dtype`, fp32 when none is given. Each tensor goes to the device as the file has it and is converted
+    there, so that only one is there twice. `computed` is as `put` takes it.
 
     Random numbers that the file replaces anyway are not drawn.
     """
     import torch
 
+    kind = dtype or torch.float32
+
+    def there(value: torch.Tensor) -> torch.Tensor:
+        return value.to(device).to(kind) if value.is_floating_point() else value.to(device)
+
     with _nothing_random():
         network = build()
-    put(network, dict(tensors), name, computed=computed, assign=True)
-    network.requires_grad_(False).to(device).to(dtype or torch.float32).eval()
+    moved = {key: there(value) if isinstance(value, torch.Tensor) else value for key, value in tensors.items()}
+    put(network, moved, name, computed=computed, assign=True)
+    network.requires_grad_(False).to(device, kind).eval()
     return network
 
 

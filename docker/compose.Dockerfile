@@ -61,7 +61,7 @@ COPY echomimic/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
 
 COPY echomimic/code /opt/faceorch/network
-COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/graphed.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/finite.py kit/faceorch_kit/graphed.py kit/faceorch_kit/latent.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 RUN compile-python /opt/upstream
 ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/echomimic
@@ -92,7 +92,7 @@ COPY hallo/code/warm.py /opt/faceorch/warm.py
 RUN NUMBA_CACHE_DIR=/opt/faceorch/numba python /opt/faceorch/warm.py
 
 COPY hallo/code /opt/faceorch/network
-COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/latent.py kit/faceorch_kit/nvrtc.py kit/faceorch_kit/portrait.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/faces.py kit/faceorch_kit/finite.py kit/faceorch_kit/latent.py kit/faceorch_kit/nvrtc.py kit/faceorch_kit/portrait.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 RUN compile-python /opt/upstream
 ENV PYTHONPATH=${PYTHONPATH}:/opt/upstream/hallo TRANSFORMERS_OFFLINE=1 HALLO_COMPILED=/opt/faceorch/numba
@@ -122,7 +122,7 @@ COPY liveportrait/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/upstream
 
 COPY liveportrait/code /opt/faceorch/network
-COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/blinks.py kit/faceorch_kit/faces.py kit/faceorch_kit/graphed.py kit/faceorch_kit/libraries.py kit/faceorch_kit/light.py kit/faceorch_kit/nvrtc.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/blinks.py kit/faceorch_kit/faces.py kit/faceorch_kit/finite.py kit/faceorch_kit/graphed.py kit/faceorch_kit/libraries.py kit/faceorch_kit/light.py kit/faceorch_kit/nvrtc.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY kit/faceorch_kit/half /opt/faceorch/kit/faceorch_kit/half
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 RUN compile-python /opt/upstream
@@ -148,7 +148,7 @@ COPY sadtalker/patches.py /opt/faceorch/patches.py
 RUN PYTHONPATH=/opt/faceorch/patch python -m faceorch_patch /opt/faceorch/patches.py /opt/faceorch/upstream
 
 COPY sadtalker/code /opt/faceorch/network
-COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/graphed.py kit/faceorch_kit/libraries.py kit/faceorch_kit/light.py kit/faceorch_kit/nvrtc.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
+COPY kit/faceorch_kit/__init__.py kit/faceorch_kit/finite.py kit/faceorch_kit/graphed.py kit/faceorch_kit/libraries.py kit/faceorch_kit/light.py kit/faceorch_kit/nvrtc.py kit/faceorch_kit/portrait.py kit/faceorch_kit/stream.py kit/faceorch_kit/voice.py kit/faceorch_kit/weights.py /opt/faceorch/kit/faceorch_kit/
 COPY kit/faceorch_kit/half /opt/faceorch/kit/faceorch_kit/half
 COPY runner/faceorch_runner /opt/faceorch/runner/faceorch_runner
 RUN compile-python /opt/faceorch/upstream

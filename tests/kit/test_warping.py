@@ -106,6 +106,15 @@ def test_other_steps_give_the_same_features(least: float) -> None:
     assert torch.allclose(found, wanted, atol=1e-5)
 
 
+def test_masks_that_are_too_large_for_their_type_are_not_hidden() -> None:
+    network = Network()
+    network.dense_motion_network.mask.weight.data.fill_(3e38)
+    volume, still = torch.randn(1, 3, DEPTH, SIDE, SIDE), torch.randn(KEYPOINTS, 3) * 0.4
+    with torch.no_grad():
+        found = warping.Warp(network, torch.device("cpu"))(volume, still[None], still[None])
+    assert torch.isnan(found).all()
+
+
 @pytest.mark.parametrize("change", [{"num_kp": 64}, {"compress": nn.Conv3d(3, 9, 1)}])
 def test_a_network_that_the_kernels_cannot_hold_is_refused(change: dict[str, Any]) -> None:
     network = Network()

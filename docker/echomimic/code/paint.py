@@ -32,5 +32,5 @@ def paint(decoder: Decoder, latents: torch.Tensor) -> Iterator[Image]:
 def _landed(landing: Landing) -> Iterator[Image]:
     frames, finite = landing.wait()
     if not bool(finite):
-        raise RunnerError("the decoded picture is not finite")
+        raise RunnerError("the decoded picture is not finite: if speed is tuned, set it to exact")
     yield from frames.numpy()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from faceorch_kit import latent
+from faceorch_runner import RunnerError
 
 from . import decoder
 from .denoise import HALVES, Conditions, Denoiser
@@ -86,6 +87,8 @@ class Animator:
             pictures = self.clip(
                 torch.cat([source, before]), sound, lambda step, done=done: on_step(done + step, clips * steps)
             )
+            if not bool(torch.isfinite(pictures).all()):
+                raise RunnerError("the decoded picture is not finite: if speed is tuned, set it to exact")
             before = motion(pictures)
             yield from latent.to_bytes(pictures)[: frames - clip * FRAMES].cpu().numpy()
 

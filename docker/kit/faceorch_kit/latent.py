@@ -7,17 +7,21 @@ from typing import Any
 
 import torch
 
+from .finite import only_of_finite
+
 SCALE = 0.18215  # of Stable Diffusion 1's latents
 
 
 def decode(vae: Any, latents: torch.Tensor, batch: int = 1) -> Iterator[torch.Tensor]:
     """Yield pictures (n, 3, height, width) in 0..1 of latents (frames, 4, height/8, width/8), `batch` at a time.
 
+    Pictures that are not finite are NaN as a whole.
     Each picture is that of its latent alone. Another batch size may take other kernels, and then its last bits differ.
     """
     scaled = 1 / SCALE * latents
     for part in scaled.split(batch):
-        yield (vae.decode(part).sample / 2 + 0.5).clamp(0, 1)
+        pictures = vae.decode(part).sample / 2 + 0.5
+        yield only_of_finite(pictures.clamp(0, 1), pictures)
 
 
 def to_bytes(pictures: torch.Tensor) -> torch.Tensor:

@@ -46,6 +46,7 @@ BASE_MODELS: dict[str, Any] = {
     "warping_module": WarpingNetwork,
     "spade_generator": SPADEDecoder,
 }
+_OF_PORTRAITS = ("appearance_feature_extractor", "motion_extractor")  # look at one before anything is painted
 
 
 @dataclass(eq=False)
@@ -102,22 +103,21 @@ class MotionModel(DitTalkingHead):  # type: ignore[misc]
 
 
 def load(weights: Path, device: str, *, tuned: bool = False) -> Models:
-    """Load every network once, and read one file while another is built and a third tried; `tuned` jobs may come."""
+    """Load every network once, side by side: read one file while another's network is built; `tuned` jobs may come."""
     sizes = read_sizes(weights)
     on, side = torch.device(device), int(sizes.get("input_side", 256))
-    with ThreadPoolExecutor(3, "weights") as pool:
+    with ThreadPoolExecutor(2 + len(BASE_MODELS), "weights") as pool:
         opening = pool.submit(open_libraries, on, tuned=tuned)
         moving = pool.submit(_motion_model, weights, on)
-        looking = {name: pool.submit(_base_model, weights, name, sizes, on) for name in BASE_MODELS}
+        looking = {
+            name: pool.submit(_base_model, weights, name, sizes, on, side if name in _OF_PORTRAITS else None)
+            for name in BASE_MODELS
+        }
         packed = read_objects(weights / STITCHING)
         base = {name: future.result() for name, future in looking.items()}
-        trying = [
-            pool.submit(_try, base[name], side, on) for name in ("appearance_feature_extractor", "motion_extractor")
-        ]
         bake_spectral_norm(base["spade_generator"])
         motion, fps = moving.result()
-        for future in (opening, *trying):
-            future.result()
+        opening.result()
     return Models(
         device=on,
         appearance=base["appearance_feature_extractor"],
@@ -148,19 +148,21 @@ def _painters(weights: Path, sizes: Mapping[str, Any], on: torch.device) -> tupl
     return warp, paint
 
 
-def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
+def _base_model(
+    weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device, side: int | None = None
+) -> torch.nn.Module:
+    """Load a network of LivePortrait's; one that is told the portrait's `side` looks at nothing then.
+
+    The first look takes longest, and is over when a portrait comes.
+    """
     path = repacked(weights / BASE / f"{name}.pth")
     network: torch.nn.Module = fill(
         lambda: BASE_MODELS[name](**sizes[f"{name}_params"]), read_tensors(path), on, path.name
     )
+    if side is not None:
+        with torch.no_grad(), torch.autocast("cuda", dtype=torch.float16) if on.type == "cuda" else nullcontext():
+            network(torch.zeros((1, 3, side, side), device=on))
     return network
-
-
-@torch.no_grad()
-def _try(network: torch.nn.Module, side: int, on: torch.device) -> None:
-    """Let a network look at nothing: the first time takes longest, and is over when a portrait comes."""
-    with torch.autocast("cuda", dtype=torch.float16) if on.type == "cuda" else nullcontext():
-        network(torch.zeros((1, 3, side, side), device=on))
 
 
 def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:

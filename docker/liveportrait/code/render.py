@@ -14,6 +14,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from src.utils.camera import headpose_pred_to_degree
 
+from faceorch_kit.finite import only_of_finite
 from faceorch_kit.portrait import Image
 from faceorch_kit.stream import Landing
 from faceorch_runner import RunnerError
@@ -171,7 +172,8 @@ def _warped(warp: Any, volume: torch.Tensor, still: torch.Tensor, points: torch.
     """Return what the decoder takes: features (n, channels, height, width) moved along the keypoints."""
     count = len(points)
     volumes, stills = volume.expand(count, -1, -1, -1, -1), still.expand(count, -1, -1)
-    return torch.as_tensor(warp(volumes, kp_source=stills, kp_driving=points)["out"])
+    found = warp(volumes, kp_source=stills, kp_driving=points)
+    return only_of_finite(found["out"], found["deformation"])
 
 
 def _write(landing: Landing, write: Blocks) -> None:

@@ -15,6 +15,7 @@ from faceorch_kit.half import half, half_copy
 from faceorch_kit.portrait import Image
 from faceorch_kit.stream import Clock, Landing, batches
 from faceorch_kit.weights import fill
+from faceorch_runner import RunnerError
 
 from .blend import SIDE, Matrix, Sharpened, aligned, cut_out, noise_seed
 from .detect import FaceDetector, Faces
@@ -79,24 +80,30 @@ class Enhancer:
     def _draw(self, restored: Graphed, part: list[tuple[Sharpened, int, Matrix]], seed: int) -> None:
         cut = [cut_out(result.frame, matrix) for result, _, matrix in part]
         noises = self._noises([(seed, result.index, number) for result, number, _ in part])
-        faces, masks = Landing(*restored(torch.from_numpy(np.stack(cut)).to(self._device), *noises)).wait()
+        faces, masks, finite = Landing(*restored(torch.from_numpy(np.stack(cut)).to(self._device), *noises)).wait()
+        if not bool(finite):
+            raise RunnerError("the restored face is not finite: are the enhancer's weights whole?")
         for (result, _, matrix), face, mask in zip(part, faces.numpy(), masks.numpy(), strict=True):
             result.faces.append((matrix, face, mask))
 
-    def _restorer(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-        """Return what restores faces (n, SIDE, SIDE, RGB) with some noises: them, and a mask (n, SIDE, SIDE)."""
+    def _restorer(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, ...]]:
+        """Return what restores faces (n, SIDE, SIDE, RGB) with some noises.
+
+        They come back with a mask (n, SIDE, SIDE), and whether all is finite.
+        """
         on_gpu = tuned and self._device == "cuda"
         parse, precision = (half_copy(self._parse), half) if on_gpu else (self._parse, nullcontext)
         holder = self._restore.stylegan_decoder.noises
 
-        def restored(pixels: torch.Tensor, *noises: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def restored(pixels: torch.Tensor, *noises: torch.Tensor) -> tuple[torch.Tensor, ...]:
             for name, noise in zip(self._stored, noises, strict=True):
                 setattr(holder, name, noise)  # where the decoder reads its stored one
             sharp = self._restore(_centred(pixels), return_rgb=False, randomize_noise=False)[0]
+            finite = torch.isfinite(sharp).all()
             sharp = ((sharp.clamp(-1.0, 1.0) + 1.0) * 127.5).round_().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
             with precision():
                 kind = parse(_centred(sharp))[0].argmax(dim=1)
-            return sharp, self._counts[kind]
+            return sharp, self._counts[kind], finite
 
         return restored
 

@@ -14,6 +14,7 @@ from src.facerender.modules.keypoint_detector import KPDetector
 from src.facerender.modules.make_animation import keypoint_transformation
 from src.facerender.modules.mapping import MappingNet
 
+from faceorch_kit.finite import only_of_finite
 from faceorch_kit.graphed import Graphed
 from faceorch_kit.half import SpadeDecoder
 from faceorch_kit.half.warping import Warp
@@ -144,4 +145,4 @@ class Renderer:
         visible = flow["occlusion_map"]
         if visible.shape[2:] != warped.shape[2:]:
             visible = functional.interpolate(visible, size=warped.shape[2:], mode="bilinear")
-        return torch.as_tensor(warped * visible)
+        return only_of_finite(warped * visible, flow["deformation"])

@@ -30,6 +30,9 @@ from .subject import Subject, remarks
 if TYPE_CHECKING:
     from .detect import FaceDetector
     from .enhance import Enhancer
+    from .face import FaceReader
+    from .motion import Motion
+    from .render import Renderer
 
 # How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
 _AHEAD = min(2 * cores(), 32)
@@ -54,26 +57,14 @@ class Choice:
         return DETECTOR, LANDMARKS, main_file(self.size), MAPPING_FULL if self.full else MAPPING_CROP
 
 
+@dataclass(frozen=True, eq=False)
 class _Models:
     """The networks of one choice."""
 
-    def __init__(
-        self, weights: WeightsFolder, detector: FaceDetector, choice: Choice, device: str, *, tuned: bool
-    ) -> None:
-        from faceorch_kit.libraries import open_libraries
-
-        from .face import FaceReader
-        from .motion import Motion
-        from .render import Renderer
-
-        self.choice = choice
-        with ThreadPoolExecutor(3, "weights") as pool:  # one file is read while another one's network is built
-            opening = pool.submit(open_libraries, device, tuned=tuned)
-            renderer = pool.submit(Renderer, weights, choice.size, choice.full, device)
-            motion = pool.submit(Motion, weights, choice.size, device)
-            self.reader = FaceReader(weights, detector, choice.size, device)
-            self.motion, self.renderer = motion.result(), renderer.result()
-            opening.result()
+    choice: Choice
+    reader: FaceReader
+    motion: Motion
+    renderer: Renderer
 
 
 class SadTalker(Network):
@@ -104,9 +95,7 @@ class SadTalker(Network):
         for choice, enhancer in self._wanted.items():
             self._weights.require(*choice.files, *((PARSER, RESTORER) if enhancer else ()))
         for choice, enhancer in list(self._wanted.items())[:1]:
-            self._loaded(choice)
-            if enhancer:
-                self._sharpener()
+            self._loaded(choice, enhance=enhancer)
 
     def animate(self, job: Job, progress: Progress) -> Path:
         """Render, paste, sharpen and encode a stream of frames; memory does not grow with the clip."""
@@ -116,8 +105,8 @@ class SadTalker(Network):
         tuned = job.settings["speed"] == "tuned"
         if self._models is None or self._models.choice != choice:
             progress.stage("load")
-        models = self._loaded(choice)
-        enhancer = self._sharpener() if job.settings["enhancer"] else None
+        models = self._loaded(choice, enhance=bool(job.settings["enhancer"]))
+        enhancer = self._enhancer if job.settings["enhancer"] else None
         progress.stage("landmarks")
         original = portraits.read(job.portrait)
         portrait = _fit(original, job)
@@ -167,25 +156,43 @@ class SadTalker(Network):
             progress.metric("faces_per_frame", round(enhancer.faces / count, 2), "faces")
         return video.path
 
-    def _loaded(self, choice: Choice) -> _Models:
-        weights = self._folder()
-        from .detect import FaceDetector
+    def _loaded(self, choice: Choice, *, enhance: bool) -> _Models:
+        """Return the networks of a choice; the enhancer is there too then, if a job is to `enhance` faces.
 
-        if self._detector is None:
-            self._detector = FaceDetector(weights, self._device)
-        if self._models is None or self._models.choice != choice:
-            self._models = None  # let go of the old ones first: two sets may not fit
-            tuned = any(job.settings["speed"] == "tuned" for job in self.jobs)
-            self._models = _Models(weights, self._detector, choice, self._device, tuned=tuned)
+        What has to be loaded for that is loaded side by side: one file is read while another one's network is built.
+        """
+        from faceorch_kit.libraries import open_libraries
+
+        weights, device = self._folder(), self._device
+        with ThreadPoolExecutor(4, "weights") as pool:
+            other = self._models is None or self._models.choice != choice
+            if other:
+                self._models = None  # let go of the old ones first: two sets may not fit
+                tuned = any(job.settings["speed"] == "tuned" for job in self.jobs)
+                opening = pool.submit(open_libraries, device, tuned=tuned)
+                from .motion import Motion
+                from .render import Renderer
+
+                renderer = pool.submit(Renderer, weights, choice.size, choice.full, device)
+                motion = pool.submit(Motion, weights, choice.size, device)
+            if self._detector is None:
+                from .detect import FaceDetector
+
+                self._detector = FaceDetector(weights, device)
+            if enhance and self._enhancer is None:
+                from .enhance import Enhancer
+
+                enhancer = pool.submit(Enhancer, weights, self._detector, device)
+            if other:
+                from .face import FaceReader
+
+                reader = FaceReader(weights, self._detector, choice.size, device)
+                self._models = _Models(choice, reader, motion.result(), renderer.result())
+                opening.result()
+            if enhance and self._enhancer is None:
+                self._enhancer = enhancer.result()
+        assert self._models is not None
         return self._models
-
-    def _sharpener(self) -> Enhancer:
-        from .enhance import Enhancer
-
-        if self._enhancer is None:
-            assert self._detector is not None
-            self._enhancer = Enhancer(self._folder(), self._detector, self._device)
-        return self._enhancer
 
     def _folder(self) -> WeightsFolder:
         if self._weights is None:

@@ -240,12 +240,13 @@ extern "C" __global__ void gather(const half16 *slices, const float *bias, half1
         add(slices + (((plane + away) * places + here) * taps + tap) * channels + 8 * lane, 1.0f, values);
     }
 #pragma unroll
-    for (int i = 0; i < 8; i++) values[i] = fmaxf(values[i], 0.0f);
+    for (int i = 0; i < 8; i++) values[i] = values[i] < 0.0f ? 0.0f : values[i];  // not fmaxf, which drops NaN
     pack(values, out + 8 * at);
 }
 
 // Softmax over the masks, which come as slices as above (`wide` values, of which `kinds` count); the place that those
-// of a share of at least `least` agree on; and the portrait's volume (depth, height, width, channels) there. Out: (n, height, width, depth, channels).
+// of a share of at least `least` agree on; and the portrait's volume (depth, height, width, channels) there, or NaN where
+// shares or that place are not finite. Out: (n, height, width, depth, channels).
 extern "C" __global__ void moved(const half16 *slices, const float *bias, const half16 *volume, const float *still,
                                  const float *points, half16 *out, int depth, int height, int width, int kinds, int wide,
                                  int taps, int channels, float least) {
@@ -276,13 +277,16 @@ extern "C" __global__ void moved(const half16 *slices, const float *bias, const 
             const float share = masks[here][kind] / sum;
             for (int i = 0; i < 3 && share >= least; i++) at[i] += share * (kind ? grid[i] - to[i] + from[i] : grid[i]);
         }
-        for (int i = 0; i < 3; i++) goal[here][i] = at[i];
+        for (int i = 0; i < 3; i++) goal[here][i] = isfinite(sum) ? at[i] : nanf("");
     }
     __syncthreads();
     for (int item = threadIdx.x; item < left * (channels / 8); item += blockDim.x) {
         const int here = item / (channels / 8), lane = item % (channels / 8);
-        float values[8] = {};
-        look_up(volume, channels, 8 * lane, goal[here][0], goal[here][1], goal[here][2], depth, height, width, values);
+        const float x = goal[here][0], y = goal[here][1], z = goal[here][2];
+        const float none = isfinite(x + y + z) ? 0.0f : nanf("");
+        float values[8];
+        for (int i = 0; i < 8; i++) values[i] = none;
+        look_up(volume, channels, 8 * lane, x, y, z, depth, height, width, values);
         pack(values, out + (((long long)picture * places + first + here) * depth + layer) * channels + 8 * lane);
     }
 }

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
+from faceorch_kit.finite import only_of_finite
 from faceorch_kit.nvrtc import kernels_of, prepare
 from faceorch_runner import RunnerError
 
@@ -136,6 +137,7 @@ class Warp:
             shares = _summed(masks, bias, n)[:, : self._kinds].softmax(dim=1)[..., None]
             goal = (_moves(_grid(size, volume), still, points) * shares * (shares >= self._least)).sum(dim=1)
             there = functional.grid_sample(volume.expand(n, -1, -1, -1, -1), goal, align_corners=False)
+            there = only_of_finite(there, goal)
             return there.transpose(1, 2).flatten(1, 2)
         depth, height, width = size
         y = torch.empty((n, height, width, depth * channels), dtype=volume.dtype, device=volume.device)

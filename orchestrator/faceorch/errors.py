@@ -5,30 +5,25 @@ Anything that is not a `UserError` is a bug of faceorch (exit code 70, traceback
 
 from __future__ import annotations
 
-from typing import IO
-
-import click
-
 
 def one_line(text: str) -> str:
     """Return `text` as one printable line: control characters (newlines in file names, escapes) shown escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-class UserError(click.ClickException):
+class UserError(Exception):
     """Something the user can fix. `message` says what was found and what is needed, `remedy` what to do."""
 
     exit_code = 2
 
     def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(one_line(message))
-        self.remedy = one_line(remedy)
+        self.message, self.remedy = one_line(message), one_line(remedy)
+        super().__init__(self.message)
 
-    def show(self, file: IO[str] | None = None) -> None:
-        """Print the error, and the remedy on a second line, to stderr."""
-        click.echo(f"error: {self.message}", file=file, err=file is None)
-        if self.remedy:
-            click.echo(f"  try: {self.remedy}", file=file, err=file is None)
+    @property
+    def told(self) -> str:
+        """The error, and on a second line the remedy if there is one."""
+        return f"error: {self.message}" + (f"\n  try: {self.remedy}" if self.remedy else "")
 
 
 class InputError(UserError):

@@ -10,7 +10,7 @@ from typing import Any
 from faceorch.comparison import compare
 from faceorch.errors import CannotRun
 from faceorch.files import scratch
-from faceorch.media import VIDEO_FORMAT, BrokenVideo, VideoInfo
+from faceorch.media.video import VIDEO_FORMAT, BrokenVideo, VideoInfo
 from faceorch.networks.discover import load_networks
 from faceorch.paths import assets_folder
 from faceorch.record.folder import RunFolder

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from faceorch.cli.build import command
+from faceorch.cli.main import cli
 from faceorch.images import recipe as images
 from faceorch.images.options import BUILD_NETWORK, Builder, find_builder
 from faceorch.networks.discover import Network
@@ -45,7 +45,7 @@ PATCHES = (Patch(name="plain-float", file="animator/code/model.py", reason="nump
 
 
 def faceorch_build(*arguments: str) -> Result:
-    return CliRunner(catch_exceptions=False).invoke(command, list(arguments))
+    return CliRunner(catch_exceptions=False).invoke(cli, ["build", *arguments])
 
 
 def free_port() -> int:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from faceorch import media
 from faceorch.engine.client import endpoint
+from faceorch.media.video import probe_video
 from tests.engine.conftest import REQUIRED
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_compose_builds_and_runs_a_network(
 ) -> None:
     done = subprocess.run([*compose, "run", "--rm", "baseline"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    video = media.probe_video(tmp_path / "videos" / "baseline.mp4")
+    video = probe_video(tmp_path / "videos" / "baseline.mp4")
     assert (video.width, video.height, video.codec) == (256, 256, "h264")
     # A folder that is not there is an error, and is not made behind the user's back.
     missing = {**environment, "FACEORCH_OUT": str(tmp_path / "missing")}

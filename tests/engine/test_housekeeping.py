@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from faceorch.cli.clean import command as clean
-from faceorch.cli.images import command as list_images
+from faceorch.cli.main import cli
 from faceorch.images import built
 from faceorch.images import recipe as images
 from faceorch.owner import Owner
@@ -32,7 +31,7 @@ def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rows() -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(CliRunner().invoke(list_images, ["--json"]).output)
+    found: list[dict[str, object]] = json.loads(CliRunner().invoke(cli, ["images", "--json"]).output)
     return found
 
 
@@ -49,7 +48,7 @@ def test_images_say_size_age_and_whether_they_are_current(probe: Probe) -> None:
     assert shared > 0.9 * size, "nearly all of it is the base"
     assert own == size - shared
     probe.write("raise ValueError('newer')")
-    output = CliRunner().invoke(list_images).output
+    output = CliRunner().invoke(cli, ["images"]).output
     (line,) = (line for line in output.splitlines() if line.startswith(recipe.tag))
     assert " old " in line
     assert "remove what is no longer current: faceorch clean" in output
@@ -87,24 +86,24 @@ def has(probe: Probe, stale: dict[str, Path | str]) -> dict[str, bool]:
 def test_clean_shows_first_and_then_removes_what_is_stale_and_nothing_else(
     probe: Probe, stale: dict[str, Path | str]
 ) -> None:
-    shown = CliRunner().invoke(clean, ["--dry-run"])
+    shown = CliRunner().invoke(cli, ["clean", "--dry-run"])
     assert shown.exit_code == 0
     for name in (stale["image"], "faceorch-test-dead", str(stale["environment"]), str(stale["log"])):
         assert str(name) in shown.output
     assert "5.0 kB" in shown.output
     assert set(has(probe, stale).values()) == {True}
-    refused = CliRunner().invoke(clean)
+    refused = CliRunner().invoke(cli, ["clean"])
     assert refused.exit_code == 2
     assert (
         "error: there is no terminal to confirm on; nothing was removed\n  try: faceorch clean --yes\n"
         in refused.output
     )
     assert set(has(probe, stale).values()) == {True}
-    done = CliRunner().invoke(clean, ["--yes"])
+    done = CliRunner().invoke(cli, ["clean", "--yes"])
     assert done.exit_code == 0, done.output
     assert set(has(probe, stale).values()) == {False}
     assert probe.ready().base == "cpu", "the current image is still there"
-    left = CliRunner().invoke(clean, ["--dry-run"]).output
+    left = CliRunner().invoke(cli, ["clean", "--dry-run"]).output
     assert "probe" not in left
 
 
@@ -114,7 +113,7 @@ def test_an_old_image_that_is_in_use_is_kept_and_said(probe: Probe) -> None:
     container = probe.api.create_container(old)
     try:
         probe.write("raise ValueError('newer')")
-        done = CliRunner().invoke(clean, ["--yes"])
+        done = CliRunner().invoke(cli, ["clean", "--yes"])
         assert done.exit_code == 1
         assert f"kept {old}: " in done.output
     finally:

@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from faceorch.errors import InputError
-from faceorch.media import BrokenVideo, mark, probe_video, read_clip, read_marks, read_portrait, still, thumbnail
+from faceorch.media.clip import read_clip
+from faceorch.media.marks import mark, read_marks
+from faceorch.media.portrait import read_portrait, thumbnail
+from faceorch.media.video import BrokenVideo, probe_video, still
 from tests.fuzz.conftest import inputs
 from tests.fuzz.mutation import damaged_bytes
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from faceorch import media
 from faceorch.comparison import resume
 from faceorch.errors import CannotRun, RunFolderError
+from faceorch.media.video import BrokenVideo, probe_video
 from faceorch.networks.discover import Network
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind
@@ -203,8 +203,8 @@ def test_what_is_wrong_with_a_video_is_named(
     sized()
     folder = run_smoke("sized")
     path = folder.path / "sized.mp4"
-    info = media.probe_video(path)._replace(**changes)
-    with pytest.raises(media.BrokenVideo, match=reason):
+    info = probe_video(path)._replace(**changes)
+    with pytest.raises(BrokenVideo, match=reason):
         check_video(path, info, folder.run, folder.run.job("sized"))
 
 
@@ -224,8 +224,8 @@ def test_a_video_that_is_not_marked_or_silent_or_of_another_rate_is_refused(
     with VideoWriter(tmp_path / "video.mp4", quiet, 64, 64, 25) as video:
         for _ in range(25):
             video.write(bytes(64 * 64 * 3))
-    with pytest.raises(media.BrokenVideo) as caught:
-        check_video(video.path, media.probe_video(video.path), run, job)
+    with pytest.raises(BrokenVideo) as caught:
+        check_video(video.path, probe_video(video.path), run, job)
     assert str(caught.value) == (
         "25 frames per second, 30 needed; its audio is silent; the file is not marked as synthetic"
     )

@@ -219,4 +219,4 @@ def _failure(item: Item) -> None:
     assert item.error is not None
     for line in getattr(item.error, "tail", ()):
         click.echo(f"  {item.name} | {line}", err=True)
-    item.error.show()
+    click.echo(item.error.told, err=True)

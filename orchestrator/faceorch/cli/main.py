@@ -7,10 +7,12 @@ import gc
 import importlib
 import os
 import sys
+from typing import IO, Any
 
 import click
 
 from faceorch import __version__, interrupts
+from faceorch.errors import UserError
 
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
@@ -42,6 +44,18 @@ COMMANDS = {
 _MODULES = {"import": "import_"}  # a word of Python's own
 
 
+class _Told(click.ClickException):
+    """A user's error, as click takes it."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(error.message)
+        self.exit_code = error.exit_code  # type: ignore[misc]  # click has it of the class
+        self._told = error.told
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self._told, file=file, err=file is None)
+
+
 class _Lazy(click.Group):
     """Imports a command's module when the command is asked for: `--help` stays instant."""
 
@@ -53,6 +67,12 @@ class _Lazy(click.Group):
             return None
         command: click.Command = importlib.import_module(f"faceorch.cli.{_module(cmd_name)}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise _Told(error) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -41,9 +41,10 @@ def command(
     Example:
       faceorch speak --text "Good evening. Here is the news." --seconds 15 -o clip.wav
     """
-    from faceorch import media, speech
+    from faceorch import speech
     from faceorch.errors import InputError, OutputError
     from faceorch.files import write_atomically
+    from faceorch.media.clip import write_clip
 
     if list_voices:
         chosen = speech.EspeakNg() if engine == "espeak-ng" else speech.EdgeTts()
@@ -70,7 +71,7 @@ def command(
     clip = speech.speak(
         text or "", voice=voice, engine=engine, seconds=seconds, note=lambda line: click.echo(line, err=True)
     )
-    written = media.write_clip(clip, output)
+    written = write_clip(clip, output)
     said = output.with_suffix(".txt")
     if file is None and (force or not said.exists()):
         write_atomically(said, f"{text}\n".encode())  # a run of this clip shows its words

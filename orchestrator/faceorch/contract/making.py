@@ -14,8 +14,8 @@ from faceorch.comparison import compare
 from faceorch.contract.broken import Broken, need
 from faceorch.errors import InputError
 from faceorch.files import scratch
-from faceorch.media import BrokenVideo, VideoInfo, probe_video
 from faceorch.media.claim import ENV_WANTED
+from faceorch.media.video import BrokenVideo, VideoInfo, probe_video
 from faceorch.networks.discover import Network
 from faceorch.paths import assets_folder
 from faceorch.record.folder import RunFolder

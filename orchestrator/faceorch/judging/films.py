@@ -11,11 +11,14 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from faceorch import media
 from faceorch.errors import CannotRun, InputError, OutputError, one_line
 from faceorch.files import scratch, write_atomically
 from faceorch.judging.choose import Chosen, choose
 from faceorch.judging.sitting import Order, Sitting, sit
+from faceorch.media.clip import write_clip
+from faceorch.media.files import check_output_folder
+from faceorch.media.film import take_film
+from faceorch.media.portrait import write_portrait
 from faceorch.networks.discover import find_judge
 from faceorch.paths import assets_folder
 from faceorch.record.judgement import Judgement
@@ -54,14 +57,14 @@ def judge_films(
     with Reading(portrait, audio) as reading, scratch(_SCRATCH) as work:
         chosen = _chosen(**how)
         loaded_portrait, loaded_clip = reading.result()
-        kept_portrait = media.write_portrait(loaded_portrait, work / "portrait.png").path
-        kept_clip = media.write_clip(loaded_clip, work / "clip.wav").path
+        kept_portrait = write_portrait(loaded_portrait, work / "portrait.png").path
+        kept_clip = write_clip(loaded_clip, work / "clip.wav").path
         names = _names(videos)
         notes: dict[str, list[str]] = {}
         (work / "in").mkdir()
         for name, path in names.items():
             tell(Noted(network=None, text=f"reading {one_line(os.fspath(path))}"))
-            _, notes[name] = media.take_film(path, work / "in" / f"{name}.mp4")
+            _, notes[name] = take_film(path, work / "in" / f"{name}.mp4")
         order = Order(
             portrait=kept_portrait,
             clip=kept_clip,
@@ -130,7 +133,7 @@ def _kept(output: Path, names: dict[str, Path]) -> dict[str, Path]:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {output}: {error.strerror}", "choose another -o") from error
-    media.check_output_folder(output, needed_bytes=0)
+    check_output_folder(output, needed_bytes=0)
     taken = [path for name in names if (path := output / f"{name}.parquet").exists()]
     if taken:
         raise InputError(f"{taken[0]} exists already", "choose another -o")

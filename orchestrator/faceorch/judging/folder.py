@@ -9,11 +9,13 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from faceorch import bugs, media
+from faceorch import bugs
 from faceorch.errors import CannotRun, OutputError, RunFolderError, UserError
 from faceorch.files import Refused, empty_folder, own_folder, remove, sha256_of, take
 from faceorch.judging.choose import choose
 from faceorch.judging.sitting import Order, Sitting, sit
+from faceorch.media.clip import samples_sha256
+from faceorch.media.video import VIDEO_BYTES, BrokenVideo, probe_video
 from faceorch.networks.discover import Network, find_judge
 from faceorch.record.folder import InvalidRecord, RunFolder, judge_command
 from faceorch.record.kinds import JobStatus, OutcomeKind
@@ -144,7 +146,7 @@ def _inputs(folder: RunFolder, given: Path) -> tuple[Path, Path]:
 
 def _samples_of(clip: Path) -> str:
     with clip.open("rb") as opened:
-        return media.samples_sha256(opened)
+        return samples_sha256(opened)
 
 
 def _videos(folder: RunFolder, jobs: list[Job], given: Path) -> tuple[dict[str, Path], dict[str, str]]:
@@ -155,12 +157,12 @@ def _videos(folder: RunFolder, jobs: list[Job], given: Path) -> tuple[dict[str, 
         assert job.video is not None
         copy = given / f"{job.network}.mp4"
         try:
-            take(folder.path, job.video.file, copy, limit=media.VIDEO_BYTES)
-            if media.probe_video(copy).sha256 != job.video.sha256:
+            take(folder.path, job.video.file, copy, limit=VIDEO_BYTES)
+            if probe_video(copy).sha256 != job.video.sha256:
                 gone[job.network] = f"{job.video.file} has changed since it was made"
             else:
                 videos[job.network] = copy
-        except (Refused, media.BrokenVideo) as error:
+        except (Refused, BrokenVideo) as error:
             gone[job.network] = str(error)
     return videos, gone
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from msgspec import Struct
 
-from faceorch import __version__, bugs, media
+from faceorch import __version__, bugs
 from faceorch.errors import OutputError
 from faceorch.files import Refused, open_below, replacing
+from faceorch.media.portrait import thumbnail
+from faceorch.media.video import VIDEO_BYTES, opened
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import Job, Run
@@ -108,7 +110,7 @@ def is_there(folder: RunFolder) -> bool:
 def is_current(folder: RunFolder, identity: str) -> bool:
     """Return whether the grid in a run's folder was made from what `identity` stands for."""
     try:
-        with open_below(folder.path, NAME, limit=_GRID_BYTES) as file, media.opened(file) as container:
+        with open_below(folder.path, NAME, limit=_GRID_BYTES) as file, opened(file) as container:
             return bool(container.metadata.get("comment") == identity)
     except Exception:  # there is none, or it is something else
         return False
@@ -226,7 +228,7 @@ def _portrait(folder: Path, run: Run) -> Image | None:
     from PIL import Image
 
     with contextlib.suppress(Refused, OSError), open_below(folder, run.inputs.portrait.file, limit=2**28) as file:
-        data = media.thumbnail(file, side=720)
+        data = thumbnail(file, side=720)
         return None if data is None else Image.open(io.BytesIO(data)).convert("RGB")
     return None
 
@@ -241,7 +243,7 @@ class _Film:
         self._next: tuple[float, Any] | None = None
         self._frames: Iterator[tuple[float, Any]] = iter(())
         with contextlib.suppress(Refused, OSError):
-            self._frames = self._decode(files.enter_context(open_below(folder, name, limit=media.VIDEO_BYTES)))
+            self._frames = self._decode(files.enter_context(open_below(folder, name, limit=VIDEO_BYTES)))
             self._next = next(self._frames, None)
 
     def at(self, seconds: float) -> Image | None:
@@ -262,7 +264,7 @@ class _Film:
     def _decode(self, file: BinaryIO) -> Iterator[tuple[float, Any]]:
         try:
             container: InputContainer
-            with media.opened(file) as container:
+            with opened(file) as container:
                 container.streams.video[0].thread_type = "AUTO"
                 for frame in container.decode(video=0):
                     yield frame.time or 0.0, frame

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from msgspec import Struct, field
 
-from faceorch import media
 from faceorch.errors import OutputError
 from faceorch.files import Refused, open_below
+from faceorch.media.portrait import thumbnail
+from faceorch.media.video import VIDEO_BYTES, still
 from faceorch.record.judgement import Box
 from faceorch.record.run import Job, PortraitRecord, Run
 from faceorch.report.costs import running_s
@@ -151,10 +152,10 @@ def _known(boxes: Mapping[str, Box]) -> dict[str, Box]:
 
 def _shown(folder: Path, job: Job, boxes: Boxes, took_s: float | None, *, embed: bool, at_s: float) -> Shown:
     assert job.video is not None
-    name, limit = job.video.file, EMBED_BYTES if embed else media.VIDEO_BYTES
+    name, limit = job.video.file, EMBED_BYTES if embed else VIDEO_BYTES
     try:
         with open_below(folder, name, limit=limit) as file:
-            poster = media.still(file, at_s=at_s, side=_POSTER_SIDE)
+            poster = still(file, at_s=at_s, side=_POSTER_SIDE)
             file.seek(0)
             source = data_url(file.read(limit), "video/mp4") if embed else quote(name)
     except (Refused, OSError) as error:
@@ -167,7 +168,7 @@ def portrait_url(folder: Path, name: str, sha256: str) -> str | None:  # noqa: A
     """Return the portrait at the size in which the page shows it: the run folder holds the whole one."""
     try:
         with open_below(folder, name, limit=_PORTRAIT_BYTES) as file:
-            picture = media.thumbnail(file, side=_PORTRAIT_SIDE)
+            picture = thumbnail(file, side=_PORTRAIT_SIDE)
     except (Refused, OSError):
         return None
     return None if picture is None else data_url(picture, "image/jpeg")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from faceorch import media
 from faceorch.errors import InputError, OutputError, RunFolderError
 from faceorch.files import Refused, take, write_atomically
+from faceorch.media.video import VIDEO_BYTES
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus
 from faceorch.record.run import Job
@@ -70,7 +70,7 @@ def export(runs: Sequence[Path], target: Path) -> Exported:
             place = target / "videos" / method / f"{folder.path.name}.mp4"
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
-                take(folder.path, job.video.file, place, limit=media.VIDEO_BYTES)
+                take(folder.path, job.video.file, place, limit=VIDEO_BYTES)
             except Refused as error:
                 left_out.append(f"{folder.path.name}: {job.title}: {error}")
                 continue

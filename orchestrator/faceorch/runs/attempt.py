@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from faceorch import interrupts
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import excess
-from faceorch.media import BrokenVideo
+from faceorch.media.video import BrokenVideo
 from faceorch.record.folder import now
 from faceorch.record.kinds import OutcomeKind
 from faceorch.record.reason import Reason

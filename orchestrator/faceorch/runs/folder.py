@@ -9,9 +9,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from faceorch import media
 from faceorch.errors import OutputError, one_line
 from faceorch.files import HALF_MADE, Refused, open_below, scratch, umask, write_atomically
+from faceorch.media.clip import LoadedClip, write_clip
+from faceorch.media.files import check_output_folder
+from faceorch.media.portrait import LoadedPortrait, write_portrait
 from faceorch.record.folder import RunFolder, new_run_id, now
 from faceorch.record.run import ClipRecord, Inputs, PortraitRecord, Run
 
@@ -53,7 +55,7 @@ class NewFolder(Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def new_folder(out: Path, portrait: media.LoadedPortrait, clip: media.LoadedClip) -> Iterator[NewFolder]:
+def new_folder(out: Path, portrait: LoadedPortrait, clip: LoadedClip) -> Iterator[NewFolder]:
     """Yield a hidden folder below `out` that holds the inputs; what is left of it at the end is removed.
 
     Half-made folders of earlier runs that were killed are removed as well. Raises `OutputError`.
@@ -62,16 +64,16 @@ def new_folder(out: Path, portrait: media.LoadedPortrait, clip: media.LoadedClip
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {out}: {error.strerror}", "choose another --out") from error
-    media.check_output_folder(out, needed_bytes=_NEEDED_BYTES)
+    check_output_folder(out, needed_bytes=_NEEDED_BYTES)
     with scratch(HALF_MADE, out) as path:
         yield NewFolder(path, out, new_run_id(portrait.source, clip.source, now()), _write(path, portrait, clip))
 
 
-def _write(folder: Path, loaded_portrait: media.LoadedPortrait, loaded_clip: media.LoadedClip) -> Inputs:
+def _write(folder: Path, loaded_portrait: LoadedPortrait, loaded_clip: LoadedClip) -> Inputs:
     """Write the inputs into the folder `inputs` of a run, and return what its record says of them."""
     (folder / "inputs").mkdir()
-    portrait = media.write_portrait(loaded_portrait, folder / "inputs" / "portrait.png")
-    clip = media.write_clip(loaded_clip, folder / "inputs" / "clip.wav")
+    portrait = write_portrait(loaded_portrait, folder / "inputs" / "portrait.png")
+    clip = write_clip(loaded_clip, folder / "inputs" / "clip.wav")
     _keep_text(loaded_clip.source.with_suffix(".txt"), folder / "inputs" / "clip.txt")
     return Inputs(
         portrait=PortraitRecord(

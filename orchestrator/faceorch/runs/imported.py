@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from faceorch import __version__, media
+from faceorch import __version__
 from faceorch.errors import InputError, one_line
+from faceorch.media.film import take_film
 from faceorch.networks.discover import find_judge
 from faceorch.record.folder import RunFolder, now
 from faceorch.record.kinds import JobStatus, RunStatus
@@ -76,7 +77,7 @@ def _jobs(given: Mapping[str, str], folder: Path, clip_s: float, tell: Listener)
     jobs = []
     for name, source in given.items():
         tell(Noted(network=None, text=f"reading {one_line(source)}"))
-        info, notes = media.take_film(Path(source), folder / f"{name}.mp4")
+        info, notes = take_film(Path(source), folder / f"{name}.mp4")
         notes.insert(0, "made elsewhere: its time and its memory were not measured here")
         if abs(info.duration_s - clip_s) > DURATION_TOLERANCE_S:
             notes.append(f"the video lasts {info.duration_s:.2f} s, the clip {clip_s:.2f} s")

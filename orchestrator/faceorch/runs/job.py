@@ -12,10 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import faceorch_runner as contract
-from faceorch import media, untrusted
+from faceorch import untrusted
 from faceorch.errors import InputError, OutputError, UserError
 from faceorch.files import Refused, empty_folder, remove, take
 from faceorch.media import claim
+from faceorch.media.marks import mark
+from faceorch.media.video import VIDEO_BYTES, BrokenVideo, VideoInfo, marked, probe_video
 from faceorch.owner import Owner
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import OutcomeKind
@@ -42,7 +44,7 @@ _XMP = "XMP metadata (digital source type trainedAlgorithmicMedia; network, comm
 
 
 # Looks at a finished video more closely: returns what it found in one line, or raises `BrokenVideo`.
-Check = Callable[[Path, media.VideoInfo, Run, Job], str]
+Check = Callable[[Path, VideoInfo, Run, Job], str]
 
 
 class JobRun(Struct, frozen=True, kw_only=True):
@@ -227,16 +229,16 @@ class JobRun(Struct, frozen=True, kw_only=True):
         """Copy the finished video out of the runner's folder: only the copy is checked, kept and shown."""
         copy = self.work / f"{self.name}.mp4"
         try:
-            take(self.work, f"{out.name}/{copy.name}", copy, limit=media.VIDEO_BYTES)
-            info = media.probe_video(copy)
-            media.mark(copy, _marks(self.folder.run, self.folder.run.job(self.name)))
-            return self._check(copy, media.marked(info), keep=keep)
+            take(self.work, f"{out.name}/{copy.name}", copy, limit=VIDEO_BYTES)
+            info = probe_video(copy)
+            mark(copy, _marks(self.folder.run, self.folder.run.job(self.name)))
+            return self._check(copy, marked(info), keep=keep)
         except Refused as error:
-            raise media.BrokenVideo(str(error)) from error
+            raise BrokenVideo(str(error)) from error
         finally:
             copy.unlink(missing_ok=True)
 
-    def _check(self, made: Path, info: media.VideoInfo, *, keep: bool) -> Collected:
+    def _check(self, made: Path, info: VideoInfo, *, keep: bool) -> Collected:
         """Check the finished video and give it its final name; only one of several repetitions is kept."""
         run, notes = self.folder.run, []
         if self.check is not None:
@@ -251,7 +253,7 @@ class JobRun(Struct, frozen=True, kw_only=True):
             try:
                 who = claim.sign(made, version=run.faceorch, title=f"{run.job(self.name).title}: {run.id}")
                 marks.append(f"a C2PA claim {who}")
-                info = media.probe_video(made)
+                info = probe_video(made)
             except claim.Unsigned as error:
                 notes.append(f"it has no C2PA claim: {error}")
         final = self.folder.video(self.name)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from faceorch import __version__, media
+from faceorch import __version__
 from faceorch.errors import CannotRun, RunFolderError
 from faceorch.files import Refused, open_below, sha256_of_file
+from faceorch.media.clip import samples_sha256
 from faceorch.networks.discover import load_networks, pick
 from faceorch.record.folder import RunFolder
 from faceorch.record.kinds import JobStatus, OutcomeKind, RunStatus
@@ -110,7 +111,7 @@ def check_inputs(record: RunFolder) -> None:
         path = record.path / file
         try:
             with open_below(record.path, file, limit=_INPUT_BYTES) as opened:
-                found = media.samples_sha256(opened) if path.suffix == ".wav" else sha256_of_file(opened)
+                found = samples_sha256(opened) if path.suffix == ".wav" else sha256_of_file(opened)
         except (Refused, OSError) as error:
             raise RunFolderError(f"{path} cannot be used: {error}", "start a new run") from error
         if found != wanted:

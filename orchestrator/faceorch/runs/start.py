@@ -7,8 +7,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from faceorch import __version__, media
+from faceorch import __version__
 from faceorch.errors import InputError
+from faceorch.media.clip import check_length
 from faceorch.networks.about import about
 from faceorch.networks.discover import Network, Networks, find_judge, load_networks, pick
 from faceorch.networks.patches import patches_of
@@ -86,7 +87,7 @@ def _start(
     check_places(plan)
     described = host.describe(gpus, runtimes)
     portrait, clip = reading.result()
-    media.check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
+    check_length(clip, min(p.network.manifest.needs.shortest_clip_s for p in plan.planned))
     plan = without_too_short(plan, clip.duration_s, request.networks)
     jobs = _jobs(plan, known, request)
     with new_folder(out, portrait, clip) as made:

@@ -7,7 +7,7 @@ import textwrap
 
 from click.testing import CliRunner
 
-from faceorch.cli.networks import command
+from faceorch.cli.main import cli
 from faceorch.networks.discover import Network
 from tests.conftest import MakeNetwork
 from tests.unit.conftest import faceorch
@@ -33,7 +33,7 @@ class TestNetworks:
 
 
 def test_the_patches_of_a_network_are_listed(patched: Network) -> None:
-    shown = CliRunner().invoke(command, ["grey", "--patches"]).output
+    shown = CliRunner().invoke(cli, ["networks", "grey", "--patches"]).output
     assert shown == textwrap.dedent(
         """\
         one/a.py: plain-float
@@ -44,7 +44,7 @@ def test_the_patches_of_a_network_are_listed(patched: Network) -> None:
           expects  1 x `np.int`
         """
     )
-    rows = json.loads(CliRunner().invoke(command, ["grey", "--patches", "--json"]).output)
+    rows = json.loads(CliRunner().invoke(cli, ["networks", "grey", "--patches", "--json"]).output)
     assert rows[1] == {
         "name": "plain-int",
         "file": "two/b.py",
@@ -55,4 +55,6 @@ def test_the_patches_of_a_network_are_listed(patched: Network) -> None:
 
 def test_a_network_without_patches_says_so(make_network: MakeNetwork) -> None:
     make_network("grey")
-    assert CliRunner().invoke(command, ["grey", "--patches"]).output == "grey changes nothing in upstream's code\n"
+    assert (
+        CliRunner().invoke(cli, ["networks", "grey", "--patches"]).output == "grey changes nothing in upstream's code\n"
+    )

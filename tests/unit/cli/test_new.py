@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from faceorch.cli.new import command
+from faceorch.cli.main import cli
 
 
 def test_the_next_commands_are_quoted_and_keep_the_folders_that_are_named(
@@ -17,7 +17,7 @@ def test_the_next_commands_are_quoted_and_keep_the_folders_that_are_named(
     other = tmp_path / "other"
     other.mkdir()
     monkeypatch.setenv("FACEORCH_NETWORKS", str(other))
-    done = CliRunner().invoke(command, ["puppet", "--in", str(tmp_path / "my networks")])
+    done = CliRunner().invoke(cli, ["new", "puppet", "--in", str(tmp_path / "my networks")])
     assert done.exit_code == 0, done.output
     export, check, run = [shlex.split(line) for line in done.output.split("next:\n")[1].splitlines()]
     assert export == ["export", f"FACEORCH_NETWORKS={other}:{tmp_path / 'my networks'}"]
@@ -28,6 +28,6 @@ def test_the_next_commands_are_quoted_and_keep_the_folders_that_are_named(
 
 def test_a_folder_that_is_searched_already_is_not_named_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEORCH_NETWORKS", str(tmp_path))
-    done = CliRunner().invoke(command, ["puppet", "--in", str(tmp_path)])
+    done = CliRunner().invoke(cli, ["new", "puppet", "--in", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "export" not in done.output

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from faceorch.errors import InputError
-from faceorch.media import take_film
+from faceorch.media.film import take_film
 from tests.films import write_film
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from faceorch.media import BrokenVideo, mark, probe_video, read_marks
+from faceorch.media.marks import mark, read_marks
+from faceorch.media.video import BrokenVideo, probe_video
 from tests.conftest import MakeNetwork, compare_here
 from tests.unit.conftest import RequestFor
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from faceorch.cli.lock import command
+from faceorch.cli.main import cli
 from faceorch.errors import BuildError, InputError, ManifestError
 from faceorch.networks.discover import Network
 from faceorch.networks.lock import lock
@@ -52,7 +52,7 @@ def test_it_is_made_on_top_of_its_base_and_replaces_the_old_one(
 ) -> None:
     old = network.lock("cpu").read_text("utf-8")
     seen = stand_in_uv(tmp_path, monkeypatch, "target.write_text('new')")
-    done = CliRunner().invoke(command, [str(network.folder)])
+    done = CliRunner().invoke(cli, ["lock", str(network.folder)])
     assert done.output == f"locked {network.lock('cpu')}\n"
     assert network.lock("cpu").read_text("utf-8") == "new"
     arguments, found = read(seen)
@@ -103,7 +103,7 @@ def test_without_requirements_there_is_nothing_to_lock(network: Network) -> None
 
 
 def test_a_folder_that_holds_no_network_is_refused(tmp_path: Path) -> None:
-    done = CliRunner().invoke(command, [str(tmp_path)])
+    done = CliRunner().invoke(cli, ["lock", str(tmp_path)])
     assert done.exit_code == ManifestError.exit_code
     assert "contains no network.yaml" in done.output
     assert "faceorch new NAME" in done.output

@@ -8,7 +8,8 @@ import av
 import pytest
 from msgspec import structs
 
-from faceorch import media, report
+from faceorch import report
+from faceorch.media.video import probe_video
 from faceorch.record.folder import RunFolder
 from faceorch.record.request import StandIn
 from faceorch.report import grid
@@ -30,7 +31,7 @@ def colour(path: Path, at: tuple[int, int], seconds: float = 1.0) -> tuple[int, 
 
 def test_it_is_a_video_like_any_other_as_long_as_the_clip_and_with_its_sound(run: RunFolder) -> None:
     assert grid.make_grid(run)
-    info = media.probe_video(run.path / grid.NAME)
+    info = probe_video(run.path / grid.NAME)
     assert (info.frames, info.fps, info.codec, info.pixel_format) == (50, 25, "h264", "yuv420p")
     assert info.audio_codec == "aac"
     layout = grid.plan(run.run, grid.shown_jobs(run.run))
@@ -110,7 +111,7 @@ def test_one_video_has_no_grid_and_stand_in_weights_have_none(run: RunFolder, tm
 def test_a_long_clip_is_shown_in_part_and_says_so(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grid, "LONGEST_S", 1.0)
     grid.make_grid(run)
-    assert media.probe_video(run.path / grid.NAME).frames == 25
+    assert probe_video(run.path / grid.NAME).frames == 25
     assert "its first 1 s" in grid.plan(run.run, grid.shown_jobs(run.run)).foot
 
 

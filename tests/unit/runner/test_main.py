@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faceorch import media
+from faceorch.media.video import probe_video
 from faceorch_runner import Event, EventKind, EventParser
 from tests.conftest import FOR_EVER_S, GREY_RUNNER, LIMIT_S
 from tests.killing import until
@@ -23,7 +23,7 @@ def test_a_job_gives_a_video_with_the_clips_audio_and_a_done_event(start: Start,
     assert kinds.count(EventKind.SETUP) == 1
     stages = [event.data["name"] for event in events if event.kind is EventKind.STAGE]
     assert stages == ["import", "check", "setup", "animate", "frames"]
-    info = media.probe_video(tmp_path / "out" / "job0.mp4")
+    info = probe_video(tmp_path / "out" / "job0.mp4")
     assert (info.width, info.height, info.fps, info.frames) == (64, 48, 25, 25)
     assert (info.codec, info.pixel_format, info.audio_codec) == ("h264", "yuv420p", "aac")
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["job0.mp4"], "the scratch folder is gone"

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from faceorch import media
+from faceorch.media.video import probe_video
 from faceorch_runner import Job, RunnerError, VideoWriter
 from faceorch_runner.video import conform
 from tests.unit.encoded import PICTURE, SOUND, make
@@ -28,7 +28,7 @@ def test_foreign_video_is_brought_to_the_contract(start: Start, tmp_path: Path) 
     """
     code, _, log = finish(start(source))
     assert code == 0, log
-    info = media.probe_video(tmp_path / "out" / "job0.mp4")
+    info = probe_video(tmp_path / "out" / "job0.mp4")
     assert (info.codec, info.pixel_format, info.audio_codec, info.frames) == ("h264", "yuv420p", "aac", 25)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from faceorch import media
 from faceorch.comparison import resume
 from faceorch.errors import InputError, OutputError
 from faceorch.record.folder import RunFolder
@@ -156,7 +155,7 @@ def test_an_end_that_cannot_be_shown_keeps_the_result(two: None, request_for: Re
         (timeline, "write"),
         (Transcript, "times"),
         (Transcript, "add"),
-        (media, "probe_video"),
+        (job, "probe_video"),
         (job.JobRun, "_once"),
         (joblog.JobLog, "flush"),
     ],

@@ -21,6 +21,26 @@ def test_what_is_made_of_finite_values_stays_as_it_is(kind: str) -> None:
     assert (found.dtype, found.stride()) == (made.dtype, made.stride())
 
 
+def test_no_number_is_made_outside_of_the_device() -> None:
+    """As torch does for `where` with a number: on a GPU it is copied there, in the middle of a CUDA graph."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seen: list[str] = []
+
+    class Watched(TorchDispatchMode):  # type: ignore[misc]  # torch is not installed where types are checked
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    with Watched():
+        torch.where(torch.ones(1) > 0, torch.ones(1), torch.nan)
+        assert "aten.scalar_tensor.default" in seen
+        seen.clear()
+        only_of_finite(torch.ones(2), torch.ones(3))
+    assert "aten.where.self" in seen
+    assert not {"aten.scalar_tensor.default", "aten._to_copy.default"} & set(seen)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_what_is_made_of_others_is_not_a_number(value: str) -> None:
     grid = torch.zeros(1, 2, 4, 4, 3)

@@ -82,7 +82,12 @@ def main() -> None:
 
 
 def fit(task: Task, seconds: float, device: str) -> tuple[int, float]:
-    """Train the networks; return how many steps there were, and the mean difference in the last of them."""
+    """Train the networks; return how many steps there were, and the mean difference in the last of them.
+
+    On a GPU in fp16, in which they run: with more room above, values grow that fp16 does not hold.
+    """
+    on_gpu = device == "cuda"
+    kind, scaler = torch.float16 if on_gpu else torch.bfloat16, torch.amp.GradScaler(device, enabled=on_gpu)
     trained = [value for network in task.networks.values() for value in network.parameters()]
     for value in trained:
         value.requires_grad_(True)
@@ -98,15 +103,17 @@ def fit(task: Task, seconds: float, device: str) -> tuple[int, float]:
         strength = torch.rand((task.batch, 1, 1), generator=dice).to(device)
         points = sitter.rest + strength * (sitter.moved[chosen.to(device)] - sitter.rest)
         wanted = moved_picture(sitter.picture, sitter.rest, points)
-        with torch.autocast(device, dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=kind):
             painted = sitter.paint(points)
         painted = functional.interpolate(painted.float(), wanted.shape[2:])  # small stand-ins paint smaller
         near = (painted - wanted).abs().mean()
         loss = near + (functional.avg_pool2d(painted, 8) - functional.avg_pool2d(wanted, 8)).abs().mean()
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimiser)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
+        scaler.step(optimiser)
+        scaler.update()
         off = [*off[-19:], float(near.detach())]
         step += 1
         share = (time.monotonic() - began_s) / seconds

@@ -1,7 +1,8 @@
-"""Reads one input of a run in a process of its own: whoever starts it is `faceorch.runs.reading`.
+"""Reads both inputs of a run in a process of its own: whoever starts it is `faceorch.runs.reading`.
 
-It imports what its input needs, since somebody waits for it. stdin: one line of JSON, `["portrait" or "clip", folder,
-file]`, and then nothing for as long as anybody waits. stdout: one line of JSON, and then as many bytes as that says.
+It imports little, since somebody waits for it. stdin: one line of JSON, `[folder, image, audio]`, and then nothing for
+as long as anybody waits. stdout, for the portrait and then for the clip: one line of JSON, and after it as many bytes
+as that says.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from faceorch.errors import InputError
+from faceorch.media.clip import LoadedClip, read_clip
+from faceorch.media.portrait import LoadedPortrait, read_portrait
 from faceorch.proc import limit
-
-if TYPE_CHECKING:
-    from faceorch.media.clip import LoadedClip
-    from faceorch.media.portrait import LoadedPortrait
 
 _MEMORY_BYTES = 16 * 2**30  # the largest file that is read, decoded, and then some
 _CPU_S = 600
@@ -28,10 +27,11 @@ _CPU_S = 600
 def main() -> None:
     """Read what stdin names."""
     limit(memory_bytes=_MEMORY_BYTES, cpu_s=_CPU_S)
-    kind, folder, path = json.loads(sys.stdin.buffer.readline())
+    folder, image, audio = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_leave_with_owner, daemon=True).start()
     os.chdir(folder)  # only now: what is imported does not come from there
-    _answer(_portrait if kind == "portrait" else _clip, Path(path))
+    _answer(_portrait, Path(image))
+    _answer(_clip, Path(audio))
 
 
 def _leave_with_owner() -> None:
@@ -50,14 +50,10 @@ def _answer(read: Callable[[Path], tuple[dict[str, Any], bytes]], path: Path) ->
 
 
 def _portrait(path: Path) -> tuple[dict[str, Any], bytes]:
-    from faceorch.media.portrait import read_portrait
-
     return _said("portrait", read_portrait(path), "png")
 
 
 def _clip(path: Path) -> tuple[dict[str, Any], bytes]:
-    from faceorch.media.clip import read_clip
-
     return _said("clip", read_clip(path), "pcm")
 
 

@@ -1,4 +1,4 @@
-"""Each input is read by a child, and whatever becomes of that is one line."""
+"""Both inputs are read by a child, and whatever becomes of that is one line."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from faceorch import proc
 from faceorch.errors import InputError
 from faceorch.media.answers import ClipRead, PortraitRead, parse
 from faceorch.media.clip import read_clip
@@ -96,8 +94,7 @@ def test_the_clip_is_named_once_the_portrait_is_read(
     inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = '{"type": "portrait", "bytes": 2, "source_sha256": "", "width": 64, "height": 64, "notes": []}'
-    body = f"""read order; case $order in *portrait*) echo '{said}'; printf ab;; *) kill -KILL $$;; esac"""
-    stand_in(monkeypatch, tmp_path, body)
+    stand_in(monkeypatch, tmp_path, f"echo '{said}'; printf ab; kill -KILL $$")
     assert refusal(Reading(*inputs)) == f"{inputs[1]} cannot be decoded: its decoder was ended by SIGKILL"
 
 
@@ -128,33 +125,15 @@ def test_the_current_folder_is_gone(inputs: tuple[Path, Path], tmp_path: Path, m
 def test_leaving_ends_it(inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, tmp_path, "exec sleep 86400")
     with Reading(*inputs) as reading:
-        children = [child._process for child in (reading._portrait, reading._clip)]
-        assert [child.poll() for child in children] == [None, None]
-    assert [child.returncode for child in children] == [-signal.SIGKILL] * 2
-
-
-def test_without_the_second_the_first_is_ended(inputs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[subprocess.Popen[bytes]] = []
-    start = proc.start
-
-    def once(*given: Any, **more: Any) -> subprocess.Popen[bytes]:
-        if begun:
-            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        begun.append(start(*given, **more))
-        return begun[-1]
-
-    monkeypatch.setattr(proc, "start", once)
-    with pytest.raises(InputError, match=rf"^{inputs[1]} cannot be read: Resource temporarily unavailable$"):
-        Reading(*inputs)
-    assert begun[0].returncode is not None
+        assert reading._child.poll() is None
+    assert reading._child.returncode == -signal.SIGKILL
 
 
 def test_it_goes_with_who_asked() -> None:
-    busy = "import time; from faceorch.media import child, portrait; portrait.read_portrait = time.sleep; "
-    busy += "child.Path = float; "
+    busy = "import time; from faceorch.media import child; child.read_portrait = time.sleep; child.Path = float; "
     with subprocess.Popen([sys.executable, "-c", busy + "child.main()"], stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(["portrait", "/", str(FOR_EVER_S)]).encode() + b"\n")
+        process.stdin.write(json.dumps(["/", str(FOR_EVER_S), ""]).encode() + b"\n")
         process.stdin.close()
         assert process.wait(LIMIT_S) == 1
 

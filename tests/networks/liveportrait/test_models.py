@@ -164,10 +164,10 @@ def test_a_square_beyond_the_edge_of_the_portrait_is_cut_and_one_outside_refused
         paste(portrait, [[1, 0, 900], [0, 1, 0], [0, 0, 1]])
 
 
-def renderer(paint: Any, flow: Any = torch.zeros(1)) -> Any:  # noqa: B008 - nothing changes it
+def renderer(paint: Any, place: float = 0.0) -> Any:
     def warp(volume: Any, kp_source: Any, kp_driving: Any) -> Any:
         assert volume.shape[0] == kp_source.shape[0] == kp_driving.shape[0]
-        return {"out": kp_driving[:, 0, 0], "deformation": flow}
+        return {"out": kp_driving[:, 0, 0], "deformation": torch.tensor(place)}
 
     models = SimpleNamespace(device=torch.device("cpu"), painters=lambda half: (warp, paint))
     return code("render").Renderer(models, half=True)
@@ -215,7 +215,7 @@ def test_a_picture_that_is_not_finite_is_an_error() -> None:
 
 def test_features_that_were_moved_to_nowhere_are_an_error() -> None:
     """As when the masks of a warping network leave the range of half precision: what is sampled there is zero."""
-    paint = renderer(lambda feature: feature.view(-1, 1, 1, 1).expand(-1, 3, 512, 512), torch.tensor(float("inf")))
+    paint = renderer(lambda feature: feature.view(-1, 1, 1, 1).expand(-1, 3, 512, 512), float("inf"))
     with pytest.raises(RunnerError, match=r"^the painted picture is not finite: "):
         paint.render(look(), np.zeros((1, 21, 3), np.float32), 1, None, lambda picture: None)
 

@@ -15,8 +15,8 @@ SCALE = 0.18215  # of Stable Diffusion 1's latents
 def decode(vae: Any, latents: torch.Tensor, batch: int = 1) -> Iterator[torch.Tensor]:
     """Yield pictures (n, 3, height, width) in 0..1 of latents (frames, 4, height/8, width/8), `batch` at a time.
 
-    Each picture is that of its latent alone, but one that is not finite makes all of its batch NaN. Another batch size may
-    take other kernels, and then its last bits differ.
+    Each picture is that of its latent alone, but one that is not finite makes all of its batch NaN. Another batch size
+    may take other kernels, and then its last bits differ.
     """
     scaled = 1 / SCALE * latents
     for part in scaled.split(batch):

@@ -98,6 +98,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     with Engine() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+        client._connect.cache_clear()  # the system may have given this engine the port of an earlier one
         monkeypatch.setenv("DOCKER_HOST", server.where)
         monkeypatch.delenv("DOCKER_TLS_VERIFY", raising=False)
         yield server

@@ -7,6 +7,7 @@ as that says.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -29,6 +30,8 @@ def main() -> None:
     limit(memory_bytes=_MEMORY_BYTES, cpu_s=_CPU_S)
     folder, image, audio = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_leave_with_owner, daemon=True).start()
+    # FFmpeg's libraries open while the portrait is decoded and encoded, which leaves Python's lock to others.
+    threading.Thread(target=importlib.import_module, args=["av"], daemon=True).start()
     os.chdir(folder)  # only now: what is imported does not come from there
     _answer(_portrait, Path(image))
     _answer(_clip, Path(audio))

@@ -6,6 +6,7 @@ Python lets one thread work at a time, and to import torch and to find a face ar
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -74,6 +75,7 @@ class Apart:
 def _serve(network: Network, pipe: Connection, theirs: Connection) -> None:
     """Check the jobs that arrive until the runner has gone."""
     theirs.close()
+    gc.enable()  # off while the runner starts
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the runner too
     runner = os.getppid()
     ctypes.CDLL(None).prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -68,6 +69,8 @@ class _Runner:
         self.fed: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
 
     def run(self) -> int:
+        # What is imported and loaded stays: looking through it for garbage, again and again, is a tenth of the start.
+        gc.disable()
         try:
             self.events.emit(EventKind.STAGE, None, name="import")
             network = load_network(self.file.code, self.file.network)
@@ -88,8 +91,12 @@ class _Runner:
         if gpu is not None:
             _import_torch()
             gpu.wait_until_decided()
+        gc.freeze()
         if not self._setup(network):
             return EXIT_FAILED
+        gc.collect()  # what loading has left behind: among it may be weights
+        gc.freeze()
+        gc.enable()
         if apart is not None:
             if not checking.done():
                 self.events.emit(EventKind.STAGE, None, name="check")

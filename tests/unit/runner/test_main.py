@@ -183,6 +183,17 @@ def test_a_check_apart_hands_over_what_it_found(start: Start) -> None:
     ]
 
 
+def test_nobody_looks_for_garbage_until_the_models_are_there_and_then_none_is_left(start: Start) -> None:
+    source = apart(
+        "import gc; return gc.isenabled()",
+        setup="import gc, weakref; me = Looks(); me.me = me; self.left = weakref.ref(me); self.on = gc.isenabled()",
+        animate="import gc; raise NoFace(f'{job.found} {self.on} {gc.isenabled()} {self.left() is None}')",
+    )
+    code, events, log = finish(start(source))
+    assert code == 1, log
+    assert events[-1].data["message"] == "True False True True", "check, setup, animate, what setup left"
+
+
 def test_the_models_are_loaded_while_a_check_goes_on(start: Start, tmp_path: Path) -> None:
     there = tmp_path / "set-up"
     wait = f"while not os.path.exists({str(there)!r}): time.sleep(0.01)"

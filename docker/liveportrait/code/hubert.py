@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
-from torchaudio.models import wav2vec2_model
+from torchaudio.models.wav2vec2.model import wav2vec2_model
 
 _RATE = 50  # features a second that the convolutions make of 16 kHz samples
 # What a config.json that does not say it means (transformers' HubertConfig).

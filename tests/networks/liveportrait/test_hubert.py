@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.networks.conftest import load_code
@@ -27,6 +30,16 @@ def test_a_frame_of_the_clip_has_as_many_values_as_asked_for() -> None:
         found = heard(torch.randn(2, 16080), 25, frame_num=50).last_hidden_state
     assert found.shape == (2, 50, 24)
     assert found.std() > 0
+
+
+def test_nothing_of_torchaudio_is_imported_that_does_not_hear() -> None:
+    """Its data sets wake those of torch, its readers open FFmpeg: in a process of its own, for others may have."""
+    load = "from tests.networks.conftest import load_code; import sys; load_code('liveportrait', 'hubert')"
+    asked = (
+        "print([name for name in ('torio', 'torchaudio.datasets', 'torch.utils.data.dataset') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", f"{load}; {asked}"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_it_hears_bit_for_bit_what_transformers_hears() -> None:

@@ -91,7 +91,7 @@ class _Runner:
         if gpu is not None:
             _import_torch()
             gpu.wait_until_decided()
-        gc.freeze()
+        gc.freeze()  # what is there by now stays: later looks leave it out
         if not self._setup(network):
             return EXIT_FAILED
         gc.collect()  # what loading has left behind: among it may be weights

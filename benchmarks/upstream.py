@@ -2,7 +2,7 @@
 
     python benchmarks/upstream.py NETWORK FOLDER --weights FOLDER --python PYTHON [--path FOLDER ...]
                                   [--own-path FOLDER ...] [--portrait FILE] [--clip FILE] [--rounds N]
-                                  [--set NAME=VALUE ...] [--skip-upstream] [--skip-second]
+                                  [--set NAME=VALUE ...] [--gpu INDEX] [--skip-upstream] [--skip-second]
 
 FOLDER is a checkout of upstream's repository at the commit of network.yaml. PYTHON is an environment with what both
 sides ask for, to which each --path adds packages, and --own-path some for ours alone. --weights are the network's
@@ -10,7 +10,7 @@ weights, or stand-ins of the real sizes (`faceorch smoke --full` makes them), wh
 script is told is in parities/NETWORK.py: its usual command, with nothing changed in it but what newer libraries refuse.
 Each --set is one more variant of ours. A round runs ours, each variant, and upstream; besides, unless --skip-second is
 given, ours runs two jobs in one process, of which the second finds its models loaded. Needs a GPU with nobody else on
-it. Prints the middle and the range of everything.
+it: --gpu, as nvidia-smi counts them (default: 0). Prints the middle and the range of everything.
 """
 
 from __future__ import annotations
@@ -59,10 +59,13 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=ROOT / "assets/clip.wav")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--gpu", type=int, default=0)
     parser.add_argument("--skip-upstream", action="store_true", help="compare only variants of ours")
     parser.add_argument("--skip-second", action="store_true", help="do not run two jobs in one process")
     given = parser.parse_args()
     pynvml.nvmlInit()
+    # Whatever either side starts sees this GPU alone; by default CUDA and NVML may count in another order.
+    os.environ |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(given.gpu)}
     with tempfile.TemporaryDirectory(prefix="upstream-") as work:
         for name, costs in compare(given, Path(work)).items():
             print(_line(name, costs))
@@ -70,6 +73,7 @@ def main() -> None:
 
 def compare(given: argparse.Namespace, work: Path) -> dict[str, list[Cost]]:
     """Run every side as often as asked for, in turn, and return what each process cost, by side."""
+    gpu = pynvml.nvmlDeviceGetHandleByIndex(given.gpu)
     python, paths = given.python.absolute(), [path.absolute() for path in given.path]
     inputs = {name: str(getattr(given, name).absolute()) for name in ("weights", "portrait", "clip")}
     patched = patched_copy(given.network, given.folder.absolute(), python, work / "tree")
@@ -82,7 +86,7 @@ def compare(given: argparse.Namespace, work: Path) -> dict[str, list[Cost]]:
     subprocess.run([*theirs, "prepare"], check=True, env=plain)
 
     def ours(*settings: str, jobs: int = 1) -> Callable[[], Cost]:
-        return lambda: _ours(given.network, inputs, settings, work, python, own, jobs)
+        return lambda: _ours(given.network, inputs, settings, work, python, own, jobs, gpu)
 
     sides: dict[str, Callable[[], Cost]] = {"ours": ours(), WARM: ours(jobs=2)}
     for asked in given.set:
@@ -90,7 +94,7 @@ def compare(given: argparse.Namespace, work: Path) -> dict[str, list[Cost]]:
     if given.skip_second:
         sides = {name: run for name, run in sides.items() if not name.startswith(WARM)}
     if not given.skip_upstream:
-        sides[THEIRS] = lambda: _watched(theirs, plain)
+        sides[THEIRS] = lambda: _watched(theirs, plain, gpu)
     ours()()  # so that no round has to read files from the disk
     found: dict[str, list[Cost]] = {name: [] for name in sides}
     for turn in range(given.rounds):
@@ -115,6 +119,7 @@ def _ours(
     python: Path,
     env: dict[str, str],
     jobs: int,
+    gpu: Any,
 ) -> Cost:
     """Return what our runner costs with one job, or what the last of several adds."""
     manifest = yaml.safe_load((ROOT / "docker" / network / "network.yaml").read_text("utf-8"))
@@ -136,16 +141,15 @@ def _ours(
     }
     (out / "job.json").write_text(json.dumps(file), "utf-8")
     said = out / "events"
-    cost = _watched([str(python), "-m", "faceorch_runner", str(out / "job.json")], env, said)
+    cost = _watched([str(python), "-m", "faceorch_runner", str(out / "job.json")], env, gpu, said)
     if jobs == 1:
         return cost
     done = [json.loads(line) for line in said.read_text("utf-8").splitlines() if '"done"' in line]
     return Cost(done[-1]["elapsed_s"], cost.memory_bytes, float("nan"), float("nan"))
 
 
-def _watched(command: list[str], env: dict[str, str], out: Path | None = None) -> Cost:
-    """Run a command to its end while the GPU is looked at."""
-    gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
+def _watched(command: list[str], env: dict[str, str], gpu: Any, out: Path | None = None) -> Cost:
+    """Run a command to its end while the GPU (a handle of NVML) is looked at."""
     before = pynvml.nvmlDeviceGetMemoryInfo(gpu).used
     over, used, busy = threading.Event(), [before], [0]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import JobFileError
-from .video import VideoWriter
+from .video import THREADS, VideoWriter
 
 SCHEMA = 1
 _JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -60,13 +60,14 @@ class Job:
             **({"label": True} if self.label else {}),
         }
 
-    def video(self, width: int, height: int, fps: float) -> VideoWriter:
+    def video(self, width: int, height: int, fps: float, *, threads: int = THREADS) -> VideoWriter:
         """Return a writer of H.264 yuv420p with this job's audio; use it as a context manager.
 
-        `width` and `height` are in pixels and even, `fps` in frames per second.
+        `width` and `height` are in pixels and even, `fps` in frames per second. Other encoder `threads` make another
+        file, so they must not depend on the host.
         """
         marks = {"synthetic": self.synthetic, "label": self.label}
-        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps, **marks)
+        writer = VideoWriter(self.work / "video.mp4", self.audio, width, height, fps, threads=threads, **marks)
         self.writers.append(writer)
         return writer
 

@@ -1,7 +1,7 @@
 """Frames to H.264 yuv420p with the clip's audio: one encode, in a process of its own, for every network alike.
 
 The encoder is the ffmpeg that the environment's lock pins (imageio-ffmpeg), or else the ffmpeg on PATH. The number of
-threads is fixed and all tags are dropped, so that equal frames give equal files.
+threads does not depend on the host and all tags are dropped, so that equal frames give equal files.
 """
 
 from __future__ import annotations
@@ -24,18 +24,7 @@ PRESET = "veryfast"
 THREADS = 4
 _BITEXACT = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 _AUDIO = ["-c:a", "aac", "-b:a", "160k"]
-_H264 = [
-    "-c:v",
-    "libx264",
-    "-preset",
-    PRESET,
-    "-crf",
-    str(CRF),
-    "-pix_fmt",
-    "yuv420p",
-    "-threads",
-    str(THREADS),
-]
+_H264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p"]
 # RGB is full range with sRGB primaries; players assume limited-range BT.709 for H.264, so convert and say so.
 _FILTER = (
     "scale=out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int,"
@@ -92,6 +81,7 @@ class VideoWriter:
         height: int,
         fps: float,
         *,
+        threads: int = THREADS,
         synthetic: bool = False,
         label: bool = False,
     ) -> None:
@@ -101,6 +91,7 @@ class VideoWriter:
             raise ValueError(f"{fps} frames per second")
         self.path, self.audio = path, audio
         self.width, self.height, self.fps = width, height, fps
+        self._threads = _threads(threads)
         self._tags = _SYNTHETIC if synthetic else []
         self._label = label_for(width, height) if label else None
         self.frames = 0
@@ -127,7 +118,7 @@ class VideoWriter:
             *source,
             *("-i", "pipe:0", "-i", os.fspath(self.audio), "-map", "0:v:0", "-map", "1:a:0"),
             *("-vf", _FILTER),
-            *(_COLOUR + _H264 + group + _AUDIO + _BITEXACT + self._tags),
+            *(_COLOUR + _H264 + self._threads + group + _AUDIO + _BITEXACT + self._tags),
             *(*_CONTAINER, os.fspath(self.path)),
         ]
         with self._log.open("wb") as log:
@@ -181,6 +172,10 @@ class VideoWriter:
         return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 
+def _threads(count: int) -> list[str]:
+    return ["-threads", str(count)]
+
+
 def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False, label: bool = False) -> None:
     """Write `video`, made by other code, to `target` as H.264 yuv420p with the clip's audio.
 
@@ -197,7 +192,7 @@ def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False, 
     if stream is None:
         raise EncodeError(f"{video.name} holds no video: {found.strip().splitlines()[-1] if found.strip() else '?'}")
     fits = re.match(r"h264\b.*\byuv420p\b", stream.group(1))
-    picture = ["-map", "0:v:0", *(["-c:v", "copy"] if fits else ["-vf", _FILTER, *_COLOUR, *_H264])]
+    picture = ["-map", "0:v:0", *(["-c:v", "copy"] if fits else ["-vf", _FILTER, *_COLOUR, *_H264, *_threads(THREADS)])]
     more: list[str] = []
     if label:
         more, picture = _labelled(stream.group(1), target.with_suffix(".ppm"))
@@ -220,4 +215,4 @@ def _labelled(stream: str, file: Path) -> tuple[list[str], list[str]]:
     label = label_for(int(size[1]), int(size[2]))
     file.write_bytes(label.to_ppm())
     place = f"[0:v:0][2:v]overlay=x={label.left}:y={label.top}:format=rgb"
-    return ["-i", os.fspath(file)], ["-filter_complex", f"{place},{_FILTER}[v]", "-map", "[v]", *_COLOUR, *_H264]
+    return ["-i", os.fspath(file)], ["-filter_complex", f"{place},{_FILTER}[v]", "-map", "[v]", *_COLOUR, *_H264, *_threads(THREADS)]

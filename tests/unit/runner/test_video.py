@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -44,6 +45,17 @@ def test_a_frame_of_the_wrong_size_is_refused(tmp_path: Path, clip: Path) -> Non
         job.video(64, 48, 25) as video,
     ):
         video.write(b"abc")
+
+
+@pytest.mark.parametrize(("asked", "used"), [({}, 4), ({"threads": 8}, 8)], ids=["as ever", "more"])
+def test_the_encoder_takes_as_many_threads_on_every_host(
+    asked: dict[str, int], used: int, tmp_path: Path, clip: Path
+) -> None:
+    job = Job("a", tmp_path, clip, 0, {}, tmp_path)
+    with job.video(64, 48, 25, **asked) as video:
+        video.write(bytes(64 * 48 * 3))
+    (said,) = re.findall(rb" threads=(\d+)", video.path.read_bytes())  # x264 writes its options into the stream
+    assert int(said) == used
 
 
 def test_an_encoder_that_cannot_write_says_why(tmp_path: Path, clip: Path) -> None:

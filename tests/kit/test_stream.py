@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from faceorch_kit import stream
@@ -75,3 +77,19 @@ def test_what_is_on_the_host_already_needs_no_copy_and_no_torch() -> None:
     tensors = [SimpleNamespace(device=SimpleNamespace(type="cpu")) for _ in range(2)]
     first, second = stream.Landing(*tensors).wait()
     assert (first, second) == tuple(tensors)
+
+
+def test_what_goes_to_a_gpu_waits_for_nothing_that_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tensor:
+        def __init__(self, *done: object) -> None:
+            self.done = done
+
+        def pin_memory(self) -> Tensor:
+            return Tensor(*self.done, "pinned")
+
+        def to(self, device: str, **how: object) -> Tensor:
+            return Tensor(*self.done, device, how)
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(from_numpy=lambda values: Tensor()))
+    assert stream.sent(np.zeros(3), "cuda").done == ("pinned", "cuda", {"non_blocking": True})
+    assert stream.sent(np.zeros(3), "cpu").done == ("cpu", {})

@@ -1,6 +1,6 @@
 """Work on a stream of frames: spread over cores, in order, and never more in memory than is being worked on.
 
-Torch is needed for `Landing` alone.
+Torch is needed for what goes to a device and comes from it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
 _In = TypeVar("_In")
@@ -72,6 +73,14 @@ def batches(items: Iterable[_In], size: int) -> Iterator[list[_In]]:
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
+
+
+def sent(values: npt.NDArray[Any], device: str) -> torch.Tensor:
+    """Return an array as a tensor on a device; the host does not wait for what a GPU has been given to do before."""
+    import torch
+
+    here = torch.from_numpy(values)
+    return here.pin_memory().to(device, non_blocking=True) if device == "cuda" else here.to(device)
 
 
 class Landing:

@@ -14,6 +14,7 @@ from faceorch_kit.blinks import blinks, closures
 from faceorch_kit.faces import FaceFinder, Found, find_largest
 from faceorch_kit.portrait import Image
 from faceorch_runner import BadInput, Job, Network, Progress
+from faceorch_runner.video import MORE_THREADS, THREADS
 
 from . import audio
 from .face import landmarks
@@ -187,7 +188,8 @@ class LivePortrait(Network):
 
         whole = image.copy()
         width, height = (SIDE, SIDE) if paste is None else (image.shape[1], image.shape[0])
-        with job.video(width, height, self._models.fps) as video:
+        threads = MORE_THREADS if job.settings["speed"] == "tuned" else THREADS
+        with job.video(width, height, self._models.fps, threads=threads) as video:
 
             def write(picture: Any) -> None:
                 if paste is None:

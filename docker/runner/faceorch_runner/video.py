@@ -22,6 +22,7 @@ from .label import label_for
 CRF = 18
 PRESET = "veryfast"
 THREADS = 4
+MORE_THREADS = 8  # where frames come faster than four threads encode them
 _BITEXACT = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 _AUDIO = ["-c:a", "aac", "-b:a", "160k"]
 _H264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p"]
@@ -215,4 +216,12 @@ def _labelled(stream: str, file: Path) -> tuple[list[str], list[str]]:
     label = label_for(int(size[1]), int(size[2]))
     file.write_bytes(label.to_ppm())
     place = f"[0:v:0][2:v]overlay=x={label.left}:y={label.top}:format=rgb"
-    return ["-i", os.fspath(file)], ["-filter_complex", f"{place},{_FILTER}[v]", "-map", "[v]", *_COLOUR, *_H264, *_threads(THREADS)]
+    return ["-i", os.fspath(file)], [
+        "-filter_complex",
+        f"{place},{_FILTER}[v]",
+        "-map",
+        "[v]",
+        *_COLOUR,
+        *_H264,
+        *_threads(THREADS),
+    ]

@@ -17,7 +17,7 @@ from facexlib.detection.retinaface_utils import PriorBox, decode, decode_landm
 from faceorch_kit.graphed import Graphed, Memory
 from faceorch_kit.half import half, half_copy
 from faceorch_kit.portrait import Image
-from faceorch_kit.stream import Landing
+from faceorch_kit.stream import Landing, sent
 from faceorch_kit.weights import fill
 
 from .files import DETECTOR, WeightsFolder
@@ -43,13 +43,16 @@ class FaceDetector:
 
     def __call__(self, pictures: Sequence[Image], *, as_bgr: bool = True) -> list[Faces]:
         """Return the faces of each picture (RGB), the surest first; the network sees them as BGR, or as they are."""
-        return self._faces(lambda *known: self._candidates(self._net, *known, as_bgr=as_bgr), pictures)
+        return self._begin(lambda *known: self._candidates(self._net, *known, as_bgr=as_bgr), pictures)()
 
-    def for_frames(self, *, tuned: bool) -> Callable[[Sequence[Image]], list[Faces]]:
-        """Return what finds faces as this does, quicker, in many pictures of one size; `tuned`: in half precision."""
+    def for_frames(self, *, tuned: bool) -> Callable[[Sequence[Image]], Callable[[], list[Faces]]]:
+        """Return what finds faces as this does, quicker, in many pictures of one size; `tuned`: in half precision.
+
+        It begins with the pictures that it is called with, and returns what waits for their faces.
+        """
         if tuned not in self._runs:
             self._runs[tuned] = Graphed(self._searcher(tuned=tuned), self.memory)
-        return lambda pictures: self._faces(self._runs[tuned], pictures)
+        return lambda pictures: self._begin(self._runs[tuned], pictures)
 
     def _searcher(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor]]:
         net, precision = (half_copy(self._net), half) if tuned and self._device == "cuda" else (self._net, nullcontext)
@@ -60,13 +63,17 @@ class FaceDetector:
 
         return candidates
 
-    def _faces(self, run: Callable[..., tuple[torch.Tensor]], pictures: Sequence[Image]) -> list[Faces]:
+    def _begin(self, run: Callable[..., tuple[torch.Tensor]], pictures: Sequence[Image]) -> Callable[[], list[Faces]]:
         # The anchors go in with the pictures: a graph may outlive those that it was captured with.
         known = self._anchors(*pictures[0].shape[:2])
         with torch.inference_mode():
-            (found,) = Landing(*run(torch.from_numpy(np.stack(pictures)).to(self._device), *known)).wait()
-        sure = [faces[faces[:, 4] > _SURE] for faces in found.numpy()]
-        return [_apart(faces) for faces in sure]
+            landing = Landing(*run(sent(np.stack(pictures), self._device), *known))
+
+        def faces() -> list[Faces]:
+            (found,) = landing.wait()
+            return [_apart(near[near[:, 4] > _SURE]) for near in found.numpy()]
+
+        return faces
 
     def _candidates(
         self,

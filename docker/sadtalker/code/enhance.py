@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from spandrel.architectures.GFPGAN import GFPGAN
 from faceorch_kit.graphed import Graphed
 from faceorch_kit.half import half, half_copy
 from faceorch_kit.portrait import Image
-from faceorch_kit.stream import Clock, Landing, batches
+from faceorch_kit.stream import Clock, Landing, batches, sent
 from faceorch_kit.weights import fill
 from faceorch_runner import RunnerError
 
@@ -24,6 +25,28 @@ from .files import PARSER, RESTORER, WeightsFolder
 _LEAST_EYES = 5.0  # pixels between the eyes; smaller faces are left as they are
 # Of the parser's classes, those that stay as they are: background, neck wear, neck, cloth, ear rings.
 _NOT_FACE = (0, 14, 16, 17, 18)
+
+
+_Found = tuple[Sharpened, int, Matrix]  # a frame, which of its faces, and what moves the face to the square
+
+
+@dataclass(frozen=True, eq=False)
+class _Restoring:
+    """Frames whose faces the GPU restores."""
+
+    results: list[Sharpened]
+    begun: list[tuple[list[_Found], Landing]]
+
+    def finished(self, clock: Clock) -> list[Sharpened]:
+        """Return the frames with their faces, once these are there."""
+        with clock("enhance_s"):
+            for part, landing in self.begun:
+                faces, masks, finite = landing.wait()
+                if not bool(finite):
+                    raise RunnerError("the restored face is not finite: are the enhancer's weights whole?")
+                for (result, _, matrix), face, mask in zip(part, faces.numpy(), masks.numpy(), strict=True):
+                    result.faces.append((matrix, face, mask))
+        return self.results
 
 
 class Enhancer:
@@ -59,17 +82,23 @@ class Enhancer:
         if tuned not in self._restorers:
             self._restorers[tuned] = Graphed(self._restorer(tuned=tuned), self._detector.memory)
         restored = self._restorers[tuned]
+        before: _Restoring | None = None
         for group in batches(frames, batch):
-            with clock("enhance_s"), torch.inference_mode():
+            with clock("enhance_s"):
                 results = [Sharpened(done + offset, frame) for offset, frame in enumerate(group)]
-                found = self._found(detect([result.frame for result in results]), results)
-                for part in batches(found, batch):
-                    self._draw(restored, part, seed)
+                # Begun before the faces of the frames before are waited for: the GPU always has something to do.
+                seen = detect([result.frame for result in results])
+            if before is not None:
+                yield from before.finished(clock)
+            with clock("enhance_s"), torch.inference_mode():
+                found = self._found(seen(), results)
+                before = _Restoring(results, [self._begin(restored, part, seed) for part in batches(found, batch)])
             done += len(group)
-            yield from results
+        if before is not None:
+            yield from before.finished(clock)
 
-    def _found(self, seen: list[Faces], results: list[Sharpened]) -> list[tuple[Sharpened, int, Matrix]]:
-        found: list[tuple[Sharpened, int, Matrix]] = []
+    def _found(self, seen: list[Faces], results: list[Sharpened]) -> list[_Found]:
+        found: list[_Found] = []
         for result, faces in zip(results, seen, strict=True):
             kept = [face[5:15].reshape(5, 2) for face in faces]
             kept = [points for points in kept if np.linalg.norm(points[0] - points[1]) >= _LEAST_EYES]
@@ -77,14 +106,10 @@ class Enhancer:
         self.faces += len(found)
         return found
 
-    def _draw(self, restored: Graphed, part: list[tuple[Sharpened, int, Matrix]], seed: int) -> None:
+    def _begin(self, restored: Graphed, part: list[_Found], seed: int) -> tuple[list[_Found], Landing]:
         cut = [cut_out(result.frame, matrix) for result, _, matrix in part]
         noises = self._noises([(seed, result.index, number) for result, number, _ in part])
-        faces, masks, finite = Landing(*restored(torch.from_numpy(np.stack(cut)).to(self._device), *noises)).wait()
-        if not bool(finite):
-            raise RunnerError("the restored face is not finite: are the enhancer's weights whole?")
-        for (result, _, matrix), face, mask in zip(part, faces.numpy(), masks.numpy(), strict=True):
-            result.faces.append((matrix, face, mask))
+        return part, Landing(*restored(sent(np.stack(cut), self._device), *noises))
 
     def _restorer(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, ...]]:
         """Return what restores faces (n, SIDE, SIDE, RGB) with some noises.

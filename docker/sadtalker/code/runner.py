@@ -20,7 +20,7 @@ from faceorch_kit import voice
 from faceorch_kit.portrait import Image
 from faceorch_kit.stream import Clock, cores, ordered
 from faceorch_runner import BadInput, Job, Network, Progress, RunnerError
-from faceorch_runner.video import THREADS as ENCODER_THREADS
+from faceorch_runner.video import MORE_THREADS, THREADS
 
 from .blend import PasteBack
 from .files import DETECTOR, LANDMARKS, MAPPING_CROP, MAPPING_FULL, PARSER, RESTORER, WeightsFolder, main_file
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 # How many frames may be in work between two steps: enough for every core, few enough for a large host's memory.
 _AHEAD = min(2 * cores(), 32)
 _ENCODER_AHEAD = 4
-_TUNED_ENCODER_THREADS = 8  # four encode 2048x2048 pixels more slowly than tuned networks draw them
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ class SadTalker(Network):
             # Drawn in a thread of its own: each of the two networks has gaps that the other one fills.
             drawn = ordered(drawing, lambda _: next(pictures), range(count), _AHEAD, clock, "render_wait_s")
             size, frames = finish(drawn, composer, enhancer, pool, job, clock)
-            video = stack.enter_context(job.video(*size, FPS, threads=_TUNED_ENCODER_THREADS if tuned else ENCODER_THREADS))
+            video = stack.enter_context(job.video(*size, FPS, threads=MORE_THREADS if tuned else THREADS))
             written = ordered(encoder, video.write, frames, _ENCODER_AHEAD, clock, "encoder_wait_s")
             for done, _ in enumerate(written, 1):
                 progress.update(done, count)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,17 +80,26 @@ def test_what_is_on_the_host_already_needs_no_copy_and_no_torch() -> None:
     assert (first, second) == tuple(tensors)
 
 
-def test_what_goes_to_a_gpu_waits_for_nothing_that_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tensor:
-        def __init__(self, *done: object) -> None:
-            self.done = done
-
-        def pin_memory(self) -> Tensor:
-            return Tensor(*self.done, "pinned")
+def test_pictures_for_a_gpu_are_stacked_where_it_reads_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tensor(SimpleNamespace):
+        def numpy(self) -> Any:
+            return self.values
 
         def to(self, device: str, **how: object) -> Tensor:
-            return Tensor(*self.done, device, how)
+            return Tensor(values=self.values, pinned=self.pinned, to=(device, how))
 
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(from_numpy=lambda values: Tensor()))
-    assert stream.sent(np.zeros(3), "cuda").done == ("pinned", "cuda", {"non_blocking": True})
-    assert stream.sent(np.zeros(3), "cpu").done == ("cpu", {})
+    def empty(shape: tuple[int, ...], *, dtype: Any, pin_memory: bool) -> Tensor:
+        return Tensor(values=np.empty(shape, dtype), pinned=pin_memory)
+
+    def from_numpy(values: Any) -> Tensor:
+        return Tensor(values=values, dtype=values.dtype, pinned=False)
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(from_numpy=from_numpy, empty=empty))
+    pictures = [np.full((2, 3), shade, np.uint8) for shade in (7, 9)]
+    on_gpu: Any = stream.sent(pictures, "cuda")
+    assert (on_gpu.pinned, on_gpu.to) == (True, ("cuda", {"non_blocking": True}))
+    assert on_gpu.values.dtype == np.uint8
+    assert (on_gpu.values == np.stack(pictures)).all()
+    on_cpu: Any = stream.sent(pictures, "cpu")
+    assert (on_cpu.pinned, on_cpu.to) == (False, ("cpu", {}))
+    assert (on_cpu.values == np.stack(pictures)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,27 @@ def test_nothing_random_is_drawn_for_a_network_that_a_file_fills(torch: Any) -> 
     assert torch.equal(torch.get_rng_state(), before)
     assert made.noise.tolist() == [1.0, 1.0]
     assert torch.randn(3).std() > 0, "elsewhere they are drawn"
+
+
+def test_layers_that_are_copied_from_one_are_made_without_copying_it(
+    torch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def layers() -> Any:
+        first = torch.nn.Linear(3, 2)
+        return torch.nn.Sequential(first, copy.deepcopy(first))
+
+    like: list[Any] = []
+    plain = torch.empty_like
+
+    def empty_like(value: Any) -> Any:
+        like.append(value)
+        return plain(value)
+
+    monkeypatch.setattr(torch, "empty_like", empty_like)
+    tensors = {name: torch.randn_like(value) for name, value in layers().state_dict().items()}
+    network = fill(layers, tensors, "cpu", "file")
+    assert len(like) == 2  # weight and bias of the second
+    assert all((value == tensors[name]).all() for name, value in network.state_dict().items())
 
 
 def test_of_a_file_only_what_is_asked_for_is_returned(torch: Any, tmp_path: Path) -> None:

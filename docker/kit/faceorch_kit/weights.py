@@ -162,7 +162,7 @@ def fill(
 
 
 def _nothing_random() -> torch.overrides.TorchFunctionMode:
-    """Return a region in which tensors that would be random hold whatever their memory does.
+    """Return a region in which tensors that would be random hold whatever their memory does, and so do copies of them.
 
     Without memory (torch's meta device) they would be built no faster: there torch computes shapes by a library for
     symbols, which takes longer to import than weights to be read.
@@ -178,6 +178,10 @@ def _nothing_random() -> torch.overrides.TorchFunctionMode:
             if name in ("rand", "randn"):
                 func = torch.empty
                 kwargs.pop("generator", None)
+            if (
+                name == "clone" and "memory_format" in kwargs
+            ):  # so Parameter's deepcopy asks, for layers copied from one
+                return torch.empty_like(args[0])
             return func(*args, **kwargs)
 
     return NothingRandom()

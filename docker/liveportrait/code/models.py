@@ -46,7 +46,7 @@ BASE_MODELS: dict[str, Any] = {
     "warping_module": WarpingNetwork,
     "spade_generator": SPADEDecoder,
 }
-_OF_PORTRAITS = ("appearance_feature_extractor", "motion_extractor")  # look at one before anything is painted
+_FIRST, _SECOND = "appearance_feature_extractor", "motion_extractor"  # look at a portrait before anything is painted
 
 
 @dataclass(eq=False)
@@ -106,18 +106,20 @@ def load(weights: Path, device: str, *, tuned: bool = False) -> Models:
     """Load every network once, side by side: read one file while another's network is built; `tuned` jobs may come."""
     sizes = read_sizes(weights)
     on, side = torch.device(device), int(sizes.get("input_side", 256))
-    with ThreadPoolExecutor(2 + len(BASE_MODELS), "weights") as pool:
+    with ThreadPoolExecutor(1 + 2 * len(BASE_MODELS), "weights") as pool:
         opening = pool.submit(open_libraries, on, tuned=tuned)
+        # The smallest is there in no time while nobody builds beside it, and its first look takes longest of all.
+        first = _base_model(weights, _FIRST, sizes, on)
+        looks = [pool.submit(_look_at_nothing, first, side, on)]
         moving = pool.submit(_motion_model, weights, on)
-        looking = {
-            name: pool.submit(_base_model, weights, name, sizes, on, side if name in _OF_PORTRAITS else None)
-            for name in BASE_MODELS
-        }
+        rest = {name: pool.submit(_base_model, weights, name, sizes, on) for name in BASE_MODELS if name != _FIRST}
         packed = read_objects(weights / STITCHING)
-        base = {name: future.result() for name, future in looking.items()}
+        looks.append(pool.submit(_look_at_nothing, rest[_SECOND].result(), side, on))
+        base = {_FIRST: first, **{name: future.result() for name, future in rest.items()}}
         bake_spectral_norm(base["spade_generator"])
         motion, fps = moving.result()
-        opening.result()
+        for other in (opening, *looks):
+            other.result()
     return Models(
         device=on,
         appearance=base["appearance_feature_extractor"],
@@ -148,21 +150,18 @@ def _painters(weights: Path, sizes: Mapping[str, Any], on: torch.device) -> tupl
     return warp, paint
 
 
-def _base_model(
-    weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device, side: int | None = None
-) -> torch.nn.Module:
-    """Load a network of LivePortrait's; one that is told the portrait's `side` looks at nothing then.
-
-    The first look takes longest, and is over when a portrait comes.
-    """
+def _base_model(weights: Path, name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:
     path = repacked(weights / BASE / f"{name}.pth")
     network: torch.nn.Module = fill(
         lambda: BASE_MODELS[name](**sizes[f"{name}_params"]), read_tensors(path), on, path.name
     )
-    if side is not None:
-        with torch.no_grad(), torch.autocast("cuda", dtype=torch.float16) if on.type == "cuda" else nullcontext():
-            network(torch.zeros((1, 3, side, side), device=on))
     return network
+
+
+def _look_at_nothing(network: torch.nn.Module, side: int, on: torch.device) -> None:
+    """Let a network have its first look, which takes longest, before a portrait comes."""
+    with torch.no_grad(), torch.autocast("cuda", dtype=torch.float16) if on.type == "cuda" else nullcontext():
+        network(torch.zeros((1, 3, side, side), device=on))
 
 
 def _small_model(packed: Mapping[str, Any], name: str, sizes: Mapping[str, Any], on: torch.device) -> torch.nn.Module:

@@ -25,7 +25,7 @@ from . import lifeline
 from .deadline import Deadline
 from .errors import RunnerError, classify, one_line
 from .events import EventKind, EventStream
-from .gpu import Opening
+from .gpu import Opening, load_torch
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
 from .network import Network, Progress, load_network
 from .tasks import TaskFile, run_task
@@ -89,6 +89,8 @@ class _Runner:
         elif self.file.jobs and not (jobs := self._check_all(check)):
             return EXIT_FAILED
         if gpu is not None:
+            load_torch()
+            gpu.torch_is_loaded()
             _import_torch()
             gpu.wait_until_decided()
         gc.freeze()  # what is there by now stays: later looks leave it out

@@ -67,7 +67,7 @@ class FaceDetector:
         # The anchors go in with the pictures: a graph may outlive those that it was captured with.
         known = self._anchors(*pictures[0].shape[:2])
         with torch.inference_mode():
-            landing = Landing(*run(sent(np.stack(pictures), self._device), *known))
+            landing = Landing(*run(sent(pictures, self._device), *known))
 
         def faces() -> list[Faces]:
             (found,) = landing.wait()

@@ -109,7 +109,7 @@ class Enhancer:
     def _begin(self, restored: Graphed, part: list[_Found], seed: int) -> tuple[list[_Found], Landing]:
         cut = [cut_out(result.frame, matrix) for result, _, matrix in part]
         noises = self._noises([(seed, result.index, number) for result, number, _ in part])
-        return part, Landing(*restored(sent(np.stack(cut), self._device), *noises))
+        return part, Landing(*restored(sent(cut, self._device), *noises))
 
     def _restorer(self, *, tuned: bool) -> Callable[..., tuple[torch.Tensor, ...]]:
         """Return what restores faces (n, SIDE, SIDE, RGB) with some noises.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +44,24 @@ class Driver:
         self.contexts += 1
         return self._answer("cuDevicePrimaryCtxRetain")
 
+    def cuCtxSetCurrent(self, context: Any) -> int:  # noqa: N802
+        return 0
+
+
+class Library:
+    """Stands in for cuBLAS and cuDNN: remembers what is asked of it, and refuses to make what `refuses` says."""
+
+    def __init__(self, refuses: str = "") -> None:
+        self.asked: list[str] = []
+        self._refuses = refuses
+
+    def __getattr__(self, name: str) -> Callable[[Any], int]:
+        def answer(handle: Any) -> int:
+            self.asked.append(name)
+            return 1 if name == self._refuses else 0
+
+        return answer
+
 
 @pytest.fixture(autouse=True)
 def untouched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,13 +78,22 @@ def found() -> dict[str, str]:
 def opened() -> None:
     opening = gpu.Opening()
     opening.wait_until_decided()
+    opening.torch_is_loaded()
     for thread in threading.enumerate():
         if thread.name == "gpu":
             thread.join(LIMIT_S)
 
 
-def use(monkeypatch: pytest.MonkeyPatch, driver: Driver) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda name: driver)
+def use(monkeypatch: pytest.MonkeyPatch, driver: Driver, loaded: dict[str, Library] | None = None) -> None:
+    def library(name: str, mode: int | None = None) -> Any:
+        if name == "libcuda.so.1":
+            return driver
+        assert mode == os.RTLD_NOLOAD | os.RTLD_LAZY  # never one that torch has not loaded
+        if name not in (loaded or {}):
+            raise OSError(f"{name}: cannot open shared object file")
+        return (loaded or {})[name]
+
+    monkeypatch.setattr("ctypes.CDLL", library)
 
 
 def test_blocks_grow_where_the_driver_can_map_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,3 +150,84 @@ def test_no_context_without_a_gpu(monkeypatch: pytest.MonkeyPatch, refuses: str)
     use(monkeypatch, driver)
     opened()
     assert driver.contexts == 0
+
+
+MAKES = [
+    *("cublasCreate_v2", "cublasDestroy_v2", "cudnnCreate", "cudnnDestroy"),
+    *("cudnnCreateConvolutionDescriptor", "cudnnDestroyConvolutionDescriptor"),
+]
+
+
+@pytest.mark.parametrize("names", [("libcublas.so.12", "libcudnn.so.8"), ("libcublas.so.13", "libcudnn.so.9")])
+def test_the_libraries_that_torch_has_loaded_are_opened_and_nothing_of_them_is_kept(
+    names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library()
+    use(monkeypatch, Driver(1), dict.fromkeys(names, library))
+    opened()
+    assert library.asked == MAKES
+
+
+def test_what_a_library_refuses_to_make_is_not_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library("cudnnCreate")
+    use(monkeypatch, Driver(1), dict.fromkeys(("libcublas.so.12", "libcudnn.so.8"), library))
+    opened()
+    assert library.asked == [name for name in MAKES if name != "cudnnDestroy"]
+
+
+def test_no_library_is_opened_where_there_is_no_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+    refuses = Driver(1, "cuDevicePrimaryCtxRetain")
+    use(monkeypatch, refuses, dict.fromkeys(("libcublas.so.12", "libcudnn.so.8"), library))
+    opened()
+    assert library.asked == []
+
+
+def test_no_library_is_opened_before_torch_has_loaded_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Driver(1), {"libcudnn.so.8": (library := Library())})
+    opening = gpu.Opening()
+    opening.wait_until_decided()
+    assert library.asked == []
+    opening.torch_is_loaded()
+    for thread in threading.enumerate():
+        if thread.name == "gpu":
+            thread.join(LIMIT_S)
+    assert library.asked == MAKES[2:]
+
+
+class Loader:
+    """Stands in for the C library's dlopen."""
+
+    def __init__(self, missing: str = "") -> None:
+        self.asked: list[tuple[str, int]] = []
+        self._missing = missing
+
+    def __call__(self, path: bytes, mode: int) -> int | None:
+        self.asked.append((Path(os.fsdecode(path)).name, mode))
+        return None if self.asked[-1][0] == self._missing else 4096
+
+
+def loads(monkeypatch: pytest.MonkeyPatch, loader: Loader, *places: str) -> list[str]:
+    spec = SimpleNamespace(submodule_search_locations=list(places)) if places else None
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace(dlopen=loader))
+    gpu.load_torch()
+    return [name for name, _ in loader.asked]
+
+
+def test_torchs_libraries_are_loaded_as_torch_does_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loader = Loader()
+    assert loads(monkeypatch, loader, str(tmp_path)) == ["libtorch_global_deps.so", "libtorch_python.so"]
+    assert [bool(mode & os.RTLD_GLOBAL) for _, mode in loader.asked] == [True, False]
+
+
+def test_what_cannot_be_loaded_is_left_to_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert loads(monkeypatch, Loader("libtorch_global_deps.so"), str(tmp_path)) == ["libtorch_global_deps.so"]
+    assert loads(monkeypatch, Loader()) == []  # no torch at all
+
+
+def test_torch_is_imported_as_ever_after_its_libraries(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="its libraries")
+    code = "from faceorch_runner.gpu import load_torch; load_torch(); import torch; print(torch.ones(3).sum().item())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.stdout.strip() == "3.0", done.stderr

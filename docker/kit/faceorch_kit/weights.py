@@ -178,9 +178,8 @@ def _nothing_random() -> torch.overrides.TorchFunctionMode:
             if name in ("rand", "randn"):
                 func = torch.empty
                 kwargs.pop("generator", None)
-            if (
-                name == "clone" and "memory_format" in kwargs
-            ):  # so Parameter's deepcopy asks, for layers copied from one
+            # So the deepcopy of a Parameter asks for it, where a network copies its first layer to make the others.
+            if name == "clone" and "memory_format" in kwargs:
                 return torch.empty_like(args[0])
             return func(*args, **kwargs)
 

@@ -25,7 +25,6 @@ THREADS = 4
 MORE_THREADS = 8  # where frames come faster than four threads encode them
 _BITEXACT = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact"]
 _AUDIO = ["-c:a", "aac", "-b:a", "160k"]
-_H264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p"]
 # RGB is full range with sRGB primaries; players assume limited-range BT.709 for H.264, so convert and say so.
 _FILTER = (
     "scale=out_range=tv:out_color_matrix=bt709:flags=bicubic+accurate_rnd+full_chroma_int,"
@@ -92,7 +91,7 @@ class VideoWriter:
             raise ValueError(f"{fps} frames per second")
         self.path, self.audio = path, audio
         self.width, self.height, self.fps = width, height, fps
-        self._threads = _threads(threads)
+        self._threads = threads
         self._tags = _SYNTHETIC if synthetic else []
         self._label = label_for(width, height) if label else None
         self.frames = 0
@@ -119,7 +118,7 @@ class VideoWriter:
             *source,
             *("-i", "pipe:0", "-i", os.fspath(self.audio), "-map", "0:v:0", "-map", "1:a:0"),
             *("-vf", _FILTER),
-            *(_COLOUR + _H264 + self._threads + group + _AUDIO + _BITEXACT + self._tags),
+            *(_COLOUR + _h264(self._threads) + group + _AUDIO + _BITEXACT + self._tags),
             *(*_CONTAINER, os.fspath(self.path)),
         ]
         with self._log.open("wb") as log:
@@ -173,8 +172,9 @@ class VideoWriter:
         return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
 
-def _threads(count: int) -> list[str]:
-    return ["-threads", str(count)]
+def _h264(threads: int = THREADS) -> list[str]:
+    rate = ["-preset", PRESET, "-crf", str(CRF)]
+    return ["-c:v", "libx264", *rate, "-pix_fmt", "yuv420p", "-threads", str(threads)]
 
 
 def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False, label: bool = False) -> None:
@@ -193,7 +193,7 @@ def conform(video: Path, audio: Path, target: Path, *, synthetic: bool = False, 
     if stream is None:
         raise EncodeError(f"{video.name} holds no video: {found.strip().splitlines()[-1] if found.strip() else '?'}")
     fits = re.match(r"h264\b.*\byuv420p\b", stream.group(1))
-    picture = ["-map", "0:v:0", *(["-c:v", "copy"] if fits else ["-vf", _FILTER, *_COLOUR, *_H264, *_threads(THREADS)])]
+    picture = ["-map", "0:v:0", *(["-c:v", "copy"] if fits else ["-vf", _FILTER, *_COLOUR, *_h264()])]
     more: list[str] = []
     if label:
         more, picture = _labelled(stream.group(1), target.with_suffix(".ppm"))
@@ -216,12 +216,4 @@ def _labelled(stream: str, file: Path) -> tuple[list[str], list[str]]:
     label = label_for(int(size[1]), int(size[2]))
     file.write_bytes(label.to_ppm())
     place = f"[0:v:0][2:v]overlay=x={label.left}:y={label.top}:format=rgb"
-    return ["-i", os.fspath(file)], [
-        "-filter_complex",
-        f"{place},{_FILTER}[v]",
-        "-map",
-        "[v]",
-        *_COLOUR,
-        *_H264,
-        *_threads(THREADS),
-    ]
+    return ["-i", os.fspath(file)], ["-filter_complex", f"{place},{_FILTER}[v]", "-map", "[v]", *_COLOUR, *_h264()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -135,25 +136,56 @@ def test_nothing_random_is_drawn_for_a_network_that_a_file_fills(torch: Any) -> 
     assert torch.randn(3).std() > 0, "elsewhere they are drawn"
 
 
-def test_layers_that_are_copied_from_one_are_made_without_copying_it(
-    torch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def made(torch: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Whatever is made without being filled holds sevens, and is in this list."""
+    made: list[Any] = []
+    empty, empty_like = torch.empty, torch.empty_like
+
+    def sevens(tensor: Any) -> Any:
+        made.append(tensor)
+        return tensor.fill_(7.0)
+
+    monkeypatch.setattr(torch, "empty", lambda *shape, **how: sevens(empty(*shape, **how)))
+    monkeypatch.setattr(torch, "empty_like", lambda value: sevens(empty_like(value)))
+    return made
+
+
+def test_layers_that_are_copied_from_one_are_made_without_copying_it(torch: Any, made: list[Any]) -> None:
     def layers() -> Any:
         first = torch.nn.Linear(3, 2)
+        made.clear()
         return torch.nn.Sequential(first, copy.deepcopy(first))
 
-    like: list[Any] = []
-    plain = torch.empty_like
-
-    def empty_like(value: Any) -> Any:
-        like.append(value)
-        return plain(value)
-
-    monkeypatch.setattr(torch, "empty_like", empty_like)
-    tensors = {name: torch.randn_like(value) for name, value in layers().state_dict().items()}
-    network = fill(layers, tensors, "cpu", "file")
-    assert len(like) == 2  # weight and bias of the second
+    network = fill(layers, tensors := tensors_for(torch, layers), "cpu", "file")
+    assert [tuple(tensor.shape) for tensor in made] == [(2, 3), (2,)]  # weight and bias of the second
     assert all((value == tensors[name]).all() for name, value in network.state_dict().items())
+
+
+def tensors_for(torch: Any, build: Callable[[], Any]) -> dict[str, Any]:
+    return {name: torch.randn_like(value) for name, value in build().state_dict().items()}
+
+
+@pytest.mark.usefixtures("made")
+def test_nobody_computes_with_random_numbers_that_are_not_there(torch: Any) -> None:
+    seen: dict[str, list[float]] = {}
+
+    def layer() -> Any:
+        network = torch.nn.Linear(1, 2)
+        network.weight.data *= 2.0
+        network.weight.data.div_(3.0)
+        kept, known = torch.randn(2), torch.ones(2)
+        seen["scaled"] = network.weight.flatten().tolist()
+        seen["new"] = (kept / 2.0).tolist()
+        seen["again"] = (kept / 2.0 * 3.0).tolist()
+        seen["with another"] = (kept * (known + known)).tolist()
+        seen["known"] = (known.mul_(4.0) / 2.0).clone(memory_format=torch.preserve_format).tolist()
+        seen["copied"] = copy.deepcopy(torch.nn.Parameter(known)).tolist()
+        return network
+
+    fill(layer, {"weight": torch.zeros(2, 1), "bias": torch.zeros(2)}, "cpu", "file")
+    assert seen["scaled"] == seen["new"] == seen["again"] == [7.0, 7.0]
+    assert (seen["with another"], seen["known"], seen["copied"]) == ([14.0, 14.0], [2.0, 2.0], [4.0, 4.0])
 
 
 def test_of_a_file_only_what_is_asked_for_is_returned(torch: Any, tmp_path: Path) -> None:

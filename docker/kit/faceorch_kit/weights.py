@@ -22,6 +22,10 @@ _FILLS = {"uniform_", "normal_", "trunc_normal_"} | {
     f"{kind}_{spread}_" for kind in ("kaiming", "xavier") for spread in ("uniform", "normal")
 }
 
+# What may be done to those while a network is built: `clone` by the deepcopy of a Parameter, where layers are copied.
+_IN_PLACE = {"mul_", "div_"}
+_CHANGES = _IN_PLACE | {"mul", "div", "clone"}
+
 _Content = TypeVar("_Content")
 _Network = TypeVar("_Network", bound="torch.nn.Module")
 
@@ -162,7 +166,9 @@ def fill(
 
 
 def _nothing_random() -> torch.overrides.TorchFunctionMode:
-    """Return a region in which tensors that would be random hold whatever their memory does, and so do copies of them.
+    """Return a region in which tensors that would be random hold whatever their memory does.
+
+    So do scaled ones and copies of them: nobody writes to that memory, and the system need not provide it.
 
     Without memory (torch's meta device) they would be built no faster: there torch computes shapes by a library for
     symbols, which takes longer to import than weights to be read.
@@ -170,18 +176,32 @@ def _nothing_random() -> torch.overrides.TorchFunctionMode:
     import torch
 
     class NothingRandom(torch.overrides.TorchFunctionMode):  # type: ignore[misc]  # torch is not installed here
+        def __init__(self) -> None:
+            super().__init__()
+            # By address, and alive as long as the region: nothing else comes to lie there.
+            self._random: dict[int, torch.Tensor] = {}
+
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             name = getattr(func, "__name__", "")
             if name in _FILLS:
-                return args[0] if args else kwargs["tensor"]
+                return self._keep(args[0] if args else kwargs["tensor"])
             if name in ("rand", "randn"):
-                func = torch.empty
                 kwargs.pop("generator", None)
-            # So the deepcopy of a Parameter asks for it, where a network copies its first layer to make the others.
-            if name == "clone" and "memory_format" in kwargs:
-                return torch.empty_like(args[0])
+                return self._keep(torch.empty(*args, **kwargs))
+            if name in _CHANGES and self._stays_random(*args, *kwargs.values()):
+                return args[0] if name in _IN_PLACE else self._keep(torch.empty_like(args[0]))
             return func(*args, **kwargs)
+
+        def _keep(self, random: torch.Tensor) -> torch.Tensor:
+            if random.numel():
+                self._random[random.data_ptr()] = random.detach()
+            return random
+
+        def _stays_random(self, value: Any, *others: Any) -> bool:
+            """Return whether `value` is a random tensor and nothing else that goes into it is a tensor."""
+            known = isinstance(value, torch.Tensor) and value.data_ptr() in self._random
+            return known and not any(isinstance(other, torch.Tensor) for other in others)
 
     return NothingRandom()
 

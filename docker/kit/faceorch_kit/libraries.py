@@ -9,7 +9,9 @@ from .nvrtc import prepare
 
 
 def open_libraries(device: torch.device | str, *, tuned: bool = False) -> None:
-    """Let cuBLAS and cuDNN open, in a thread of the caller's; nothing waits for Python meanwhile.
+    """Let torch make what it has of its own in cuBLAS and cuDNN, in a thread of the caller's.
+
+    Nothing waits for Python meanwhile. The runner has opened both for this process by then, or is at it.
 
     `tuned`: and let the kernels of `half` be compiled in a thread of their own, if this is a GPU.
     """

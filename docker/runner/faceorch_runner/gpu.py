@@ -91,14 +91,14 @@ def load_torch() -> None:
 
 def _open_libraries() -> None:
     for names, makes in _LIBRARIES:
-        library = _loaded(names)
+        library = _already_loaded(names)
         for make, take in makes:
             handle = ctypes.c_void_p()
             if library is not None and getattr(library, make)(ctypes.byref(handle)) == 0:
                 getattr(library, take)(handle)
 
 
-def _loaded(names: tuple[str, ...]) -> Any:
+def _already_loaded(names: tuple[str, ...]) -> Any:
     """Return the first library of these that this process has loaded, None when it has none."""
     for name in names:
         with suppress(OSError):

@@ -29,7 +29,7 @@ from .gpu import Opening, load_torch
 from .jobs import Feed, Job, JobFile, job_from_json, read_json
 from .network import Network, Progress, load_network
 from .tasks import TaskFile, run_task
-from .video import conform
+from .video import conform, find_ffmpeg
 
 if TYPE_CHECKING:
     from .apart import Apart
@@ -80,6 +80,7 @@ class _Runner:
             _fail(self.events, None, error)
             return EXIT_FAILED
         gpu = Opening() if self.file.device == "cuda" else None
+        threading.Thread(target=_find_ffmpeg, name="ffmpeg", daemon=True).start()
         if self.file.feed is Feed.STDIN:
             threading.Thread(target=self._read_stdin, name="lifeline", daemon=True).start()
         jobs, check = [], network.check
@@ -252,6 +253,12 @@ def _import_torch() -> None:
     """
     with suppress(Exception):
         importlib.import_module("torch")
+
+
+def _find_ffmpeg() -> None:
+    """Find ffmpeg before somebody waits for it: imageio-ffmpeg has it tell its version first, once a process."""
+    with suppress(Exception):  # told by who needs it
+        find_ffmpeg()
 
 
 def _seed(seed: int) -> None:

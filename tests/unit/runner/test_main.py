@@ -10,6 +10,7 @@ import pytest
 
 from faceorch.media.video import probe_video
 from faceorch_runner import Event, EventKind, EventParser
+from faceorch_runner.video import find_ffmpeg
 from tests.conftest import FOR_EVER_S, GREY_RUNNER, LIMIT_S
 from tests.killing import until
 from tests.unit.runner.conftest import HANG, Start, close, failing, finish
@@ -71,6 +72,29 @@ def test_on_a_gpu_torch_is_imported_before_the_models_are_loaded(start: Start, t
     else:
         assert code == 0, log
     assert f"before: {not broken}" in log
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_ffmpeg_is_found_before_somebody_waits_for_it(start: Start, tmp_path: Path, broken: bool) -> None:
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/imageio_ffmpeg.py").write_text(
+        "import threading\n"
+        "looked = []\n"
+        "def get_ffmpeg_exe():\n"
+        "    looked.append(threading.current_thread().name)\n"
+        + ("    raise RuntimeError('no ffmpeg')\n" if broken else f"    return {find_ffmpeg()!r}\n"),
+        "utf-8",
+    )
+    waiting = GREY_RUNNER + (
+        "    def setup(self, weights, device):\n        import imageio_ffmpeg, time\n"
+        "        while not imageio_ffmpeg.looked: time.sleep(0.01)\n        print('in', imageio_ffmpeg.looked)\n"
+    )
+    code, events, log = finish(start(waiting))
+    assert "in ['ffmpeg']" in log
+    if broken:
+        assert (code, events[-1].data["message"]) == (1, "RuntimeError: no ffmpeg"), "said by who needs it"
+    else:
+        assert code == 0, log
 
 
 def test_what_upstream_prints_is_log_and_not_event(start: Start) -> None:

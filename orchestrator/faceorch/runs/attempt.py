@@ -9,6 +9,7 @@ import queue
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -34,6 +35,9 @@ from faceorch.telemetry.watch import Watch
 from faceorch.untrusted import number
 from faceorch_runner import Event, EventKind
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
 _DRAIN = b'{"op":"drain"}\n'
 _TURN_S = 0.5  # no wait is longer: the clock decides at every turn
 # A network that keeps every frame of ten minutes as a file takes less of both.
@@ -45,7 +49,7 @@ Clock = Callable[[], float]
 
 
 class Collected(Struct, frozen=True):
-    """What a runner made, taken out of its folder and checked; `notes` are remarks about it.
+    """What a runner made, copied out of its folder and checked; `notes` are remarks about it.
 
     `made_sha256` is that of the video before it was signed: equal for equal jobs.
     """
@@ -99,11 +103,12 @@ def attempt(
     """Start a runner, follow it to its end, and return how it went; nothing of it is left running on any path.
 
     `watch` looks at it meanwhile; `gpus` are the host's, for its figures. `collect` takes what it made once it has said
-    that it is done. `clock` decides when its time is over; by default it is the system's. `names`: what the runner
-    calls its inputs, and the user calls them.
+    that it is done, in another thread while it leaves: what came of that counts when the runner's end is none that
+    makes a failure of it. `clock` decides when its time is over; by default it is the system's. `names`: what the
+    runner calls its inputs, and the user calls them.
     """
     started = now()
-    following = _Following(launch, log, tell, watch, timeout_s, clock or time.monotonic, names or {})
+    following = _Following(launch, log, tell, watch, timeout_s, clock or time.monotonic, names or {}, collect)
     failure: Reason | None = None
     interrupted = False
     made: Collected | None = None
@@ -111,8 +116,8 @@ def attempt(
         following.run(runtime)
         log.flush()
         failure = following.failure(in_container=runtime.name == "docker")
-        if failure is None and collect is not None:
-            made = collect()
+        if failure is None:
+            made = following.collected()
     except KeyboardInterrupt as error:
         interrupts.take(error)
         interrupted = True
@@ -124,6 +129,8 @@ def attempt(
     except UserError as error:
         log.write_line(f"faceorch: {error.message}")
         failure = Reason(kind=OutcomeKind.START_FAILED, found=error.message, remedy=error.remedy)
+    finally:
+        following.close()
     seen = None if watch is None else watch.seen
     shares = {} if seen is None else attributions(seen)
     video = None if made is None else _with_boxes(made.video, following.transcript)
@@ -164,9 +171,11 @@ class _Following:
         timeout_s: float | None,
         clock: Clock,
         names: Mapping[str, str],
+        collect: Callable[[], Collected] | None,
     ) -> None:
         self._launch, self._log, self._tell, self._watch = launch, log, tell, watch
-        self._timeout_s, self._clock, self._names = timeout_s, clock, names
+        self._timeout_s, self._clock, self._names, self._collect = timeout_s, clock, names, collect
+        self._collecting: tuple[ThreadPoolExecutor, Future[Collected]] | None = None
         self._timed_out = self._stayed = False
         self._excess = ""
         self.transcript = Transcript(time.monotonic())
@@ -214,6 +223,7 @@ class _Following:
                     self._take(piece)
                 if self._said_its_end and not said_before:
                     until_s = min(until_s, self._clock() + LEAVING_S)
+                    self._begin_to_collect()
         self.ended_s = time.monotonic()
 
     def _end(self, process: Process) -> None:
@@ -224,6 +234,25 @@ class _Following:
         for piece in process.output.rest():
             self._take(piece)
         self.exit = process.wait(0)
+
+    def _begin_to_collect(self) -> None:
+        """Collect while the runner leaves, which takes as long."""
+        if self._collect is not None and self.transcript.done and self.transcript.error is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            pool = ThreadPoolExecutor(1, "collect")
+            self._collecting = pool, pool.submit(self._collect)
+
+    def collected(self) -> Collected | None:
+        """Return what it made, or raise what is wrong with it; None when nothing is to be collected."""
+        if self._collecting is not None:
+            return self._collecting[1].result()
+        return None if self._collect is None else self._collect()
+
+    def close(self) -> None:
+        """Wait until nothing is being collected."""
+        if self._collecting is not None:
+            self._collecting[0].shutdown()
 
     @property
     def _said_its_end(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -187,7 +187,7 @@ class JobRun(Struct, frozen=True, kw_only=True):
         inputs, timeout_s = run.inputs, run.request.timeout_s
         self.tell(StageStarted(network=self.name, name="start"))
         no_gpu = plan.runtime.elsewhere if plan.gpus else f"{self.name} uses no GPU"
-        with empty_folder(self.work / "out") as out:
+        with empty_folder(self.work / "out") as out, _gone_at_the_end(self.work / f"{self.name}.mp4") as copy:
             launch = Launch(
                 network=plan.network,
                 environment=ready,
@@ -219,15 +219,16 @@ class JobRun(Struct, frozen=True, kw_only=True):
                 timeout_s=timeout_s,
                 watch=self.watch(plan.gpus, no_gpu=no_gpu, hz=run.request.sampling_hz),
                 gpus=run.host.gpus,
-                collect=lambda: self._collect(out, keep=keep),
+                collect=lambda: self._collect(out, copy, keep=keep),
                 names={Path(given.file).name: Path(given.source).name for given in (inputs.portrait, inputs.clip)},
             )
+            if keep and made.video is not None:
+                self._keep(copy)
             beside.look()
             return replace(made, notes=(*made.notes, *beside.remarks()))
 
-    def _collect(self, out: Path, *, keep: bool) -> Collected:
+    def _collect(self, out: Path, copy: Path, *, keep: bool) -> Collected:
         """Copy the finished video out of the runner's folder: only the copy is checked, kept and shown."""
-        copy = self.work / f"{self.name}.mp4"
         try:
             take(self.work, f"{out.name}/{copy.name}", copy, limit=VIDEO_BYTES)
             info = probe_video(copy)
@@ -235,11 +236,9 @@ class JobRun(Struct, frozen=True, kw_only=True):
             return self._check(copy, marked(info), keep=keep)
         except Refused as error:
             raise BrokenVideo(str(error)) from error
-        finally:
-            copy.unlink(missing_ok=True)
 
     def _check(self, made: Path, info: VideoInfo, *, keep: bool) -> Collected:
-        """Check the finished video and give it its final name; only one of several repetitions is kept."""
+        """Check the finished video, and sign the one that is to `keep`."""
         run, notes = self.folder.run, []
         if self.check is not None:
             notes.append(self.check(made, info, run, run.job(self.name)))
@@ -256,13 +255,8 @@ class JobRun(Struct, frozen=True, kw_only=True):
                 info = probe_video(made)
             except claim.Unsigned as error:
                 notes.append(f"it has no C2PA claim: {error}")
-        final = self.folder.video(self.name)
-        if keep:
-            if final.is_dir() and not final.is_symlink():
-                remove(final)  # in the run folder of somebody else, or by somebody's mistake
-            os.replace(made, final)
         video = Video(
-            file=final.name,
+            file=self.folder.video(self.name).name,
             width=info.width,
             height=info.height,
             fps=info.fps,
@@ -276,6 +270,13 @@ class JobRun(Struct, frozen=True, kw_only=True):
             marks=marks,
         )
         return Collected(video, made_sha256, tuple(notes))
+
+    def _keep(self, copy: Path) -> None:
+        """Give the finished video its final name."""
+        final = self.folder.video(self.name)
+        if final.is_dir() and not final.is_symlink():
+            remove(final)  # in the run folder of somebody else, or by somebody's mistake
+        os.replace(copy, final)
 
     def _write_timeline(self, made: Attempt, turn: Turn, rows: list[timeline.Row]) -> str | None:
         """Write down everything that was seen, also of an attempt that failed; return where, below the run folder."""
@@ -306,6 +307,15 @@ class JobRun(Struct, frozen=True, kw_only=True):
         if made.interrupted:
             self.record(history)
             raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _gone_at_the_end(file: Path) -> Iterator[Path]:
+    """Yield the path of a file that does not outlive its use under this name."""
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _marks(run: Run, job: Job) -> dict[str, str | list[str]]:

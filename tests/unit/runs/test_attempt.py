@@ -13,10 +13,11 @@ import psutil
 import pytest
 
 import faceorch_runner as contract
+from faceorch.media.video import BrokenVideo
 from faceorch.owner import Owner
 from faceorch.record.kinds import JobStatus, OutcomeKind
 from faceorch.runs import attempt as attempts
-from faceorch.runs.attempt import Attempt, attempt
+from faceorch.runs.attempt import Attempt, Collected, attempt
 from faceorch.runs.events import Event, StageStarted
 from faceorch.runs.joblog import JobLog
 from faceorch.runtimes import Launch, Ready, Runtime
@@ -72,7 +73,11 @@ def test_a_child_that_outlives_its_runner_does_not_hold_the_run(
 RUNNER = """
 import atexit, os, signal, subprocess, sys, threading, time
 from pathlib import Path
-from faceorch_runner import Network
+from faceorch_runner import EventKind, Network
+
+def wait_for(file):
+    while not os.path.exists(file):
+        time.sleep(0.01)
 
 def close_pipes():
     for number in range(256):
@@ -243,3 +248,34 @@ def test_a_runner_that_hangs_after_its_work_is_ended_and_its_video_kept(
     assert made.transcript.done
     assert made.notes == ("the runner had not left 10 s after its work was done, and was ended",)
     assert made_video()
+
+
+def test_what_a_runner_made_is_collected_while_it_leaves(
+    make_network: MakeNetwork, tmp_path: Path, portrait: Path, clip: Path
+) -> None:
+    there = tmp_path / "collected"
+    stay = f"leave = os._exit; os._exit = lambda code: (wait_for({str(there)!r}), leave(code))"
+    launch = launch_of(make_network, tmp_path, portrait, clip, after=stay)
+
+    def collect() -> Collected:
+        there.touch()
+        raise BrokenVideo("it is as it should be, but this is not")
+
+    with JobLog(tmp_path, 1) as log:
+        made = attempt(
+            VenvRuntime(), launch, log=log, tell=lambda _: None, timeout_s=1000.0, clock=Clock(), collect=collect
+        )
+    assert made.exit_code == 0
+    assert made.failure is not None
+    assert made.failure.kind is OutcomeKind.BROKEN_VIDEO
+
+
+def test_a_video_of_a_runner_that_fails_in_the_end_is_not_kept(
+    make_network: MakeNetwork, request_for: RequestFor
+) -> None:
+    late = "progress._events.emit(EventKind.ERROR, job.id, kind='crash', message='it was all wrong')"
+    make_network("late", RUNNER.format(body="pass", after=f"leave = os._exit; os._exit = lambda _: ({late}, leave(1))"))
+    folder = compare_here(request_for("late"))
+    job = folder.run.job("late")
+    assert (job.status, reason_of(job).kind, job.video) == (JobStatus.FAILED, OutcomeKind.CRASH, None)
+    assert not list(folder.path.rglob("*.mp4"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -268,6 +269,36 @@ def test_what_a_runner_made_is_collected_while_it_leaves(
     assert made.exit_code == 0
     assert made.failure is not None
     assert made.failure.kind is OutcomeKind.BROKEN_VIDEO
+
+
+def test_an_interrupt_waits_for_what_is_being_collected_and_takes_nothing(
+    make_network: MakeNetwork, tmp_path: Path, portrait: Path, clip: Path
+) -> None:
+    stay = f"leave = os._exit; os._exit = lambda code: (wait_for({str(tmp_path / 'never')!r}), leave(code))"
+    launch = launch_of(make_network, tmp_path, portrait, clip, after=stay)
+    interrupted, collected = threading.Event(), threading.Event()
+
+    class Interrupted(Clock):
+        def __call__(self) -> float:
+            if interrupted.is_set() and not collected.is_set():
+                collected.set()
+                raise KeyboardInterrupt
+            return self.now_s
+
+    def collect() -> Collected:
+        interrupted.set()
+        assert collected.wait(LIMIT_S)
+        (tmp_path / "collected").touch()
+        raise BrokenVideo("nobody hears of this")
+
+    with JobLog(tmp_path, 1) as log:
+        made = attempt(
+            VenvRuntime(), launch, log=log, tell=lambda _: None, timeout_s=1e9, clock=Interrupted(), collect=collect
+        )
+    assert made.interrupted
+    assert (made.failure, made.video) == (None, None)
+    assert (tmp_path / "collected").is_file(), "before anybody removes the folder that it works in"
+    assert not VenvRuntime().running()
 
 
 def test_a_video_of_a_runner_that_fails_in_the_end_is_not_kept(

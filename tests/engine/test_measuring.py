@@ -179,7 +179,7 @@ def test_memory_is_what_docker_stats_counts(probe: Probe) -> None:
 
 
 def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
-    probe.write(f"import time; time.sleep({FOR_EVER_S})")
+    probe.write(f"import time; print('ready', flush=True); time.sleep({FOR_EVER_S})")
     probe.build()
     runtime = DockerRuntime()
 
@@ -188,7 +188,8 @@ def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
 
     assert mine() == []
     with runtime.start(probe.launch()) as process:
-        process.output.get(timeout=LIMIT_S)
+        while (piece := process.output.get(timeout=LIMIT_S)) is not None and b"ready" not in piece[1]:
+            pass
         (found,) = mine()
         assert (found.key, found.network, found.run) == (process.target.container, "probe", probe.run)
         sample = found.probe.read()

@@ -80,7 +80,8 @@ class _Runner:
             _fail(self.events, None, error)
             return EXIT_FAILED
         gpu = Opening() if self.file.device == "cuda" else None
-        threading.Thread(target=_find_ffmpeg, name="ffmpeg", daemon=True).start()
+        finding = threading.Thread(target=_find_ffmpeg, name="ffmpeg", daemon=True)
+        finding.start()
         if self.file.feed is Feed.STDIN:
             threading.Thread(target=self._read_stdin, name="lifeline", daemon=True).start()
         jobs, check = [], network.check
@@ -104,6 +105,7 @@ class _Runner:
             if not checking.done():
                 self.events.emit(EventKind.STAGE, None, name="check")
             jobs = checking.result()
+        finding.join()  # so that jobs are alone in this process
         for job in jobs:
             self._animate(network, job)
         for job in self._fed_jobs():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from faceorch.runs.living import Live
-from faceorch.runtimes import Running, Stream
+from faceorch.runtimes import Process, Running, Stream
 from faceorch.runtimes.docker import DockerRuntime
 from faceorch.telemetry import summary
 from faceorch.telemetry.container import ContainerProbe
@@ -43,6 +43,13 @@ UNTIL_SEEN = """
     while not (facts / "seen").exists():
         time.sleep(0.01)
 """
+HANG = f"import time; print('ready', flush=True); time.sleep({FOR_EVER_S})"
+
+
+def at_work(process: Process) -> None:
+    """Wait until the runner's job says that it is ready: before, the runner itself starts processes that soon end."""
+    while b"ready" not in (process.output.get(timeout=LIMIT_S) or (None, b"ready"))[1]:
+        pass
 
 
 def watched(probe: Probe) -> tuple[Watch, float]:
@@ -122,11 +129,11 @@ def test_where_nvml_is_absent_gpu_figures_are_unavailable_with_the_reason(seen: 
 
 
 def test_both_ways_to_look_up_a_process_agree(probe: Probe) -> None:
-    probe.write(f"import time; time.sleep({FOR_EVER_S})")
+    probe.write(HANG)
     probe.build()
     runtime = DockerRuntime()
     with runtime.start(probe.launch()) as process:
-        process.output.get(timeout=LIMIT_S)
+        at_work(process)
         container = process.target.container
         listed = probe.api.top(container, ps_args="-o pid,ppid,comm")
         pids = [int(row[listed["Titles"].index("PID")]) for row in listed["Processes"]]
@@ -162,8 +169,7 @@ def test_memory_is_what_docker_stats_counts(probe: Probe) -> None:
     probe.write(WORK.replace("+ 3.0", "+ 0.0") + "\n    print('ready', flush=True)\n    time.sleep(86400)\n")
     probe.build()
     with DockerRuntime().start(probe.launch()) as process:
-        while (piece := process.output.get(timeout=LIMIT_S)) is not None and b"ready" not in piece[1]:
-            pass
+        at_work(process)
         own = process.probe
         assert own.method == "cgroup"
         engine = ContainerProbe(probe.api, process.target.container)
@@ -179,7 +185,7 @@ def test_memory_is_what_docker_stats_counts(probe: Probe) -> None:
 
 
 def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
-    probe.write(f"import time; print('ready', flush=True); time.sleep({FOR_EVER_S})")
+    probe.write(HANG)
     probe.build()
     runtime = DockerRuntime()
 
@@ -188,8 +194,7 @@ def test_what_runs_now_is_found_by_its_labels(probe: Probe) -> None:
 
     assert mine() == []
     with runtime.start(probe.launch()) as process:
-        while (piece := process.output.get(timeout=LIMIT_S)) is not None and b"ready" not in piece[1]:
-            pass
+        at_work(process)
         (found,) = mine()
         assert (found.key, found.network, found.run) == (process.target.container, "probe", probe.run)
         sample = found.probe.read()

@@ -246,7 +246,8 @@ class _Following:
     def collected(self) -> Collected | None:
         """Return what it made, or raise what is wrong with it; None when nothing is to be collected."""
         if self._collecting is not None:
-            return self._collecting[1].result()
+            with contextlib.suppress(BrokenVideo):  # it may have been at it still: what it has left counts
+                return self._collecting[1].result()
         return None if self._collect is None else self._collect()
 
     def close(self) -> None:

@@ -258,7 +258,10 @@ def test_what_a_runner_made_is_collected_while_it_leaves(
     stay = f"leave = os._exit; os._exit = lambda code: (wait_for({str(there)!r}), leave(code))"
     launch = launch_of(make_network, tmp_path, portrait, clip, after=stay)
 
+    seen = []
+
     def collect() -> Collected:
+        seen.append(any(str(launch.job_file) in child.cmdline() for child in psutil.Process().children()))
         there.touch()
         raise BrokenVideo("it is as it should be, but this is not")
 
@@ -269,6 +272,7 @@ def test_what_a_runner_made_is_collected_while_it_leaves(
     assert made.exit_code == 0
     assert made.failure is not None
     assert made.failure.kind is OutcomeKind.BROKEN_VIDEO
+    assert seen == [True, False], "while it leaves, and what it has left once it has gone"
 
 
 def test_an_interrupt_waits_for_what_is_being_collected_and_takes_nothing(

@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -145,15 +146,21 @@ class EventStream:
 
     def __init__(self, fd: int, started_s: float | None = None) -> None:
         self._fd = fd
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.started_s = time.monotonic() if started_s is None else started_s
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other threads' events from coming between those that are emitted within."""
+        with self._lock:
+            yield
 
     def emit(self, kind: EventKind, /, job: str | None = None, **data: Any) -> Event:
         """Write one event and return it."""
-        event = Event(kind, time.monotonic() - self.started_s, job, data)
-        text = json.dumps(event.to_json(), separators=(",", ":"), ensure_ascii=True, default=_plain)
-        record = RECORD_SEPARATOR + text.encode("ascii") + b"\n"
-        with self._lock:
+        with self._lock:  # the time too: events come in the order of their times
+            event = Event(kind, time.monotonic() - self.started_s, job, data)
+            text = json.dumps(event.to_json(), separators=(",", ":"), ensure_ascii=True, default=_plain)
+            record = RECORD_SEPARATOR + text.encode("ascii") + b"\n"
             view = memoryview(record)
             while view:
                 view = view[os.write(self._fd, view) :]

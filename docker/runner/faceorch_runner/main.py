@@ -128,9 +128,7 @@ class _Runner:
             job.work.mkdir(parents=True, exist_ok=True)
             return replace(job, found=check(job))
         except BaseException as error:
-            if ahead:  # it has been in another stage since
-                self.events.emit(EventKind.STAGE, job.id, name="check")
-            self._fail_job(job, error)
+            self._fail_job(job, error, stage="check" if ahead else None)
             return None
 
     def _setup(self, network: Network) -> bool:
@@ -192,10 +190,14 @@ class _Runner:
         shutil.rmtree(job.work)
         return final
 
-    def _fail_job(self, job: Job, error: BaseException) -> None:
+    def _fail_job(self, job: Job, error: BaseException, *, stage: str | None = None) -> None:
+        """Say that a job has failed, and in which `stage` when the runner as a whole may be in another."""
         self.failed = True
         shutil.rmtree(job.work, ignore_errors=True)
-        _fail(self.events, job.id, error)
+        with self.events.held():
+            if stage is not None:
+                self.events.emit(EventKind.STAGE, job.id, name=stage)
+            _fail(self.events, job.id, error)
 
     def _fed_jobs(self) -> Iterator[Job]:
         while self.file.feed is Feed.STDIN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -140,3 +141,24 @@ def test_numbers_of_numpy_are_numbers_on_the_wire(tmp_path: Path) -> None:
     (event,) = parse((tmp_path / "stream").read_bytes())
     assert isinstance(event, Event)
     assert event.data == {"done": 3, "total": 4.0, "unit": "frames"}
+
+
+def test_nothing_of_another_thread_comes_between_what_is_held_together(tmp_path: Path) -> None:
+    with (tmp_path / "stream").open("wb") as file:
+        stream, goes_on = EventStream(file.fileno()), threading.Event()
+
+        def other() -> None:
+            goes_on.set()
+            stream.emit(EventKind.STAGE, name="setup")
+
+        thread = threading.Thread(target=other)
+        with stream.held():
+            stream.emit(EventKind.STAGE, "a", name="check")
+            thread.start()
+            goes_on.wait()
+            thread.join(0.05)  # it would be through by now
+            stream.emit(EventKind.ERROR, "a", kind="no_face", message="nobody in it")
+        thread.join()
+    events = [event for event in parse((tmp_path / "stream").read_bytes()) if isinstance(event, Event)]
+    assert [event.data.get("name", "nobody") for event in events] == ["check", "nobody", "setup"]
+    assert [event.t_s for event in events] == sorted(event.t_s for event in events)

@@ -14,12 +14,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceorch.errors import InputError
-from faceorch.media.clip import LoadedClip, read_clip
 from faceorch.media.portrait import LoadedPortrait, read_portrait
 from faceorch.proc import limit
+
+if TYPE_CHECKING:
+    from faceorch.media.clip import LoadedClip
 
 _MEMORY_BYTES = 16 * 2**30  # the largest file that is read, decoded, and then some
 _CPU_S = 600
@@ -30,11 +32,23 @@ def main() -> None:
     limit(memory_bytes=_MEMORY_BYTES, cpu_s=_CPU_S)
     folder, image, audio = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_leave_with_owner, daemon=True).start()
-    # FFmpeg's libraries open while the portrait is decoded and encoded, which leaves Python's lock to others.
-    threading.Thread(target=importlib.import_module, args=["av"], daemon=True).start()
+    _import_for_the_portrait()
+    threading.Thread(target=_import_for_the_clip, daemon=True).start()
     os.chdir(folder)  # only now: what is imported does not come from there
     _answer(_portrait, Path(image))
     _answer(_clip, Path(audio))
+
+
+def _import_for_the_portrait() -> None:
+    from PIL import Image
+
+    Image.preinit()  # its decoders
+
+
+def _import_for_the_clip() -> None:
+    """Import what the clip needs while the portrait is decoded and encoded, which leaves Python's lock to others."""
+    for name in ("av", "faceorch.media.clip"):
+        importlib.import_module(name)
 
 
 def _leave_with_owner() -> None:
@@ -57,6 +71,8 @@ def _portrait(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _clip(path: Path) -> tuple[dict[str, Any], bytes]:
+    from faceorch.media.clip import read_clip
+
     return _said("clip", read_clip(path), "pcm")
 
 

@@ -56,7 +56,7 @@ def test_a_repeated_run_records_every_repetition_and_keeps_one_video(
 
 
 INTERRUPTED = """
-import os, signal, sys, threading
+import os, signal, sys, threading, time
 from pathlib import Path
 from faceorch.cli.main import main
 from faceorch.telemetry import watch
@@ -69,10 +69,12 @@ def last_look(code):
 os._exit = last_look
 mark, marks = watch.Watch.mark, []
 def marked(self, name, at_s):
-    # The second runner has been seen at work by now.
+    # The second runner has been seen at work by now; it has counted itself a moment after it has told its stage.
     mark(self, name, at_s)
     marks.append(name)
     if name == "animate" and marks.count("animate") == 2:
+        while Path({path!r}).read_text() != "2":
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 watch.Watch.mark = marked
 main()
@@ -83,11 +85,21 @@ def test_a_run_that_is_interrupted_in_a_repetition_keeps_its_timeline_and_is_fin
     make_network: MakeNetwork, portrait: Path, clip: Path, tmp_path: Path
 ) -> None:
     how = f"import time; time.sleep({FOR_EVER_S})"
-    make_network("grey", FAILS_ONCE.format(path=str(tmp_path / "count"), fail_at=1, how=how))
+    count = str(tmp_path / "count")
+    make_network("grey", FAILS_ONCE.format(path=count, fail_at=1, how=how))
     out = tmp_path / "results"
     done = subprocess.run(
         [
-            *(sys.executable, "-c", INTERRUPTED, "run", "--image", str(portrait), "--audio", str(clip)),
+            *(
+                sys.executable,
+                "-c",
+                INTERRUPTED.format(path=count),
+                "run",
+                "--image",
+                str(portrait),
+                "--audio",
+                str(clip),
+            ),
             *("--network", "grey", "--runtime", "venv", "--python", f"grey={sys.executable}"),
             *("--out", str(out), "--repeat", "3", "--timeline", "csv"),
         ],

@@ -52,3 +52,9 @@ def test_paper_holds_every_column_of_a_full_table(page: Any, width: int) -> None
 def test_the_best_of_ranges_that_lie_apart_is_marked(page: Any) -> None:
     best = page.find_elements("css selector", "[data-table=times] .best")
     assert [cell.text for cell in best] == ["10.1 s", "3.12 s", "0.52"]
+
+
+def test_a_desk_holds_every_column_too(page: Any) -> None:
+    page.set_window_size(1440, 900)
+    cut = "return [...document.querySelectorAll('.scroll')].map(e => e.scrollWidth - e.clientWidth)"
+    assert set(page.execute_script(cut)) == {0}, "a column is cut off"

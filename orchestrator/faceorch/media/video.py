@@ -122,6 +122,7 @@ def still(file: BinaryIO, *, at_s: float = 0.0, side: int = 640) -> bytes | None
     try:
         with opened(file) as container:
             stream = container.streams.video[0]
+            stream.thread_type = "AUTO"  # up to ten seconds of frames come between two that can be sought
             if at_s > 0:
                 container.seek(int(at_s * 1_000_000), backward=True)
             chosen = None

@@ -112,7 +112,7 @@ def look(folder: Path, run: Run, done: list[Job], *, embed: bool) -> Looking:
             "use --zip instead",
         )
     sound = read_sound(folder, run.inputs.clip.file, TEXT_FILE)
-    at_s = 0.0 if sound is None else sound.loudest_s
+    at_s = 0.0 if sound is None else sound.loud_s
     portrait = run.inputs.portrait
     boxes = _of_portrait(done)
     return Looking(
@@ -155,12 +155,18 @@ def _shown(folder: Path, job: Job, boxes: Boxes, took_s: float | None, *, embed:
     name, limit = job.video.file, EMBED_BYTES if embed else VIDEO_BYTES
     try:
         with open_below(folder, name, limit=limit) as file:
-            poster = still(file, at_s=at_s, side=_POSTER_SIDE)
-            file.seek(0)
             source = data_url(file.read(limit), "video/mp4") if embed else quote(name)
+        poster = _poster(folder, name, job.video.sha256, at_s)
     except (Refused, OSError) as error:
         return Shown(job, boxes, took_s, missing=f"the run folder no longer holds its video: {error}")
     return Shown(job, boxes, took_s, source, poster)
+
+
+@lru_cache(maxsize=16)
+def _poster(folder: Path, name: str, sha256: str, at_s: float) -> bytes | None:  # noqa: ARG001: which video it is
+    """Return a video's picture at `at_s` seconds: the pages are written twice when there is a grid."""
+    with open_below(folder, name, limit=VIDEO_BYTES) as file:
+        return still(file, at_s=at_s, side=_POSTER_SIDE)
 
 
 @lru_cache(maxsize=1)

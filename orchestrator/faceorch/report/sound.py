@@ -1,4 +1,4 @@
-"""The clip as the page shows it: its waveform, its loudest moment, and its words where the text is known."""
+"""The clip as the page shows it: its waveform, a loud moment, and its words where the text is known."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _TEXT_BYTES = 64 * 2**10
 _STEP_S = 0.02
 _QUIET = 0.12  # of the loudest step: below it nobody speaks
 _FIRST_S = 0.3  # before it, networks are still leaving the portrait
+_LOUD = 0.8  # of the loudest: there the mouth is open as well
 
 
 class Word(Struct, frozen=True):
@@ -30,10 +31,10 @@ class Word(Struct, frozen=True):
 
 
 class Sound(Struct, frozen=True):
-    """What the page shows of a clip: `bars` are levels from 0 to 1, evenly over its time."""
+    """What the page shows of a clip: `bars` are levels from 0 to 1, evenly over its time, `loud_s` a loud moment."""
 
     bars: tuple[float, ...]
-    loudest_s: float
+    loud_s: float
     words: tuple[Word, ...] = ()
 
     @property
@@ -63,7 +64,7 @@ def read_sound(folder: Path, clip: str, text: str) -> Sound | None:
         return None
     return Sound(
         bars=_bars(levels),
-        loudest_s=_loudest(levels),
+        loud_s=_loud(levels),
         words=spread_words(_read_text(folder, text), levels),
     )
 
@@ -80,13 +81,17 @@ def _bars(levels: Sequence[int]) -> tuple[float, ...]:
     return tuple(drawn[part * count // PARTS] for part in range(PARTS))
 
 
-def _loudest(levels: Sequence[int]) -> float:
-    """Return the middle of the loudest fifth of a second: the mouth is open there."""
+def _loud(levels: Sequence[int]) -> float:
+    """Return the middle of the first loud fifth of a second, at which the mouth is open.
+
+    The first, since all frames of a video that come before it may have to be decoded.
+    """
     width = round(0.2 / _STEP_S)
     first = round(_FIRST_S / _STEP_S) if len(levels) > 2 * _FIRST_S / _STEP_S else 0
-    starts = range(first, max(first + 1, len(levels) - width))
-    best = max(starts, key=lambda at: sum(levels[at : at + width]))
-    return (best + width / 2) * _STEP_S
+    sums = [sum(levels[at : at + width]) for at in range(first, max(first + 1, len(levels) - width))]
+    least = _LOUD * max(sums)
+    loud = next(at for at, level in enumerate(sums) if level >= least)
+    return (first + loud + width / 2) * _STEP_S
 
 
 def _read_text(folder: Path, name: str) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from msgspec import structs
 
+from faceorch.media.video import still
 from faceorch.record.folder import RunFolder
 from faceorch.record.judgement import Box
+from faceorch.report import looking as module
 from faceorch.report.looking import Looking, look
 from tests.made_up import make_comparison
 
@@ -93,3 +96,20 @@ def test_a_record_keeps_what_the_networks_told(made: RunFolder, tmp_path: Path) 
         made.save()
     assert kept is not None
     assert (kept.boxes, kept.portrait_boxes) == ({"mouth": MOUTH}, {})
+
+
+def test_a_video_is_decoded_once_however_often_its_pages_are_written(
+    made: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[float] = []
+
+    def counted(file: BinaryIO, *, at_s: float, side: int) -> bytes | None:
+        decoded.append(at_s)
+        return still(file, at_s=at_s, side=side)
+
+    monkeypatch.setattr(module, "still", counted)
+    module._poster.cache_clear()
+    first, second = (looking(made, *[({}, {})] * 3) for _ in range(2))
+    assert len(decoded) == 3
+    assert None not in {shown.poster for shown in first.videos}
+    assert [shown.poster for shown in first.videos] == [shown.poster for shown in second.videos]

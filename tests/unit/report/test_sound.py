@@ -24,13 +24,20 @@ def write(path: Path, levels: Sequence[int], *, channels: int = 1) -> None:
         file.writeframes(struct.pack(f"<{len(samples)}h", *samples))
 
 
-def test_the_waveform_and_the_loudest_moment(tmp_path: Path) -> None:
+def test_the_waveform_and_a_loud_moment(tmp_path: Path) -> None:
     write(tmp_path / "clip.wav", [0] * 10 + [20000] * 3 + [0] * 7 + [10000] * 20)
     sound = read_sound(tmp_path, "clip.wav", "clip.txt")
     assert sound is not None
     assert len(sound.bars) == PARTS
     assert (sound.bars[0], max(sound.bars), sound.bars[-1]) == (0, 1, 0.5)
-    assert 1.0 <= sound.loudest_s <= 1.3
+    assert 1.0 <= sound.loud_s <= 1.3
+
+
+def test_of_several_loud_moments_the_first_is_shown(tmp_path: Path) -> None:
+    write(tmp_path / "clip.wav", [0] * 10 + [10000] * 3 + [0] * 7 + [19000] * 3 + [0] * 30 + [20000] * 20)
+    sound = read_sound(tmp_path, "clip.wav", "clip.txt")
+    assert sound is not None
+    assert 2.0 <= sound.loud_s <= 2.3
     assert sound.words == ()
 
 

@@ -194,10 +194,7 @@ class _Runner:
         """Say that a job has failed, and in which `stage` when the runner as a whole may be in another."""
         self.failed = True
         shutil.rmtree(job.work, ignore_errors=True)
-        with self.events.held():
-            if stage is not None:
-                self.events.emit(EventKind.STAGE, job.id, name=stage)
-            _fail(self.events, job.id, error)
+        _fail(self.events, job.id, error, stage)
 
     def _fed_jobs(self) -> Iterator[Job]:
         while self.file.feed is Feed.STDIN:
@@ -243,11 +240,14 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _fail(events: EventStream, job: str | None, error: BaseException) -> None:
+def _fail(events: EventStream, job: str | None, error: BaseException, stage: str | None = None) -> None:
     if not isinstance(error, RunnerError):
         traceback.print_exception(type(error), error, error.__traceback__, file=sys.stderr)
     sys.stderr.flush()
-    events.emit(EventKind.ERROR, job, kind=classify(error).value, message=one_line(error))
+    with events.held():
+        if stage is not None:
+            events.emit(EventKind.STAGE, job, name=stage)
+        events.emit(EventKind.ERROR, job, kind=classify(error).value, message=one_line(error))
 
 
 def _import_torch() -> None:

@@ -191,7 +191,7 @@ class _Runner:
         return final
 
     def _fail_job(self, job: Job, error: BaseException, *, stage: str | None = None) -> None:
-        """Say that a job has failed, and in which `stage` when the runner as a whole may be in another."""
+        """Tell a job's failure; `stage` is where it failed, if the runner has gone on to another stage since."""
         self.failed = True
         shutil.rmtree(job.work, ignore_errors=True)
         _fail(self.events, job.id, error, stage)

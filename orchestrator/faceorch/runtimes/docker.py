@@ -41,7 +41,7 @@ _CODE = Path("/opt/faceorch/network")
 _PORTRAIT, _CLIP = Path("/job/portrait.png"), Path("/job/clip.wav")
 _VIDEOS = Path("/job/videos")
 _ENDED = ("exited", "dead", "removing")
-_PAUSES_S = (0.003, 0.5)
+_PAUSES_S = (0.01, 0.5)
 _READER_S = 5.0
 _STOP_STEPS = ((None, 2.0), ("SIGTERM", 3.0), ("SIGKILL", 10.0))
 
